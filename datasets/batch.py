@@ -1,0 +1,78 @@
+"""What one training or evaluation step reads.  B batch; H, W image side; N_L words."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image-caption pair, as a data set gives it."""
+
+    rgb: Tensor  # (3, H, W) uint8 sRGB
+    caption: str
+    counter_caption: str | None  # the caption with other colour words; None where it has none
+    name: str  # image name within its split's folder
+    index: int  # place of the pair in its file
+
+
+@dataclass(frozen=True)
+class Batch:
+    rgb: Tensor  # (B, 3, H, W) uint8 sRGB on the host; float32 in [0, 1] after `to`
+    words: Any  # models.text_encoder.Words: ids (B, N_L) int64, mask (B, N_L) bool
+    counter_words: Any | None  # the same of the counter captions; None where nobody asked for them
+    has_counter: Tensor  # (B,) bool: the counter caption reads differently
+    captions: list[str]
+    names: list[str]
+    indices: list[int]
+
+    def to(self, device: torch.device) -> "Batch":
+        """On `device`, RGB as float32 in [0, 1]: bytes cross the bus, not floats."""
+        return dataclasses.replace(
+            self,
+            rgb=self.rgb.to(device, non_blocking=True).float() / 255,
+            words=self.words.to(device, non_blocking=True),
+            counter_words=self.counter_words and self.counter_words.to(device, non_blocking=True),
+            has_counter=self.has_counter.to(device, non_blocking=True),
+        )
+
+    def pin_memory(self) -> "Batch":
+        """The hook by which DataLoader(pin_memory=True) pins a batch type of our own."""
+        return dataclasses.replace(
+            self,
+            rgb=self.rgb.pin_memory(),
+            words=self.words.pin_memory(),
+            counter_words=self.counter_words and self.counter_words.pin_memory(),
+            has_counter=self.has_counter.pin_memory(),
+        )
+
+
+class Collate:
+    """Samples -> Batch: tokenises in the worker and pads to the batch's own longest caption."""
+
+    def __init__(self, tokenize: Callable[[list[str]], Any], counter: bool) -> None:
+        """tokenize: captions -> Words; counter: whether counter captions are wanted (training with Eq. 15)."""
+        self.tokenize = tokenize
+        self.counter = counter
+
+    def __call__(self, samples: Sequence[Sample]) -> Batch:
+        words = self.tokenize([s.caption for s in samples])
+        counter_words = None
+        has_counter = torch.zeros(len(samples), dtype=torch.bool)
+        if self.counter:
+            counter_words = self.tokenize([s.counter_caption or s.caption for s in samples])
+            ids, counter_ids = words.stack(counter_words).ids.chunk(2)
+            has_counter = (ids != counter_ids).any(dim=1)  # not where the colour word was cut off
+        return Batch(
+            rgb=torch.stack([s.rgb for s in samples]),
+            words=words,
+            counter_words=counter_words,
+            has_counter=has_counter,
+            captions=[s.caption for s in samples],
+            names=[s.name for s in samples],
+            indices=[s.index for s in samples],
+        )

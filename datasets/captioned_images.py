@@ -1,0 +1,207 @@
+"""Image-caption pairs on disk.  `root/cap-img-pairs_{split}.json` and the images under `root/{split}/`."""
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
+
+from datasets import color_words
+from datasets.batch import Sample
+from datasets.mirror import mirror
+from utils.errors import InputError
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What training changes in picture and caption together (the luminance is `augment.py`'s)."""
+
+    crop_scale: tuple[float, float]  # share of the picture's area that a random resized crop keeps
+    flip: float  # probability of a horizontal flip, where the caption can be mirrored
+    counter: bool  # draw a counter caption for Eq. (15)
+
+
+class CaptionedImages(Dataset):
+    """Pairs of an image and a caption, in file order; an image with two captions is two pairs.
+
+    The JSON is a list of [image name, caption] or an object {image name: [captions]}. With `augmentation`, a pair is
+    drawn from a random generator of its own, seeded by (seed, epoch, index): the same whatever the number of workers
+    and processes. Set `epoch` before each pass. Without, the picture is squashed to the square and nothing is drawn.
+    """
+
+    def __init__(self, root: Path, split: str, size: int, augmentation: Augmentation | None = None, seed: int = 0):
+        """Reads and checks the list and that every file is there; pictures are decoded when asked for.
+
+        size: side of the square in pixels. Raises InputError naming file, value and remedy.
+        """
+        self.folder = root / split
+        self.pairs = read_pairs(root, split)
+        self.size = size
+        self.augmentation = augmentation
+        self.seed = seed
+        self.epoch = 0
+        _check_files(self.folder, [name for name, _ in self.pairs])
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Sample:
+        name, caption = self.pairs[index]
+        if self.augmentation is None:
+            return Sample(_to_tensor(read_image(self.folder / name), self.size), caption, None, name, index)
+        draw = np.random.default_rng((self.seed, self.epoch, index))
+        rgb = self._random_crop(self.folder / name, draw)
+        mirrored = mirror(caption)
+        if draw.random() < self.augmentation.flip and mirrored is not None:
+            rgb, caption = F.horizontal_flip(rgb), mirrored
+        counter = color_words.replace(caption, draw) if self.augmentation.counter else None
+        return Sample(rgb, caption, counter, name, index)
+
+    def _random_crop(self, path: Path, draw: np.random.Generator) -> Tensor:
+        """A random resized crop (3, size, size), uint8. JPEG is decoded at the smallest scale that holds the crop."""
+        width, height = image_size(path)
+        with torch.random.fork_rng(devices=[]):  # torchvision draws from the global generator: lend it ours
+            torch.manual_seed(int(draw.integers(2**63)))
+            top, left, h, w = v2.RandomResizedCrop.get_params(
+                torch.empty(1, height, width), list(self.augmentation.crop_scale), [3 / 4, 4 / 3]
+            )
+        shrink = min(w, h) / self.size
+        image = read_image(path, at_least=(int(width / shrink), int(height / shrink)) if shrink > 1 else None)
+        x, y = image.width / width, image.height / height
+        return _to_tensor(image, self.size, box=(left * x, top * y, (left + w) * x, (top + h) * y))
+
+    def leave_out(self, names: list[str]) -> None:
+        """Forget the pairs of these images; their other pairs keep their order."""
+        gone = set(names)
+        self.pairs = [pair for pair in self.pairs if pair[0] not in gone]
+
+    def unreadable(self, workers: int = 8) -> list[str]:
+        """Decode every image once; the names of those that fail, in file order."""
+
+        def broken(name: str) -> bool:
+            try:
+                read_image(self.folder / name)
+            except InputError:
+                return True
+            return False
+
+        names = list(dict.fromkeys(name for name, _ in self.pairs))
+        with ThreadPoolExecutor(workers) as pool:
+            return [name for name, bad in zip(names, pool.map(broken, names), strict=True) if bad]
+
+
+def read_pairs(root: Path, split: str) -> list[tuple[str, str]]:
+    """The (image name, caption) pairs of a split, in file order. Raises InputError on anything else."""
+    path = root / f"cap-img-pairs_{split}.json"
+    if not path.is_file():
+        there = sorted(p.name for p in root.glob("cap-img-pairs_*.json")) or "none"
+        raise InputError(f"{path}: not there; --data_path needs this list of [image name, caption] (found: {there})")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # of the decoding, of the JSON
+        raise InputError(f"{path}: not valid JSON ({error}); write it as UTF-8 JSON") from error
+
+    if isinstance(content, dict):
+        wrong = [name for name, captions in content.items() if not isinstance(captions, list)]
+        if wrong:
+            raise InputError(f"{path}: {wrong[0]!r} has {content[wrong[0]]!r}; give each image a list of captions")
+        content = [[name, caption] for name, captions in content.items() for caption in captions]
+    elif not isinstance(content, list):
+        raise InputError(
+            f"{path}: holds a {type(content).__name__}; write [[image, caption], ...] or {{image: [captions]}}"
+        )
+    if not content:
+        raise InputError(f"{path}: holds no pairs; write [[image, caption], ...] or {{image: [captions]}}")
+    for place, pair in enumerate(content):
+        _check_pair(path, place, pair)
+    return [(name, caption) for name, caption in content]
+
+
+def _check_pair(path: Path, place: int, pair: object) -> None:
+    where = f"{path}: pair {place}"
+    if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair)):
+        raise InputError(f"{where} is {str(pair)[:200]!r}; each pair is [image name, caption], two strings")
+    name, caption = pair
+    if not caption.strip():
+        raise InputError(f"{where} ({name}) has an empty caption; write one or take the pair out")
+    pure = PurePosixPath(name)
+    if not name or pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name:
+        raise InputError(
+            f"{where} names {name!r}; an image name stays inside its split's folder (no '..', no '/' first)"
+        )
+
+
+def _check_files(folder: Path, names: list[str]) -> None:
+    """Every image is there, is a file, and holds something."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; the images of a split lie in <data_path>/<split>/")
+    bad = []
+    for name in dict.fromkeys(names):
+        try:
+            status = os.stat(folder / name)
+        except OSError:
+            bad.append((name, "missing"))
+            continue
+        if not Path(folder / name).is_file():
+            bad.append((name, "not a file"))
+        elif status.st_size == 0:
+            bad.append((name, "empty (0 bytes)"))
+    if bad:
+        listing = ", ".join(f"{name} {why}" for name, why in bad[:5])
+        raise InputError(
+            f"{folder}: {len(bad)} image(s) cannot be used: {listing}; restore them or take their pairs out"
+        )
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(width, height) of the picture as it is seen (EXIF orientation applied), from its header alone."""
+    with _open(path) as image:
+        turned = image.getexif().get(0x0112, 1) >= 5  # orientations 5 to 8 lie on their side
+        return (image.height, image.width) if turned else image.size
+
+
+def read_image(path: Path, at_least: tuple[int, int] | None = None) -> Image.Image:
+    """The picture as it is seen, RGB with 8 bits: EXIF orientation applied, 16-bit gray scaled, transparency on white.
+
+    at_least: (width, height) that suffice; a JPEG is then decoded at the smallest scale not below (1/2, 1/4, 1/8).
+    """
+    with _open(path) as image:
+        try:
+            if at_least is not None and image.getexif().get(0x0112, 1) == 1:
+                image.draft("RGB", at_least)
+            image.load()
+            return _to_rgb(ImageOps.exif_transpose(image))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise InputError(f"{path}: cannot be decoded ({error}); restore the file or take its pairs out") from error
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        return Image.open(path)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: not a readable image ({error}); restore the file or take its pairs out") from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":  # 16 or 32 bits; Pillow's own conversion would clip at 255
+        values = np.asarray(image, dtype=np.float64)
+        white = 65535.0 if image.mode != "F" else 1.0 if values.max(initial=0) <= 1 else 255.0
+        image = Image.fromarray((values / white * 255).clip(0, 255).round().astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
+
+
+def _to_tensor(image: Image.Image, size: int, box: tuple[float, float, float, float] | None = None) -> Tensor:
+    """Squashed to the square (from `box` alone, if given), antialiased bilinear: (3, size, size) uint8."""
+    return F.pil_to_tensor(image.resize((size, size), Image.Resampling.BILINEAR, box=box))

@@ -1,0 +1,224 @@
+"""Training and evaluation: two plain functions that know nothing of the network or the losses.
+
+B batch; H, W image side; N_G groups; N_I image tokens.
+"""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from timm.scheduler.scheduler import Scheduler
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+from torch.amp import GradScaler
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from utils import color, distributed
+from utils.errors import DivergedError
+from utils.log import MetricLog
+from utils.metrics import LPIPS, psnr, ssim
+
+
+@dataclass
+class TrainState:
+    """What a checkpoint holds."""
+
+    network: nn.Module
+    model: nn.Module  # `network`, or DistributedDataParallel around it
+    ema: ModelEmaV3 | None
+    optimizer: Optimizer
+    schedule: Scheduler
+    scaler: GradScaler  # enabled for fp16 alone
+    step: int = 0  # updates done
+    epoch: int = 0  # epochs done
+    best: float = -math.inf  # highest mean PSNR on val, dB
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The weights that are evaluated: the moving average where there is one."""
+        return self.network if self.ema is None else self.ema.module
+
+
+def autocast(device: torch.device, amp: str) -> torch.autocast:
+    """amp: 'bf16', 'fp16' or 'none'."""
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "none": torch.float32}[amp]
+    return torch.autocast(device.type, dtype=dtype, enabled=amp != "none")
+
+
+def train_one_epoch(
+    state: TrainState,
+    criterion: nn.Module,
+    augment: Callable[[Tensor], Tensor],
+    loader: DataLoader,
+    device: torch.device,
+    amp: str,
+    update_freq: int,
+    clip_grad: float | None,
+    log: MetricLog,
+) -> None:
+    """One pass over `loader`, one update every `update_freq` batches (a rest that fills no update is left out).
+
+    augment: RGB (B, 3, H, W) in [0, 1] -> gray (B, 1, H, W) in [-1, 1]; clip_grad: largest norm of the gradient.
+    Raises DivergedError on every rank, before the update, when a gradient is not finite.
+    """
+    model, optimizer, scaler = state.model.train(), state.optimizer, state.scaler
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    for batches in _grouped(loader, update_freq):
+        state.schedule.step_update(state.step)  # the rate is set before the step that uses it
+        totals: dict[str, Tensor] = {}
+        for place, batch in enumerate(batches, start=1):
+            batch = batch.to(device)
+            gray, ab = augment(batch.rgb), color.split(batch.rgb)[1]
+            with _gradients_reduced(model, when=place == len(batches)):
+                with autocast(device, amp):
+                    output = model(gray, batch.words, batch.counter_words)
+                losses = criterion(output, ab, batch)
+                scaler.scale(losses["total"] / len(batches)).backward()
+            totals = {name: totals.get(name, 0) + value.detach() / len(batches) for name, value in losses.items()}
+
+        # DDP has averaged the gradients: the norm is the same number on every rank, so all ranks stop together.
+        scaler.unscale_(optimizer)
+        norm = nn.utils.clip_grad_norm_(parameters, math.inf if clip_grad is None else clip_grad)
+        if not torch.isfinite(norm):
+            _raise_unless_overflow(scaler, state.step, totals, batches)
+        scaler.step(optimizer)  # fp16: leaves the weights alone when the gradient overflowed
+        scaler.update()
+        optimizer.zero_grad(set_to_none=True)
+        state.step += 1
+        if state.ema is not None:
+            state.ema.update(state.network, state.step)
+        log.update(state.step, sum(len(b.names) for b in batches), _learning_rate(optimizer), grad_norm=norm, **totals)
+
+
+def _grouped(loader: Iterable[Any], count: int) -> Iterator[list[Any]]:
+    group = []
+    for batch in loader:
+        group.append(batch)
+        if len(group) == count:
+            yield group
+            group = []
+
+
+def _gradients_reduced(model: nn.Module, when: bool) -> contextlib.AbstractContextManager:
+    """DDP exchanges gradients in the last batch of an update only."""
+    if isinstance(model, DistributedDataParallel) and not when:
+        return model.no_sync()
+    return contextlib.nullcontext()
+
+
+def _raise_unless_overflow(scaler: GradScaler, step: int, losses: dict[str, Tensor], batches: list[Any]) -> None:
+    """fp16 finds its loss scale by overflowing: finite losses and a scale that can still fall are no failure."""
+    mine = {name: value.item() for name, value in losses.items()}
+    everyone = distributed.gather_objects((mine, [name for batch in batches for name in batch.names]))
+    finite = all(math.isfinite(value) for values, _ in everyone for value in values.values())
+    if finite and scaler.is_enabled() and scaler.get_scale() > 1.0:
+        return
+    guilty = [i for i, (values, _) in enumerate(everyone) if not all(map(math.isfinite, values.values()))]
+    details = "; ".join(
+        f"rank {i}: losses {everyone[i][0]}, images {', '.join(everyone[i][1])}" for i in guilty or range(len(everyone))
+    )
+    raise DivergedError(
+        f"non-finite gradient at step {step}, before the update: {details}. The last checkpoint is untouched; resume it"
+        " with a lower --lr, a --clip_grad, --amp bf16 or none, or look at these images"
+    )
+
+
+def _learning_rate(optimizer: Optimizer) -> float:
+    """The highest of the groups: the one that layer decay leaves alone."""
+    return max(group["lr"] for group in optimizer.param_groups)
+
+
+class Colorized(NamedTuple):
+    """One evaluated batch, as `visit` sees it."""
+
+    batch: Any  # datasets.batch.Batch on the device
+    gray: Tensor  # (B, 3, H, W) uint8
+    predicted: Tensor  # (B, 3, H, W) uint8
+    truth: Tensor  # (B, 3, H, W) uint8, after the Lab round trip
+    assignment: Tensor  # (B, N_G, N_I)
+
+
+ROWS = ("model", "gray", "ceiling")
+
+
+@torch.no_grad()
+def evaluate(
+    network: nn.Module,
+    loader: Iterable[Any],
+    device: torch.device,
+    amp: str,
+    lpips: LPIPS | None = None,
+    visit: Callable[[Colorized], None] | None = None,
+) -> list[dict[str, Any]]:
+    """The paper's protocol (Sec. 5): one row per pair, all ranks', in file order, on every rank.
+
+    Predicted ab joined with the photograph's own L; truth and prediction go through Lab to truncated uint8. A row
+    holds index, name, caption and `{row}_{metric}` for the rows
+      model    the network
+      gray     ab = 0: doing nothing
+      ceiling  the truth after the Lab round trip, against the photograph itself: what the protocol loses
+    `visit` is called with every batch of this rank, for pictures.
+    """
+    network.eval()
+    rows: list[dict[str, Any]] = []
+    with autocast(device, amp):  # around the loop: weights are cast once, not once a batch
+        for batch in loader:
+            batch = batch.to(device)
+            gray, ab = color.split(batch.rgb)
+            output = network(gray, batch.words)
+            predicted, truth, nothing = (
+                color.to_uint8(color.colorize(gray, chroma)) for chroma in (output.ab, ab, torch.zeros_like(ab))
+            )
+            photo = color.to_uint8(batch.rgb, rounded=True)
+            figures = _figures({"model": predicted, "gray": nothing, "ceiling": photo}, truth, lpips)
+            rows += _rows(batch, figures)
+            if visit is not None:
+                visit(Colorized(batch, nothing, predicted, truth, output.assignment))
+    return sorted((row for part in distributed.gather_objects(rows) for row in part), key=lambda row: row["index"])
+
+
+def _figures(images: dict[str, Tensor], truth: Tensor, lpips: LPIPS | None) -> dict[str, Tensor]:
+    """`{row}_{metric}` -> (B,) float64, each image against the truth."""
+    figures = {}
+    true_features = lpips.features(truth) if lpips is not None else None
+    for row, image in images.items():
+        figures[f"{row}_psnr"], figures[f"{row}_ssim"] = psnr(image, truth), ssim(image, truth)
+        if lpips is not None:
+            figures[f"{row}_lpips"] = lpips.distance(lpips.features(image), true_features)
+    return figures
+
+
+def _rows(batch: Any, figures: dict[str, Tensor]) -> list[dict[str, Any]]:
+    values = torch.stack(list(figures.values()), dim=1).tolist()  # one wait for the device
+    return [
+        {"index": index, "name": name, "caption": caption} | dict(zip(figures, row, strict=True))
+        for index, name, caption, row in zip(batch.indices, batch.names, batch.captions, values, strict=True)
+    ]
+
+
+def summarize(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """{row: {metric: mean}} over all pairs, and their count.
+
+    Metrics are per image, then averaged. A PSNR is infinite where two images are equal: such pairs are counted as
+    `identical` and left out of the mean, which else would be infinite too. A mean over nothing is None.
+    """
+    summary: dict[str, Any] = {"count": len(rows)}
+    for row in ROWS:
+        psnrs = [r[f"{row}_psnr"] for r in rows]
+        finite = [value for value in psnrs if math.isfinite(value)]
+        summary[row] = {
+            "psnr": _mean(finite),
+            "ssim": _mean([r[f"{row}_ssim"] for r in rows]),
+            "lpips": _mean([r[f"{row}_lpips"] for r in rows if f"{row}_lpips" in r]),
+            "identical": len(psnrs) - len(finite),
+        }
+    return summary
+
+
+def _mean(values: list[float]) -> float | None:
+    return math.fsum(values) / len(values) if values else None

@@ -1,0 +1,87 @@
+"""The training objective (Sec. 3.7).  B batch; N_L words; N_G group tokens; C feature width; H, W image side."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid, normalize, smooth_l1_loss
+
+from utils import distributed
+
+
+def chroma_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """L_delta, Eq. (13): smooth-L1 with delta = 1 over ab (B, 2, H, W) in [-1, 1]. Returns a float32 scalar.
+
+    Open in the paper: the units. On ab / 110 the values of alpha and beta in Eq. (16) make sense.
+    """
+    return smooth_l1_loss(predicted.float(), target.float(), beta=1.0)
+
+
+def relevance(language: Tensor, group: Tensor, word_mask: Tensor) -> Tensor:
+    """Mean cosine similarity over all (word, group) pairs: the argument of the sigmoid F_sim in Eq. (14).
+
+    The mean over pairs of dot products of unit vectors is the dot product of the two means: O(N_L + N_G) work.
+
+    language: (B, N_L, C); group: (B, N_G, C); word_mask: (B, N_L) bool, True on real words: padding never reaches
+    the mean. Returns (B,) in [-1, 1], float32.
+    """
+    words = normalize(language.float(), dim=-1) * word_mask[..., None]
+    mean_word = words.sum(dim=1) / word_mask.sum(dim=1, keepdim=True)
+    mean_group = normalize(group.float(), dim=-1).mean(dim=1)
+    return (mean_word * mean_group).sum(dim=-1)
+
+
+def counter_color_loss(
+    language: Tensor,
+    group: Tensor,
+    counter_language: Tensor,
+    counter_group: Tensor,
+    word_mask: Tensor,
+    counter_word_mask: Tensor,
+) -> Tensor:
+    """L_ctr, Eq. (15), in nats, one per caption (B,), never above 0. It is a log-likelihood: it grows with training.
+
+        log(F(l, g) (1 - F(l', g))) + log(F(l', g') (1 - F(l, g')))      with F = sigmoid(relevance), Eq. (14)
+
+    Shapes and masks as in `relevance`; primes are the counter caption's. log(1 - sigmoid x) = logsigmoid(-x), so the
+    result is finite for any input.
+    """
+    own = relevance(language, group, word_mask)
+    crossed = relevance(counter_language, group, counter_word_mask)
+    counter_own = relevance(counter_language, counter_group, counter_word_mask)
+    counter_crossed = relevance(language, counter_group, word_mask)
+    return logsigmoid(own) + logsigmoid(-crossed) + logsigmoid(counter_own) + logsigmoid(-counter_crossed)
+
+
+class ColorizationLoss(nn.Module):
+    """L_total = alpha L_delta + beta L_ctr, Eq. (16). beta is negative: L_ctr is to grow."""
+
+    def __init__(self, alpha: float = 1.0, beta: float = -1e-4) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.beta = beta
+
+    def forward(self, output: Any, target: Tensor, batch: Any) -> dict[str, Tensor]:
+        """output: what the network gave for `batch` (`models.lcoins`); target: ab (B, 2, H, W) in [-1, 1].
+
+        A batch without counter captions (w/o CL) has L_ctr = 0.
+        """
+        chroma = chroma_loss(output.ab, target)
+        counter = chroma.new_zeros(()) if batch.counter_words is None else self._counter_color(output, batch)
+        return {"chroma": chroma, "counter_color": counter, "total": self.alpha * chroma + self.beta * counter}
+
+    def _counter_color(self, output: Any, batch: Any) -> Tensor:
+        """The mean of Eq. (15) over the captions that have a colour word; the others take no part.
+
+        It is the mean over all ranks' captions, so that the number of processes does not change the gradient.
+        """
+        per_caption = counter_color_loss(
+            output.language,
+            output.group,
+            output.counter_language,
+            output.counter_group,
+            batch.words.mask,
+            batch.counter_words.mask,
+        )
+        count = distributed.mean_over_ranks(batch.has_counter.sum().float())
+        return torch.where(batch.has_counter, per_caption, 0.0).sum() / count.clamp(min=1 / distributed.world_size())

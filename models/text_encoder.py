@@ -1,0 +1,107 @@
+"""Caption -> language tokens (Sec. 3.3).  B batch; N_L language tokens; C token width."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.implementations import BertWordPieceTokenizer
+from torch import Tensor, nn
+from torch.nn.functional import pad
+from transformers import AutoTokenizer, PreTrainedModel
+
+from utils.errors import InputError
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # captions are tokenised in loader workers, one thread each
+
+MAX_WORDS = 80  # N_L at most, the marks [CLS] and [SEP] counted
+OWN_VOCABULARY = Path(__file__).with_name("wordpiece_vocab.txt")
+
+
+class Words(NamedTuple):
+    """A batch of captions as the text encoder takes them."""
+
+    ids: Tensor  # (B, N_L) int64, padded to the batch's own longest caption
+    mask: Tensor  # (B, N_L) bool, True on real words; at least one in each caption
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> "Words":
+        return Words(self.ids.to(device, non_blocking=non_blocking), self.mask.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> "Words":
+        return Words(self.ids.pin_memory(), self.mask.pin_memory())
+
+    def stack(self, other: "Words") -> "Words":
+        """Both batches as one of (2B, max N_L): one pass through the encoder and the grouping transformer."""
+        length = max(self.ids.shape[1], other.ids.shape[1])
+        pairs = zip(self, other, strict=True)
+        return Words(*(torch.cat([pad(t, (0, length - t.shape[1])) for t in pair]) for pair in pairs))
+
+
+class CaptionTokenizer:
+    """list of captions -> `Words`, cut at 80 tokens, padded to the longest of the list.
+
+    An empty caption still gives [CLS] [SEP], so that no mean over words is ever empty.
+    Open in the paper: whether BERT's marks take part; they do here, as in BERT's own training.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        if tokenizer.padding is None:
+            raise InputError("the tokenizer names no padding token; pass a text encoder folder that has one")
+        self.tokenizer = tokenizer
+        self.tokenizer.enable_truncation(MAX_WORDS)
+
+    @classmethod
+    def from_vocabulary(cls, file: Path = OWN_VOCABULARY) -> "CaptionTokenizer":
+        """WordPiece over `file`, one token a line (scripts/make_vocabulary.py made ours)."""
+        tokenizer = BertWordPieceTokenizer(str(file), lowercase=True)
+        tokenizer.enable_padding(pad_id=tokenizer.token_to_id("[PAD]"))
+        return cls(Tokenizer.from_str(tokenizer.to_str()))
+
+    @classmethod
+    def from_pretrained(cls, name: str) -> "CaptionTokenizer":
+        """`name`: a folder in Hugging Face's layout, or a hub name."""
+        try:
+            auto = AutoTokenizer.from_pretrained(name, use_fast=True)
+            tokenizer = auto.backend_tokenizer
+        except (OSError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"--text_encoder_weights {name}: its tokenizer cannot be loaded ({error}); pass a folder with"
+                " config.json, the weights and tokenizer.json or vocab.txt, a hub name this machine can reach,"
+                " or 'random'"
+            ) from error
+        tokenizer.enable_padding(pad_id=auto.pad_token_id, pad_token=auto.pad_token)
+        return cls(tokenizer)
+
+    @classmethod
+    def from_json(cls, text: str) -> "CaptionTokenizer":
+        """The inverse of `to_json`: a checkpoint carries its tokenizer, so that testing needs no hub."""
+        return cls(Tokenizer.from_str(text))
+
+    def to_json(self) -> str:
+        return self.tokenizer.to_str()
+
+    def __call__(self, captions: list[str]) -> Words:
+        encoded = self.tokenizer.encode_batch(captions)
+        ids = torch.tensor([e.ids for e in encoded], dtype=torch.int64)
+        return Words(ids, torch.tensor([e.attention_mask for e in encoded], dtype=torch.bool))
+
+    @property
+    def vocabulary_size(self) -> int:
+        return self.tokenizer.get_vocab_size()
+
+
+class TextEncoder(nn.Module):
+    """A BERT-kind encoder of transformers, and the linear map to the grouping transformer's width."""
+
+    def __init__(self, encoder: PreTrainedModel, dim: int) -> None:
+        super().__init__()
+        if getattr(encoder, "pooler", None) is not None:
+            encoder.pooler = None  # summarises the first token; no equation uses it, so it would never get a gradient
+        self.encoder = encoder
+        self.project = nn.Linear(encoder.config.hidden_size, dim)
+
+    def forward(self, words: Words) -> Tensor:
+        """Returns (B, N_L, C). Padding is masked inside the encoder; its own rows carry no meaning."""
+        hidden = self.encoder(input_ids=words.ids, attention_mask=words.mask.long()).last_hidden_state
+        return self.project(hidden)

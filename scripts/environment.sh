@@ -1,0 +1,13 @@
+# Sourced by the other scripts: makes .venv from a requirements file, once for each state of that file.
+#   environment requirements.txt
+environment() {
+    local requirements=$1 python=${PYTHON:-python3.11} stamp
+    command -v "$python" >/dev/null || python=python3
+    stamp=.venv/.installed-$(cat requirements.txt "$requirements" | sha256sum | cut -c1-16)
+    if [ ! -e "$stamp" ]; then
+        [ -x .venv/bin/python ] || "$python" -m venv .venv
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$requirements"
+        touch "$stamp"
+    fi
+    export PATH="$PWD/.venv/bin:$PATH"
+}

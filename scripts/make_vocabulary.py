@@ -1,0 +1,123 @@
+"""Train the WordPiece vocabulary of the small text encoder on caption files.
+
+    python scripts/make_vocabulary.py CAPTIONS.json [...] --size 4096 --output models/wordpiece_vocab.txt
+
+`models/wordpiece_vocab.txt` was trained so on Flickr8k and COCO captions. The same files give the same vocabulary. One
+token a line, its number being its id: special tokens, the alphabet (so that no English word is unknown), words that
+must be one token each because the colorization hangs on them, then what WordPiece learned, the first merge first.
+"""
+
+import argparse
+import json
+import string
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tokenizers import BertWordPieceTokenizer
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from datasets.color_words import VOCABULARY as COLOR_WORDS
+from utils.errors import InputError
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+CHARACTERS = string.ascii_lowercase + string.digits + string.punctuation + "“”‘’–—…°"
+ALPHABET = (*CHARACTERS, *(f"##{character}" for character in CHARACTERS))
+WORDS = (  # positions, then objects and what is said of them
+    "left right middle center centre top bottom upper lower front back side corner edge leftmost rightmost above below "
+    "over under behind beside near next between inside outside in on at by far foreground background "
+    "ball box cone ring star cup cube pyramid cylinder disc heart moon arrow cross bottle hat leaf balls boxes cones "
+    "rings stars cups cubes pyramids cylinders discs hearts moons arrows crosses bottles hats leaves small large big "
+    "striped dotted plain ground sky wall grass table floor color colored colour coloured dark light bright pale a an "
+    "the and of with is"
+)
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "captions", nargs="+", type=Path, metavar="CAPTIONS.json", help="caption files, see docs/DATA.md"
+    )
+    parser.add_argument("--size", type=int, default=4096, help="number of tokens, the special ones included")
+    parser.add_argument("--output", type=Path, default=Path("models/wordpiece_vocab.txt"), help="one token a line")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse_arguments(arguments)
+    try:
+        captions = [caption for path in options.captions for caption in read_captions(path)]
+        tokens = make_vocabulary(captions, options.size)
+    except InputError as error:
+        print(f"make_vocabulary.py: {error}", file=sys.stderr)
+        return 2
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8")
+    print(f"{options.output}: {len(tokens)} tokens from {len(captions)} captions")
+    return 0
+
+
+def make_vocabulary(captions: list[str], size: int) -> list[str]:
+    """`size` tokens in the order of their ids; fewer where the captions have no more to give."""
+    required = list(dict.fromkeys((*SPECIAL, *ALPHABET, *COLOR_WORDS, *WORDS.split())))
+    if size < len(required):
+        raise InputError(f"--size {size}: the required tokens alone are {len(required)}; pass a larger number")
+    tokenizer = BertWordPieceTokenizer(lowercase=True, strip_accents=True)
+    tokenizer.train_from_iterator(
+        captions,
+        vocab_size=size,
+        limit_alphabet=len(CHARACTERS),
+        initial_alphabet=list(CHARACTERS),
+        # The alphabet goes in as special tokens because the trainer would else number it in the order of a hash map,
+        # and break ties between merges by those numbers: another vocabulary on every run.
+        special_tokens=[*SPECIAL, *ALPHABET],
+        show_progress=False,
+    )
+    learned = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    return list(dict.fromkeys((*required, *(token for token, _ in learned))))[:size]
+
+
+def read_captions(path: Path) -> Iterator[str]:
+    """The captions of one file: [[image, caption], ...], {image: caption or [captions]}, or COCO's annotations."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); pass a caption file") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON in UTF-8 ({error}); pass a caption file") from error
+    captions = list(_captions(data, path))
+    if not captions:
+        raise InputError(f"{path}: holds no caption; leave it out")
+    for caption in captions:
+        if not isinstance(caption, str):
+            raise InputError(f"{path}: {_short(caption)} stands where a caption should; make it a string")
+        yield caption
+
+
+def _captions(data: Any, path: Path) -> Iterator[Any]:
+    if isinstance(data, dict) and isinstance(data.get("annotations"), list):
+        for entry in data["annotations"]:
+            if not isinstance(entry, dict) or "caption" not in entry:
+                raise InputError(f'{path}: annotation {_short(entry)} has no "caption"; pass COCO\'s captions_*.json')
+            yield entry["caption"]
+    elif isinstance(data, dict):
+        for value in data.values():
+            yield from value if isinstance(value, list) else [value]
+    elif isinstance(data, list):
+        for entry in data:
+            if not isinstance(entry, list) or len(entry) != 2:
+                raise InputError(f"{path}: entry {_short(entry)} is no [image, caption] pair; make it one")
+            yield entry[1]
+    else:
+        raise InputError(f"{path}: holds {_short(data)}; pass a list of pairs, {{image: captions}}, or COCO captions")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

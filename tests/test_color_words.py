@@ -1,0 +1,136 @@
+"""The counter caption of Eq. 15 must change every colour of the caption and nothing else."""
+
+import time
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tokenizers import BertWordPieceTokenizer
+
+from datasets.color_words import ACHROMATIC, CHROMATIC, FALSE_FRIENDS, VOCABULARY, family, find, replace
+
+
+def colors(caption):
+    return [caption[start:end] for start, end in find(caption)]
+
+
+def counter(caption, seed=0):
+    return replace(caption, np.random.default_rng(seed))
+
+
+def outside(caption):
+    """The pieces between the colour words."""
+    edges = [0, *(edge for span in find(caption) for edge in span), len(caption)]
+    return [caption[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        ("A red-haired girl, dark-blue sky; a blue-green/white boat", ["red", "blue", "blue", "green", "white"]),
+        ("Grey cat, GRAY cat, an orange CRIMSON one", ["Grey", "GRAY", "orange", "CRIMSON"]),
+        (
+            "reddish blues and whites, a redder bluish red's edge",
+            ["reddish", "blues", "whites", "redder", "bluish", "red"],
+        ),
+        ("a tanned bored greyhound in a redwood, covered in credit and blackberries, goldfish", []),
+        ("olive green, cream-colored, rust coloured, peach color", ["olive", "green", "cream", "rust", "peach"]),
+        ("a cream sandy rose color", ["cream", "sandy", "rose"]),
+        ("a rose, wine, lime and cream on a peach by the navy officer", []),
+        ("oranges and greens in khakis", []),
+        ("orange juice, Red Bull, green  onions, brown-bread, black and white photos", []),
+        ("the White House, a white house and a red bullet", ["white", "red"]),
+        ("red\u0301 r\u0435d éred redé 红red赤 🟥red🟥 ſilver", ["red"]),  # accents, Cyrillic, CJK, emoji, long s
+    ],
+)
+def test_find(caption, expected):
+    assert colors(caption) == expected
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_replace_changes_every_color_and_nothing_else(seed):
+    caption = "Édith’s\tRED kite,  a dark-grey\u00a0dog 🐕 and two blues; a reddish blue-green LAVENDER Navy-blue van\n"
+    changed = counter(caption, seed)
+    assert outside(changed) == outside(caption)
+    assert len(find(changed)) == 9
+    for old, new in zip(colors(caption), colors(changed), strict=True):
+        assert family(old) != family(new), (old, new)
+        assert old[0].isupper() == new[0].isupper() and old[1].isupper() == new[1].isupper()
+
+
+def test_replacement_keeps_the_form():
+    for seed in range(50):
+        plural, ish, comparative = colors(counter("blues, reddish, Whiter", seed))
+        assert plural.endswith("s") and ish.endswith("ish") and comparative.endswith("er") and comparative[0].isupper()
+
+
+def test_every_other_family_is_drawn_about_equally_often():
+    drawn = [counter("gray", seed) for seed in range(1200)]
+    counts = {word: drawn.count(word) for word in (*CHROMATIC, *ACHROMATIC)}
+    assert counts.pop("gray") == 0
+    assert min(counts.values()) > 60 and max(counts.values()) < 140  # 100 expected of each of the 12
+
+
+def test_no_color_word_gives_none():
+    assert counter("a dog drinks orange juice") is None and counter("") is None
+
+
+def test_replace_follows_the_generator():
+    caption = "a red, a green, a blue and a pink ball"
+    assert counter(caption, 3) == counter(caption, 3)
+    assert len({counter(caption, seed) for seed in range(10)}) > 5
+
+
+def test_replace_never_makes_a_false_friend():
+    """ "purple onion" must not become "green onion", where find() would lose the word."""
+    for phrase in FALSE_FRIENDS:
+        mixed = " ".join("purple" if word in (*CHROMATIC, *ACHROMATIC) else word for word in phrase.split())
+        for seed in range(30):
+            changed = counter(f"the Purple House and {mixed}", seed)
+            assert len(find(changed)) == 1 + mixed.count("purple"), changed
+
+
+def test_vocabulary_families():
+    assert {family(word) for word in VOCABULARY} == {*CHROMATIC, *ACHROMATIC}
+    assert len(CHROMATIC) >= 10 and all(family(word) == word for word in (*CHROMATIC, *ACHROMATIC))
+    pairs = {
+        "grey": "gray",
+        "Violet": "purple",
+        "crimson": "red",
+        "blonde": "yellow",
+        "GOLDEN": "yellow",
+        "blues": "blue",
+    }
+    assert {word: family(word) for word in pairs} == pairs
+    with pytest.raises(ValueError, match="dog"):
+        family("dog")
+
+
+def test_every_vocabulary_word_is_found_and_replaced():
+    for word, colored in product(VOCABULARY, ("", " colored")):
+        if colors(word + colored):
+            assert family(counter(word + colored).removesuffix(colored)) != family(word)
+    assert all(colors(f"{word} colored") for word in VOCABULARY)
+
+
+@pytest.mark.parametrize(
+    "caption",
+    ["red " * 2500, "lime" + " " * 9996, "lime " * 2000, "black and white " * 600, "blue-" * 2000, "r" * 10_000],
+)
+def test_long_captions_take_linear_time(caption):
+    start = time.perf_counter()
+    changed = counter(caption)
+    assert time.perf_counter() - start < 2
+    assert changed is None or len(find(changed)) == len(find(caption))
+
+
+def test_own_vocabulary_keeps_each_color_and_side_in_one_token():
+    file = Path(__file__).parents[1] / "models" / "wordpiece_vocab.txt"
+    tokenizer = BertWordPieceTokenizer(str(file), lowercase=True)
+    assert file.read_text(encoding="utf-8").split("\n")[:5] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    for word in (*VOCABULARY, "left", "right", "middle", "top", "bottom", "ball", "pyramid", "background"):
+        assert tokenizer.encode(word, add_special_tokens=False).tokens == [word]
+    tokens = set(file.read_text(encoding="utf-8").split("\n"))
+    for letter in "abcdefghijklmnopqrstuvwxyz0123456789":  # so that no English word is [UNK]
+        assert {letter, f"##{letter}"} <= tokens

@@ -1,0 +1,212 @@
+"""utils/metrics.py against scikit-image, NumPy and the lpips package."""
+
+import os
+import urllib.error
+import warnings
+
+import lpips
+import numpy as np
+import pytest
+import torch
+import torchvision
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from utils.errors import InputError
+from utils.metrics import LPIPS, BackboneMissing, colorfulness, psnr, ssim
+
+B, H, W = 3, 37, 41
+NETWORKS = {"vgg": "vgg16", "alex": "alexnet", "squeeze": "squeezenet1_1"}
+
+
+def pair(height=H, width=W):
+    """Noise with noise on top; the last pair is bright and nearly flat, where variances cancel worst."""
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 256, (B, 3, height, width))
+    a[-1] = 254 + (a[-1] > 200)
+    b = np.clip(a + rng.integers(-40, 41, a.shape), 0, 255)
+    b[-1] = 255 - (b[-1] > 250)
+    return torch.from_numpy(a.astype(np.uint8)), torch.from_numpy(b.astype(np.uint8))
+
+
+def last(images):
+    return images.permute(0, 2, 3, 1).numpy()
+
+
+def test_psnr_is_scikit_images():
+    a, b = pair()
+    expected = [peak_signal_noise_ratio(x, y, data_range=255) for x, y in zip(last(a), last(b), strict=True)]
+    assert psnr(a, b).dtype == torch.float64
+    np.testing.assert_allclose(psnr(a, b), expected, rtol=1e-12)
+    assert psnr(a, a).tolist() == [float("inf")] * B
+
+
+@pytest.mark.parametrize(("height", "width"), [(H, W), (7, 9), (10, 7)])
+def test_ssim_is_scikit_images(height, width):
+    a, b = pair(height, width)
+    expected = [
+        structural_similarity(x, y, channel_axis=2, data_range=255) for x, y in zip(last(a), last(b), strict=True)
+    ]
+    assert ssim(a, b).dtype == torch.float64
+    np.testing.assert_allclose(ssim(a, b), expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(ssim(a, a), np.ones(B), rtol=0, atol=1e-12)
+
+
+def test_ssim_of_flat_images_by_hand():
+    a, b = torch.full((1, 3, 8, 9), 100, dtype=torch.uint8), torch.full((1, 3, 8, 9), 50, dtype=torch.uint8)
+    c1 = 2.55**2
+    assert ssim(a, b).item() == pytest.approx((2 * 100 * 50 + c1) / (100**2 + 50**2 + c1), abs=1e-12)
+
+
+def test_colorfulness_is_the_formula():
+    a, _ = pair()
+    expected = []
+    for red, green, blue in a.double().numpy():
+        rg, yb = red - green, 0.5 * (red + green) - blue
+        expected.append(np.sqrt(rg.std() ** 2 + yb.std() ** 2) + 0.3 * np.sqrt(rg.mean() ** 2 + yb.mean() ** 2))
+    np.testing.assert_allclose(colorfulness(a), expected, rtol=1e-12)
+    assert colorfulness(a[:, :1].expand(-1, 3, -1, -1)).tolist() == [0.0] * B
+    half = torch.zeros(1, 3, 1, 2, dtype=torch.uint8)
+    half[0, 0, 0, 0] = half[0, 1, 0, 1] = 200  # a red and a green pixel: rg = +-200, yb = 100 (signed axes)
+    assert colorfulness(half).item() == pytest.approx(200 + 0.3 * 100)
+
+
+@pytest.mark.parametrize("metric", [psnr, ssim])
+def test_unfit_images_are_refused(metric):
+    a, b = pair()
+    for x, y in [(a, b[:, :, :-1]), (a.float(), b.float()), (a[0], b[0]), (a[:, :2], b[:, :2])]:
+        with pytest.raises(ValueError, match="uint8 images"):
+            metric(x, y)
+    with pytest.raises(ValueError, match="7 pixels"):
+        ssim(a[..., :6], b[..., :6])
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A file of random weights for each network, as torchvision names them; VGG's without its large classifier."""
+    folder, paths = tmp_path_factory.mktemp("weights"), {}
+    for net, name in NETWORKS.items():
+        torch.manual_seed(0)
+        whole = getattr(torchvision.models, name)
+        state = torch.nn.ModuleDict({"features": whole(weights=None).features}).state_dict()
+        state["classifier.1.weight"] = torch.zeros(1)
+        paths[net] = folder / f"{name}.pth"
+        torch.save(state, paths[net])
+    return paths
+
+
+def the_package(net, path):
+    """lpips.LPIPS with the weights of a file, put there without utils/metrics.py."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        package = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
+    state = torch.load(path, weights_only=True)
+    with torch.no_grad():
+        for name, parameter in package.net.named_parameters():
+            parameter.copy_(state["features." + name.split(".", 1)[1]])
+    return package
+
+
+def agree(net, path, a, b):
+    """Our distances, having checked them against the package's."""
+    ours = LPIPS.load(net, path)
+    with torch.no_grad():
+        expected = the_package(net, path)(a / 127.5 - 1, b / 127.5 - 1).flatten()
+    distance = ours(a, b)
+    assert distance.shape == (len(a),) and distance.dtype == torch.float64
+    np.testing.assert_allclose(distance, expected.double(), rtol=0, atol=1e-6)
+    return distance
+
+
+@pytest.mark.parametrize("net", NETWORKS)
+def test_lpips_is_the_package(net, files):
+    a, b = pair()
+    assert (agree(net, files[net], a, b)[:2] > 1e-3).all()
+
+
+@pytest.mark.parametrize("net", NETWORKS)
+def test_lpips_with_the_real_weights(net):
+    variable = f"LCOINS_{NETWORKS[net]}".upper()  # LCOINS_VGG16, LCOINS_ALEXNET, LCOINS_SQUEEZENET1_1
+    if variable not in os.environ:
+        pytest.skip(f"set {variable} to a file of torchvision's {NETWORKS[net]} weights")
+    noise_on_noise, _, nearly_equal = agree(net, os.environ[variable], *pair(64, 72))
+    assert nearly_equal < noise_on_noise / 2 and 0.005 < noise_on_noise < 1
+
+
+def test_one_truths_features_serve_several_comparisons(files):
+    a, b = pair()
+    metric = LPIPS.load("squeeze", files["squeeze"])
+    truth = metric.features(a)
+    kept = [layer.clone() for layer in truth]
+    assert torch.equal(metric.distance(metric.features(b), truth), metric(b, a))
+    assert metric.distance(truth, truth).tolist() == [0.0] * B
+    assert all(torch.equal(x, y) for x, y in zip(truth, kept, strict=True))
+
+
+def test_lpips_is_frozen_and_leaves_the_run_alone(files):
+    state = torch.get_rng_state()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the deprecations of the package stay inside
+        metric = LPIPS.load("squeeze", files["squeeze"])
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not any(p.requires_grad for p in metric.parameters())
+    holder = torch.nn.Sequential(metric).train()
+    a, b = pair()
+    assert holder.training and torch.equal(metric(a, b), metric(a, b))  # dropout in the heads would differ
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        under_autocast = metric(a, b)
+    assert torch.equal(under_autocast, metric(a, b))
+
+
+def test_no_tensor_of_the_backbone_is_left_random(files, tmp_path):
+    state = torch.load(files["squeeze"], weights_only=True)
+    torch.save({name: torch.full_like(t, 0.5, dtype=torch.float16) for name, t in state.items()}, tmp_path / "half.pth")
+    metric = LPIPS.load("squeeze", tmp_path / "half.pth")  # fp16 is accepted
+    backbone = list(metric.package.net.parameters())
+    assert len(backbone) == len(state) - 1 and all((p == 0.5).all() and p.dtype == torch.float32 for p in backbone)
+
+
+def test_unfit_weights_are_refused_by_file_key_and_remedy(files, tmp_path):
+    good, path = torch.load(files["squeeze"], weights_only=True), tmp_path / "w.pth"
+    lacking = {k: v for k, v in good.items() if k != "features.3.squeeze.bias"}
+    cases = [
+        (lacking, r"w\.pth.*lacks 'features\.3\.squeeze\.bias'.*1 keys missing, 0 unknown.*pass"),
+        (good | {"head.weight": torch.zeros(1)}, r"w\.pth.*unknown key 'head\.weight'.*pass"),
+        (good | {"features.0.weight": torch.zeros(64, 3, 5, 5)}, r"w\.pth.*features\.0\.weight.*5, 5.*3, 3.*pass"),
+        (good | {"features.0.bias": torch.zeros(64, dtype=torch.int64)}, r"w\.pth.*features\.0\.bias.*int64"),
+        ([torch.zeros(1)], r"w\.pth.*not a mapping.*state dict"),
+        ({"model": good}, r"w\.pth.*not a mapping.*state dict"),
+    ]
+    for content, message in cases:
+        torch.save(content, path)
+        with pytest.raises(InputError, match=message):
+            LPIPS.load("squeeze", path)
+    with pytest.raises(InputError, match="alexnet"):  # another network's file
+        LPIPS.load("vgg", files["alex"])
+    with pytest.raises(InputError, match=r"'resnet'.*vgg, alex, squeeze"):
+        LPIPS.load("resnet", path)
+
+
+class Unwelcome:
+    """Stands for code in a pickle."""
+
+
+def test_unreadable_files_are_refused_and_pickled_code_is_not_run(tmp_path):
+    (tmp_path / "text.pth").write_bytes(b"no weights")
+    (tmp_path / "empty.pth").write_bytes(b"")
+    torch.save({"features.0.weight": Unwelcome()}, tmp_path / "code.pth")
+    for name in ("text.pth", "empty.pth", "code.pth"):
+        with pytest.raises(InputError, match=rf"{name}.*cannot be read.*pass a torch file"):
+            LPIPS.load("squeeze", tmp_path / name)
+    with pytest.raises(InputError, match=r"absent\.pth.*cannot be read"):
+        LPIPS.load("squeeze", tmp_path / "absent.pth")
+
+
+@pytest.mark.parametrize("failure", [urllib.error.URLError("no network"), RuntimeError("invalid hash value")])
+def test_without_weights_or_network_it_says_what_to_pass(failure, monkeypatch, tmp_path):
+    def fail(*args, **kwargs):
+        raise failure
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # nothing cached
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
+    with pytest.raises(BackboneMissing, match=r"vgg16.*could not be fetched.*--lpips_weights FILE"):
+        LPIPS.load("vgg")

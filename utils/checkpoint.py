@@ -1,0 +1,125 @@
+"""Checkpoints of ours: save, read, resume.
+
+A checkpoint is plain data and tensors, so that it loads with `weights_only=True`:
+  format        FORMAT
+  architecture  what rebuilds the network: model, img_size, ablations, the text encoder's configuration as JSON
+  tokenizer     the caption tokenizer as JSON, so that testing needs no hub
+  model         the network's tensors; ema: their moving average, or None
+  optimizer, scaler, step, epoch, best, rng (one entry per rank), run (the resolved flags)
+"""
+
+import os
+import pickle
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from timm.layers import resample_abs_pos_embed
+from torch import Tensor, nn
+
+from utils import distributed
+from utils.errors import InputError
+
+FORMAT = 1
+POSITIONS = "image_encoder.vit.pos_embed"
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write beside, flush to the disk, then rename: the former file stays whole whatever happens. Rank 0 only."""
+    if not distributed.is_main():
+        return
+    beside = path.with_name(path.name + ".part")
+    try:
+        with beside.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written ({error}); make room or pass another --output_dir") from error
+
+
+def read(path: str) -> dict[str, Any]:
+    """The content of a checkpoint of ours, on the CPU. Raises InputError for any other file."""
+    if not os.path.isfile(path):
+        raise InputError(f"{path}: no such checkpoint; pass the path of a checkpoint-best.pth or checkpoint-last.pth")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: not a readable checkpoint ({reason}); it may be truncated: restore it") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(f"{path}: not a checkpoint of this program; pass one that run_colorization.py wrote")
+    return content
+
+
+def check_architecture(path: str, content: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """The flags must ask for the network that the checkpoint holds. `wanted`: flag -> value. Raises InputError.
+
+    The image side may differ: positions are resampled.
+    """
+    held = content["architecture"]
+    different = [
+        f"--{flag} {value} (the checkpoint: {held[flag]})" for flag, value in wanted.items() if held[flag] != value
+    ]
+    if different:
+        raise InputError(f"{path}: holds another architecture than {', '.join(different)}; pass the checkpoint's")
+
+
+def load_network(network: nn.Module, path: str, content: dict[str, Any], averaged: bool) -> list[str]:
+    """Fill every tensor of `network`, or raise InputError; returns what was adapted, in words.
+
+    averaged: take the moving average where the checkpoint has one (testing, fine-tuning), else the trained weights.
+    """
+    weights = content["ema"] if averaged and content["ema"] is not None else content["model"]
+    notes = [f"{len(weights)} tensors from {path}" + (" (moving average)" if weights is content["ema"] else "")]
+    own = network.state_dict()
+    if POSITIONS in weights and POSITIONS in own and weights[POSITIONS].shape != own[POSITIONS].shape:
+        weights = weights | {POSITIONS: resample_positions(weights[POSITIONS], own[POSITIONS].shape[1])}
+        notes.append(f"its {POSITIONS} were resampled to {own[POSITIONS].shape[1]} image tokens")
+    load_fully(network, weights, path)
+    return notes
+
+
+def load_fully(module: nn.Module, weights: dict[str, Tensor], origin: str) -> None:
+    """`load_state_dict`, strictly, with an error that names the first missing, unknown or misshapen tensor."""
+    own = module.state_dict()
+    missing, unknown = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
+    shapes = [n for n in own if n in weights and own[n].shape != weights[n].shape]
+    problems = [
+        *(f"{len(missing)} missing (first: {name})" for name in missing[:1]),
+        *(f"{len(unknown)} unknown (first: {name})" for name in unknown[:1]),
+        *(f"{name} is {tuple(weights[name].shape)}, not {tuple(own[name].shape)}" for name in shapes[:1]),
+    ]
+    if problems:
+        raise InputError(f"{origin}: does not fit this network: {'; '.join(problems)}; pass weights of the same sizes")
+    module.load_state_dict(weights, strict=True)
+
+
+def resample_positions(positions: Tensor, tokens: int) -> Tensor:
+    """(1, N, C) position codes on a square grid -> (1, tokens, C), bicubic."""
+    side = round(tokens**0.5)
+    return resample_abs_pos_embed(positions, [side, side], num_prefix_tokens=0)
+
+
+def rng_states() -> dict[str, Any]:
+    """The state of every global random generator of this rank, as plain data and tensors."""
+    numpy_state = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (numpy_state[0], torch.from_numpy(numpy_state[1].astype(np.int64)), *numpy_state[2:]),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
+    }
+
+
+def set_rng_states(state: dict[str, Any]) -> None:
+    random.setstate((state["python"][0], tuple(state["python"][1]), state["python"][2]))
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

@@ -1,0 +1,165 @@
+"""The command line: defaults < --config YAML < flags. An unknown key or flag is an error."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from utils.errors import InputError
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        raise InputError(f"{message}; run_colorization.py --help lists the flags")
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """The resolved run. Raises InputError for an unknown flag or YAML key, or a value of the wrong form."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = build_parser()
+    early, _ = _config_parser().parse_known_args(argv)
+    config = [] if early.config is None else _config_argv(parser, early.config)
+    args = parser.parse_args(config + argv)
+    _check(args)
+    return args
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="run_colorization.py",
+        description="Train, evaluate and test L-CoIns: language-based colorization with instance awareness.",
+        parents=[_config_parser()],
+        allow_abbrev=False,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    switch = argparse.BooleanOptionalAction
+
+    add = parser.add_argument_group("model").add_argument
+    add("--model", default="colorization_vit_base_patch16_224_group_post", help="architecture, a name of models/")
+    add("--input_size", type=int, default=None, help="image side in pixels; the model's own if not given")
+    add("--drop_path", type=float, default=0.1, help="stochastic depth of the last blocks, a probability")
+    add("--group_tokens", action=switch, default=True, help="--no-group_tokens: w/o GE of Table 1")
+    add("--grouping_attention", action=switch, default=True, help="--no-grouping_attention: w/o GA of Table 1")
+    add("--luminance_augmentation", action=switch, default=True, help="--no-luminance_augmentation: w/o LA of Table 1")
+    add("--counter_color", action=switch, default=True, help="--no-counter_color: w/o CL of Table 1")
+    add(
+        "--image_encoder_weights",
+        default=None,
+        help="ViT to start from: a file, a timm name, or 'random'; the paper's model has a default",
+    )
+    add(
+        "--text_encoder_weights",
+        default=None,
+        help="BERT to start from: a folder, a hub name, or 'random'; the paper's model has a default",
+    )
+    add("--grad_checkpointing", action=switch, default=False, help="less memory for more time")
+
+    add = parser.add_argument_group("data").add_argument
+    add("--data_set", default="captioned_images", help="kind of data, a name of datasets/")
+    add("--data_path", default=None, help="folder with cap-img-pairs_{train,val,test}.json and the images")
+    add("--crop_scale", type=float, nargs=2, default=(0.5, 1.0), help="share of the area a random crop keeps, from to")
+    add("--flip", type=float, default=0.5, help="probability of a horizontal flip where the caption can be mirrored")
+    add("--num_workers", type=int, default=4, help="loader processes for each training process")
+    add("--skip_unreadable", type=int, default=0, help="leave out at most so many broken training images, by name")
+
+    add = parser.add_argument_group("optimisation").add_argument
+    add("--batch_size", type=int, default=8, help="pairs per process and batch")
+    add("--update_freq", type=int, default=1, help="batches per update of the weights")
+    add("--epochs", type=int, default=80, help="passes over the training pairs")
+    add("--lr", type=float, default=1e-5, help="highest learning rate")
+    add("--min_lr", type=float, default=1e-6, help="learning rate at the end of the cosine")
+    add("--warmup_epochs", type=float, default=5, help="epochs of linear warm-up")
+    add("--opt", default="adamw", help="optimizer, a name of timm.optim")
+    add("--opt_betas", type=float, nargs=2, default=(0.99, 0.999), help="beta1 beta2 of AdamW")
+    add("--weight_decay", type=float, default=0.05, help="of matrices; vectors and codes have none")
+    add("--layer_decay", type=float, default=0.75, help="factor of the rate per layer down either encoder; 1: none")
+    add("--clip_grad", type=float, default=None, help="largest norm of the gradient; none if not given")
+    add("--model_ema", action=switch, default=False, help="keep and evaluate a moving average of the weights")
+    add("--model_ema_decay", type=float, default=0.9999, help="its decay per step, reached gradually")
+    add("--amp", choices=("bf16", "fp16", "none"), default="none", help="mixed precision; fp16 with loss scaling")
+    add("--compile", action=switch, default=False, help="torch.compile the network")
+    add("--alpha", type=float, default=1.0, help="weight of the chroma loss, Eq. 16")
+    add("--beta", type=float, default=-1e-4, help="weight of the counter-colour loss, Eq. 16; negative")
+
+    add = parser.add_argument_group("evaluation").add_argument
+    add("--eval", action=switch, default=False, help="evaluate --finetune or --resume on val, without training")
+    add(
+        "--test",
+        action=switch,
+        default=False,
+        help="evaluate it on the test split and write pictures, tables and a page",
+    )
+    add("--dist_eval", action=switch, default=False, help="share the evaluation among the processes")
+    add("--lpips_net", choices=("vgg", "alex", "squeeze"), default="vgg", help="LPIPS backbone; the paper's is vgg")
+    add("--lpips_weights", default=None, help="its weights, a file with torchvision's names; fetched if not given")
+
+    add = parser.add_argument_group("run").add_argument
+    add("--output_dir", default="output", help="folder for checkpoints, logs and results")
+    add("--log_dir", default=None, help="folder for TensorBoard; the output folder if not given")
+    add("--finetune", default=None, help="checkpoint whose weights to start from, or to evaluate")
+    add("--resume", default=None, help="checkpoint of an interrupted run to go on with")
+    add("--auto_resume", action=switch, default=False, help="resume checkpoint-last.pth of the output folder, if any")
+    add("--seed", type=int, default=0, help="of weights, order and every draw")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add("--print_freq", type=int, default=20, help="updates between two printed losses")
+    return parser
+
+
+def _config_parser() -> argparse.ArgumentParser:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", default=None, help="YAML with any of these flags; the command line wins over it")
+    return parser
+
+
+def _config_argv(parser: argparse.ArgumentParser, path: str) -> list[str]:
+    """The YAML as command line words, so that argparse checks it like any flag."""
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError(
+            f"--config {path}: cannot be read ({error}); pass a YAML file of 'flag: value' lines"
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f"--config {path}: holds no 'flag: value' lines")
+    actions = {action.dest: action for action in parser._actions if action.dest not in ("help", "config")}
+    words: list[str] = []
+    for key, value in content.items():
+        if key not in actions:
+            raise InputError(f"--config {path}: unknown key {key!r}; its keys are the flags of run_colorization.py")
+        words += _config_words(path, key, value, takes_value=actions[key].nargs != 0)
+    return words
+
+
+def _config_words(path: str, key: str, value: Any, takes_value: bool) -> list[str]:
+    if takes_value == isinstance(value, bool) or isinstance(value, dict):
+        wanted = "a value" if takes_value else "true or false"
+        raise InputError(f"--config {path}: {key} is {value!r}; give it {wanted}")
+    if not takes_value:
+        return [f"--{key}" if value else f"--no-{key}"]
+    if value is None:
+        return []
+    return [f"--{key}", *map(str, value)] if isinstance(value, list) else [f"--{key}={value}"]
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Values no run can use, before anything is built."""
+    for name in ("batch_size", "update_freq", "epochs", "print_freq"):
+        if getattr(args, name) < 1:
+            raise InputError(f"--{name} {getattr(args, name)}: pass at least 1")
+    for name in ("num_workers", "skip_unreadable", "seed", "weight_decay", "lr", "min_lr", "warmup_epochs"):
+        if not getattr(args, name) >= 0:
+            raise InputError(f"--{name} {getattr(args, name)}: pass 0 or more")
+    for name in ("drop_path", "flip"):
+        if not 0 <= getattr(args, name) <= 1:
+            raise InputError(f"--{name} {getattr(args, name)}: a probability, pass 0 to 1")
+    low, high = args.crop_scale
+    if not 0 < low <= high <= 1:
+        raise InputError(f"--crop_scale {low} {high}: shares of the area, pass 0 < from <= to <= 1")
+    if not 0 < args.layer_decay <= 1:
+        raise InputError(f"--layer_decay {args.layer_decay}: pass a factor above 0, at most 1")
+    if args.eval and args.test:
+        raise InputError("--eval and --test: pass one of them (val split, test split)")
+    if args.clip_grad is not None and args.clip_grad <= 0:
+        raise InputError(f"--clip_grad {args.clip_grad}: a norm, pass more than 0")

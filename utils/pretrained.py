@@ -1,0 +1,97 @@
+"""Weights from elsewhere for the two encoders: a local file or folder, or a hub name. Each fits fully or is refused."""
+
+import os
+
+import timm
+import torch
+from safetensors.torch import load_file
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
+from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
+from transformers import logging as transformers_logging
+
+from utils.checkpoint import load_fully, resample_positions
+from utils.errors import InputError
+
+RANDOM = "random"
+# Beside the encoder, a ViT checkpoint may hold these; an image token never meets them.
+_IMAGE_EXTRAS = ("head.", "fc_norm.", "cls_token", "mask_token", "decoder_", "dist_token")
+
+
+def load_image_encoder(vit: VisionTransformer, source: str) -> str:
+    """Fill timm's ViT from `source`: a .pth or .safetensors file with timm's names (a class token and its position are
+    dropped, the position grid is resampled), or the name of a pretrained timm model. Returns what was done, in words.
+    """
+    weights = _image_tensors(source)
+    dropped = sorted(name for name in weights if name.startswith(_IMAGE_EXTRAS))
+    weights = {name: tensor for name, tensor in weights.items() if name not in dropped}
+    notes = [f"image encoder: {len(weights)} tensors from {source}"] + [f"not needed: {', '.join(dropped)}"] * bool(
+        dropped
+    )
+    positions = weights.get("pos_embed")
+    if positions is not None and positions.ndim == 3:
+        grid = round(positions.shape[1] ** 0.5) ** 2
+        if positions.shape[1] != grid:
+            positions = positions[:, -grid:]  # the class token's position comes first
+        if positions.shape != vit.pos_embed.shape:
+            positions = resample_positions(positions, vit.pos_embed.shape[1])
+            notes.append("positions resampled")
+        weights["pos_embed"] = positions
+    load_fully(vit, weights, f"--image_encoder_weights {source}")
+    return "; ".join(notes)
+
+
+def _image_tensors(source: str) -> dict[str, Tensor]:
+    if os.path.exists(source):
+        try:
+            if source.endswith(".safetensors"):
+                return load_file(source)
+            content = torch.load(source, map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise _not_loaded("image", source, error) from error
+        content = content.get("model", content) if isinstance(content, dict) else content
+        if not isinstance(content, dict) or not all(isinstance(t, Tensor) for t in content.values()):
+            raise InputError(f"--image_encoder_weights {source}: holds no named tensors; pass a ViT state dict")
+        return dict(content)
+    try:
+        return timm.create_model(source, pretrained=True).state_dict()
+    except Exception as error:  # hub, network and registry errors have no common type
+        raise _not_loaded("image", source, error) from error
+
+
+def text_config(source: str) -> PretrainedConfig:
+    """The configuration of a BERT-kind encoder: a folder in Hugging Face's layout, or a hub name."""
+    try:
+        return AutoConfig.from_pretrained(source)
+    except Exception as error:  # as above
+        raise _not_loaded("text", source, error) from error
+
+
+def load_text_encoder(encoder: PreTrainedModel, source: str) -> str:
+    """Fill the encoder from a folder or hub name; its pooler is dropped. Returns what was done, in words."""
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # it reports the pooler as a surprise; we report it below
+    try:
+        loaded, info = AutoModel.from_pretrained(source, output_loading_info=True)
+    except Exception as error:  # as above
+        raise _not_loaded("text", source, error) from error
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+    missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        raise InputError(
+            f"--text_encoder_weights {source}: lacks {len(missing)} tensors of its configuration (first: {missing[0]});"
+            " pass a complete folder"
+        )
+    weights = {name: tensor for name, tensor in loaded.state_dict().items() if not name.startswith("pooler.")}
+    load_fully(encoder, weights, f"--text_encoder_weights {source}")
+    return f"text encoder: {len(weights)} tensors from {source}; not needed: its pooler"
+
+
+def _not_loaded(which: str, source: str, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())[:300]
+    kind = "file" if which == "image" else "folder"
+    return InputError(
+        f"--{which}_encoder_weights {source}: cannot be loaded ({reason}); pass a local {kind}, a hub name that this"
+        f" machine can reach, or '{RANDOM}' to start from random weights"
+    )

@@ -1,0 +1,201 @@
+"""Pictures and the page of a test.  H, W image side; N_G groups; N_I image tokens. Images are uint8 RGB arrays."""
+
+import csv
+import html
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+PANELS = ("gray", "result", "truth", "groups")
+STRIPS = "index_files"  # the page's pictures; the results themselves lie in the output folder
+_GAP = 6
+_CAPTION_LINE = 16
+
+
+def group_map(assignment: np.ndarray, gray: np.ndarray) -> np.ndarray:
+    """The hard assignment as colours over the gray picture, (H, W, 3); the gray picture itself where N_G = 0.
+
+    assignment: (N_G, N_I) of a square grid; gray: (H, W, 3). A group keeps its colour from picture to picture.
+    """
+    if assignment.shape[0] == 0:
+        return gray
+    side = math.isqrt(assignment.shape[1])
+    labels = assignment.argmax(axis=0).reshape(side, side).astype(np.uint8)
+    height, width = gray.shape[:2]
+    labels = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST)
+    hues = (np.arange(assignment.shape[0]) * 180 / assignment.shape[0]).astype(np.uint8)  # OpenCV: hue in [0, 180)
+    hsv = np.stack([hues, np.full_like(hues, 200), np.full_like(hues, 255)], axis=1)[None]  # (1, N_G, 3)
+    colors = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0]
+    return cv2.addWeighted(colors[labels], 0.5, gray, 0.5, 0)
+
+
+def strip(images: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures (H, W, 3) of one size side by side on white."""
+    gap = np.full((images[0].shape[0], _GAP, 3), 255, np.uint8)
+    return np.concatenate([part for image in images for part in (image, gap)][:-1], axis=1)
+
+
+def captioned_strips(strips: Sequence[np.ndarray], captions: Sequence[str], headings: Sequence[str]) -> np.ndarray:
+    """One strip under another, each above its caption, the headings over the columns."""
+    width = strips[0].shape[1]
+    heights = [s.shape[0] + _CAPTION_LINE + 2 * _GAP for s in strips]
+    sheet = Image.new("RGB", (width, _CAPTION_LINE + sum(heights)), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=12)
+    for column, heading in enumerate(headings):
+        draw.text((column * (width + _GAP) // len(headings), 0), heading, fill="black", font=font)
+    top = _CAPTION_LINE
+    for picture, caption, height in zip(strips, captions, heights, strict=True):
+        sheet.paste(Image.fromarray(picture), (0, top))
+        draw.text((0, top + picture.shape[0] + 2), _shorten(caption, font, width), fill="black", font=font)
+        top += height
+    return np.asarray(sheet)
+
+
+def _shorten(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + " ...") > width:
+        text = text[:-1]
+    return text + " ..."
+
+
+def output_names(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """A PNG name for each (image name, caption) pair: `dog.jpg` -> `dog.png`, and `dog_0.png`, `dog_1.png`, ... where
+    the image has several captions. Names that would meet another (`dog.jpg` beside `dog.png`) keep their own ending:
+    `dog.jpg.png`. Sub-folders stay.
+    """
+    captions = Counter(name for name, _ in pairs)
+    for keep_ending in (False, True):
+        seen: Counter[str] = Counter()
+        names = []
+        for name, _ in pairs:
+            stem = name if keep_ending else str(PurePosixPath(name).with_suffix(""))
+            names.append(f"{stem}_{seen[name]}.png" if captions[name] > 1 else f"{stem}.png")
+            seen[name] += 1
+        if len({name.lower() for name in names}) == len(names):  # some file systems ignore case
+            return names
+    place = len(str(len(pairs)))
+    return [f"{name}_{index:0{place}}.png" for index, (name, _) in enumerate(pairs)]
+
+
+class Sheet:
+    """Keeps the first pictures of an evaluation, for TensorBoard."""
+
+    def __init__(self, limit: int = 8) -> None:
+        self.limit = limit
+        self.strips: list[np.ndarray] = []
+        self.captions: list[str] = []
+
+    def add(self, colorized: Any) -> None:
+        """colorized: `engine.Colorized`."""
+        for panels, caption in zip(_panels(colorized), colorized.batch.captions, strict=True):
+            if len(self.strips) == self.limit:
+                return
+            self.strips.append(strip(panels))
+            self.captions.append(caption)
+
+    def draw(self) -> np.ndarray:
+        return captioned_strips(self.strips, self.captions, PANELS)
+
+
+def save_batch(folder: Path, names: Sequence[str], colorized: Any) -> None:
+    """The pictures of one evaluated batch (`engine.Colorized`) under the names of `output_names`."""
+    for panels, index in zip(_panels(colorized), colorized.batch.indices, strict=True):
+        save_pictures(folder, names[index], *panels)
+
+
+def _panels(colorized: Any) -> Iterator[tuple[np.ndarray, ...]]:
+    """Per image: gray, result, truth, groups, each (H, W, 3) uint8."""
+    images = (colorized.gray, colorized.predicted, colorized.truth)
+    stacks = [image.permute(0, 2, 3, 1).cpu().numpy() for image in images]
+    for gray, result, truth, assignment in zip(*stacks, colorized.assignment.float().cpu().numpy(), strict=True):
+        yield gray, result, truth, group_map(assignment, gray)
+
+
+def save_pictures(folder: Path, name: str, gray: np.ndarray, result: np.ndarray, truth: np.ndarray, groups: np.ndarray):
+    """The result as `folder/name`, and the page's strip of all four."""
+    path, side_by_side = folder / name, (folder / STRIPS / name).with_suffix(".jpg")
+    for parent in (path.parent, side_by_side.parent):
+        parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(result).save(path)
+    Image.fromarray(strip([gray, result, truth, groups])).save(side_by_side, quality=90)
+
+
+def save_tables(folder: Path, rows: list[dict[str, Any]], names: list[str], summary: dict[str, Any]) -> None:
+    """metrics.json, per_image.csv and index.html. `rows` and `names` are in file order, one per pair."""
+    (folder / "metrics.json").write_text(json.dumps(summary, indent=2) + "\n")
+    with (folder / "per_image.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["index", "name", "output", "caption", *_figure_names(rows)])
+        writer.writeheader()
+        writer.writerows(row | {"output": name} for row, name in zip(rows, names, strict=True))
+    (folder / "index.html").write_text(_page(rows, names, summary), encoding="utf-8")
+
+
+def _figure_names(rows: list[dict[str, Any]]) -> list[str]:
+    return [key for key in rows[0] if key not in ("index", "name", "caption")]
+
+
+def table(summary: dict[str, Any]) -> str:
+    """The summary as lines of text."""
+    lines = [f"{'':28}{'PSNR':>9}{'SSIM':>9}{'LPIPS':>9}"]
+    for row, title in _TITLES.items():
+        figures = (_number(summary[row][metric], digits) for metric, digits in _DIGITS.items())
+        lines.append(f"{title:28}" + "".join(f"{figure:>9}" for figure in figures))
+    return "\n".join(lines)
+
+
+_TITLES = {"model": "this model", "gray": "ab = 0 (doing nothing)", "ceiling": "ceiling (Lab round trip)"}
+_DIGITS = {"psnr": 3, "ssim": 5, "lpips": 4}
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _page(rows: list[dict[str, Any]], names: list[str], summary: dict[str, Any]) -> str:
+    body = "".join(
+        "<tr><th>{}</th>{}</tr>".format(
+            html.escape(title),
+            "".join(f"<td>{_number(summary[row][metric], digits)}</td>" for metric, digits in _DIGITS.items()),
+        )
+        for row, title in _TITLES.items()
+    )
+    figures = "".join(_figure(row, name) for row, name in zip(rows, names, strict=True))
+    heads = "".join(f"<span>{panel}</span>" for panel in PANELS)
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>L-CoIns: {summary["count"]} pairs</title>
+<style>
+body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #222 }}
+table {{ border-collapse: collapse; margin: 1rem 0 2rem }}
+th, td {{ padding: .3rem .9rem; border-bottom: 1px solid #ddd; text-align: right }}
+th {{ text-align: left; font-weight: 500 }}
+figure {{ margin: 0 0 1.8rem }}
+figure img {{ width: 100%; display: block; image-rendering: auto }}
+figcaption small {{ color: #666 }}
+.heads {{ display: flex; position: sticky; top: 0; background: #fffe; padding: .3rem 0 }}
+.heads span {{ flex: 1; color: #666 }}
+</style></head><body>
+<h1>L-CoIns: {summary["count"]} image-caption pairs</h1>
+<table><tr><th></th><td>PSNR, dB</td><td>SSIM</td><td>LPIPS</td></tr>{body}</table>
+<div class="heads">{heads}</div>
+{figures}
+</body></html>
+"""
+
+
+def _figure(row: dict[str, Any], name: str) -> str:
+    source = html.escape((PurePosixPath(STRIPS) / name).with_suffix(".jpg").as_posix().replace("%", "%25"))
+    source = source.replace("#", "%23").replace("?", "%3F")
+    figures = f"{row['model_psnr']:.2f} dB, SSIM {row['model_ssim']:.4f}"
+    if "model_lpips" in row:
+        figures += f", LPIPS {row['model_lpips']:.3f}"
+    caption = f"{html.escape(row['caption'])}<br><small>{html.escape(row['name'])}: {figures}</small>"
+    return f'<figure><img loading="lazy" src="{source}" alt=""><figcaption>{caption}</figcaption></figure>\n'
