@@ -20,12 +20,12 @@ from augment import Luminance, LuminanceAugmentation
 from datasets import Augmentation, build_dataset, build_loader
 from engine import TrainState
 from losses import ColorizationLoss
-from models import PRETRAINED, create_model, text_config_from_json
+from models import create_model, text_config_from_json
 from models.lcoins import LCoIns
 from models.text_encoder import CaptionTokenizer
 from utils import checkpoint, distributed, pretrained
 from utils.errors import InputError
-from utils.metrics import LPIPS, BackboneMissing
+from utils.metrics import LPIPS, BackboneMissing, is_cached
 
 logger = logging.getLogger(__name__)
 ABLATIONS = ("group_tokens", "grouping_attention", "counter_color")  # of Table 1, those that change the network
@@ -92,13 +92,15 @@ def _from_checkpoint(
 
 
 def _from_encoders(args: argparse.Namespace, start: None, overrides: dict[str, Any]) -> tuple[LCoIns, CaptionTokenizer]:
-    image_source, text_source = PRETRAINED.get(args.model, (None, None))
-    image_source, text_source = args.image_encoder_weights or image_source, args.text_encoder_weights or text_source
-    for flag, source in (("image_encoder_weights", image_source), ("text_encoder_weights", text_source)):
+    image_source, text_source = args.image_encoder_weights, args.text_encoder_weights
+    for flag, source, paper in (
+        ("image_encoder_weights", image_source, "vit_base_patch16_224.mae"),
+        ("text_encoder_weights", text_source, "bert-base-uncased"),
+    ):
         if source is None:
             raise InputError(
-                f"--{flag}: {args.model} has no weights of its own to start from; pass a file, a hub name, or"
-                f" '{pretrained.RANDOM}'"
+                f"--{flag} is not given, nor a checkpoint: pass a local file or folder, a hub name (the paper's:"
+                f" {paper}), or '{pretrained.RANDOM}' to start from random weights"
             )
     if text_source == pretrained.RANDOM:
         tokenizer = CaptionTokenizer.from_vocabulary()
@@ -195,9 +197,18 @@ def build_criterion(args: argparse.Namespace) -> ColorizationLoss:
 
 
 def build_lpips(args: argparse.Namespace, device: torch.device) -> LPIPS | None:
-    """None, and a word about it, where the backbone is missing: never a number from random weights."""
+    """None, and a word about it, where the backbone is missing: never a number from random weights.
+
+    Nothing is fetched unless --lpips_net names it.
+    """
+    net = args.lpips_net or "vgg"
+    if args.lpips_net is None and args.lpips_weights is None and not is_cached(net):
+        logger.warning(
+            "LPIPS is left out (null in the results): pass --lpips_net vgg to fetch it, or --lpips_weights FILE"
+        )
+        return None
     try:
-        return LPIPS.load(args.lpips_net, args.lpips_weights).to(device)
+        return LPIPS.load(net, args.lpips_weights).to(device)
     except BackboneMissing as error:
         logger.warning("LPIPS is left out (null in the results): %s", error)
         return None

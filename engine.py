@@ -169,12 +169,12 @@ def evaluate(
     with autocast(device, amp):  # around the loop: weights are cast once, not once a batch
         for batch in loader:
             batch = batch.to(device)
-            gray, ab = color.split(batch.rgb)
-            output = network(gray, batch.words)
+            photo = color.to_uint8(batch.rgb, rounded=True)
+            gray, ab = color.split(photo.double() / 255)  # float32 would truncate twice as many bytes one too low
+            output = network(gray.float(), batch.words)
             predicted, truth, nothing = (
                 color.to_uint8(color.colorize(gray, chroma)) for chroma in (output.ab, ab, torch.zeros_like(ab))
             )
-            photo = color.to_uint8(batch.rgb, rounded=True)
             figures = _figures({"model": predicted, "gray": nothing, "ceiling": photo}, truth, lpips)
             rows += _rows(batch, figures)
             if visit is not None:

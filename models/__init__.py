@@ -26,8 +26,6 @@ from utils.errors import InputError
 PAPER_MODEL = "colorization_vit_base_patch16_224_group_post"
 SMALL_MODEL = "colorization_vit_tiny_patch8_112_group_post"
 NAMES = (PAPER_MODEL, SMALL_MODEL)
-# What the encoders start from where nobody says otherwise: a timm name and a transformers name.
-PRETRAINED = {PAPER_MODEL: ("vit_base_patch16_224.mae", "bert-base-uncased")}
 
 
 def create_model(name: str, **overrides: Any) -> LCoIns:

@@ -2,8 +2,8 @@
 
     python scripts/prepare_samples.py output/demo/data
 
-Each photograph also comes recoloured (its hue turned, its luminance pattern kept), with a caption that says so: the
-same gray picture then has several right answers, and only the words tell which. train, val and test hold the same
+Each photograph also comes recoloured (its hue turned, its luminance kept), with a caption that says so: the same gray
+picture then has several right answers, and only the words tell which. train, val and test hold the same
 pictures: this shows that the program works, not that a network generalises.
 """
 
@@ -22,7 +22,7 @@ from torchvision.transforms.v2.functional import gaussian_blur
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from augment import rotate_hue
-from utils.color import to_uint8
+from utils.color import colorize, split, to_uint8
 
 SIDE = 256  # pixels; the network's input is smaller
 ROUNDS = 20  # times that the training list names every pair, so that an epoch is worth an evaluation
@@ -55,12 +55,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path, help="data folder to write")
     output = parser.parse_args().output
-    for split in ("train", "val", "test"):
-        (output / split).mkdir(parents=True, exist_ok=True)
-        pairs = [pair for name, photograph in PHOTOGRAPHS.items() for pair in write(output / split, name, photograph)]
-        pairs = pairs * ROUNDS if split == "train" else pairs[::2]  # evaluated with the first of its two captions
-        (output / f"cap-img-pairs_{split}.json").write_text(json.dumps(pairs, indent=1) + "\n")
-        print(f"{output / split}: {len(pairs)} pairs")
+    for part in ("train", "val", "test"):
+        (output / part).mkdir(parents=True, exist_ok=True)
+        pairs = [pair for name, photograph in PHOTOGRAPHS.items() for pair in write(output / part, name, photograph)]
+        pairs = pairs * ROUNDS if part == "train" else pairs[::2]  # evaluated with the first of its two captions
+        (output / f"cap-img-pairs_{part}.json").write_text(json.dumps(pairs, indent=1) + "\n")
+        print(f"{output / part}: {len(pairs)} pairs")
 
 
 def write(folder: Path, name: str, photograph: Photograph) -> list[tuple[str, str]]:
@@ -78,11 +78,11 @@ def write(folder: Path, name: str, photograph: Photograph) -> list[tuple[str, st
 
 
 def recolor(rgb: Tensor, degrees: float, saturation: float) -> Tensor:
-    """Turn the hue of the pixels that are at least so saturated; the edge is softened. rgb: (1, 3, H, W) in [0, 1]."""
+    """Turn the hue of the pixels that are at least so saturated, with a soft edge; L stays. rgb: (1, 3, H, W)."""
     high, low = rgb.amax(dim=1, keepdim=True), rgb.amin(dim=1, keepdim=True)
     share = (1 - low / high.clamp(min=1e-6) >= saturation).float()
-    share = gaussian_blur(share, kernel_size=5)
-    return rgb.lerp(rotate_hue(rgb, torch.tensor([degrees])), share)
+    turned = rgb.lerp(rotate_hue(rgb, torch.tensor([degrees])), gaussian_blur(share, kernel_size=5))
+    return colorize(split(rgb)[0], split(turned)[1])
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision
 import yaml
 from conftest import ROOT, write_data
 from PIL import Image
@@ -318,10 +319,10 @@ def test_bad_input_is_one_line_and_status_2(data, tmp_path, capfd, monkeypatch, 
     assert message in error and "Traceback" not in error
 
 
-def test_small_model_needs_its_random_weights_asked_for(data, tmp_path, capfd):
+def test_random_weights_must_be_asked_for(data, tmp_path, capfd):
     words = ["--model", "colorization_vit_tiny_patch8_112_group_post", "--data_path", data, "--output_dir", tmp_path]
     assert run_colorization.run([str(word) for word in words]) == 2
-    assert "pass a file, a hub name, or 'random'" in capfd.readouterr().err
+    assert "or 'random' to start from random weights" in capfd.readouterr().err
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(trained, tmp_path, capfd):
@@ -344,11 +345,23 @@ def test_a_checkpoint_cut_short_is_refused(trained, tmp_path, capfd):
 def test_lpips_without_its_backbone_is_null_and_said_at_the_start(trained, tmp_path, capfd, monkeypatch):
     data, out = trained
     words = ["--data_path", data, "--output_dir", tmp_path, "--test", "--finetune", out / "checkpoint-best.pth"]
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", _unreachable)
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", _unreachable)
     assert run(*words, "--lpips_net", "squeeze") == 0
-    assert "LPIPS is left out (null in the results)" in capfd.readouterr().err
+    error = capfd.readouterr().err
+    assert error.index("LPIPS is left out (null in the results)") < error.index("this model")
+    assert "no network" in error and "--lpips_weights FILE" in error
     assert json.loads((tmp_path / "metrics.json").read_text())["model"]["lpips"] is None
+
+
+def test_lpips_is_measured_with_the_weights_given(trained, tmp_path):
+    data, out = trained
+    torch.manual_seed(0)
+    torch.save(torchvision.models.squeezenet1_1(weights=None).state_dict(), tmp_path / "squeeze.pth")
+    words = ["--data_path", data, "--output_dir", tmp_path, "--test", "--finetune", out / "checkpoint-best.pth"]
+    assert run(*words, "--lpips_net", "squeeze", "--lpips_weights", tmp_path / "squeeze.pth") == 0
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["model"]["lpips"] > metrics["ceiling"]["lpips"] >= 0
+    assert "model_lpips" in (tmp_path / "per_image.csv").read_text().splitlines()[0]
 
 
 def _unreachable(*_: object, **__: object) -> None:

@@ -30,6 +30,12 @@ class BackboneMissing(InputError):
     """The ImageNet weights that LPIPS stands on are neither here nor to be fetched."""
 
 
+def is_cached(net: str) -> bool:
+    """Whether torchvision's weights of an LPIPS backbone were fetched before."""
+    name = LPIPS_BACKBONES[net].url.rpartition("/")[2]
+    return (Path(torch.hub.get_dir()) / "checkpoints" / name).is_file()
+
+
 def psnr(a: Tensor, b: Tensor) -> Tensor:
     """Peak signal-to-noise ratio, 10 log10(255^2 / MSE) over the three channels: (B,) dB, infinite for equal images.
 
@@ -173,7 +179,7 @@ def _read_tensors(path: str | Path) -> Mapping[str, Tensor]:
 def _package_names(package: Mapping[str, Tensor], given: Mapping[str, Tensor], origin: str) -> dict[str, Tensor]:
     """torchvision's `features.N.*` under the package's names `sliceK.N.*`: every one of them, or InputError."""
     names = {"features." + name.partition(".")[2]: name for name in package}
-    remedy = "pass the torchvision file of the backbone that --lpips names"
+    remedy = "pass the torchvision file of the backbone that --lpips_net names"
     missing = sorted(names.keys() - given.keys())
     unknown = sorted(name for name in given.keys() - names.keys() if not name.startswith("classifier."))
     if missing or unknown:

@@ -47,12 +47,12 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--image_encoder_weights",
         default=None,
-        help="ViT to start from: a file, a timm name, or 'random'; the paper's model has a default",
+        help="ViT to start from: a .pth or .safetensors file, a timm name, or 'random'",
     )
     add(
         "--text_encoder_weights",
         default=None,
-        help="BERT to start from: a folder, a hub name, or 'random'; the paper's model has a default",
+        help="BERT-kind encoder to start from: a folder, a hub name, or 'random'",
     )
     add("--grad_checkpointing", action=switch, default=False, help="less memory for more time")
 
@@ -78,7 +78,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("--clip_grad", type=float, default=None, help="largest norm of the gradient; none if not given")
     add("--model_ema", action=switch, default=False, help="keep and evaluate a moving average of the weights")
     add("--model_ema_decay", type=float, default=0.9999, help="its decay per step, reached gradually")
-    add("--amp", choices=("bf16", "fp16", "none"), default="none", help="mixed precision; fp16 with loss scaling")
+    add(
+        "--amp",
+        choices=("bf16", "fp16", "none"),
+        default="none",
+        help="mixed precision; fp16, with loss scaling, is for GPUs without bf16",
+    )
     add("--compile", action=switch, default=False, help="torch.compile the network")
     add("--alpha", type=float, default=1.0, help="weight of the chroma loss, Eq. 16")
     add("--beta", type=float, default=-1e-4, help="weight of the counter-colour loss, Eq. 16; negative")
@@ -92,8 +97,16 @@ def build_parser() -> argparse.ArgumentParser:
         help="evaluate it on the test split and write pictures, tables and a page",
     )
     add("--dist_eval", action=switch, default=False, help="share the evaluation among the processes")
-    add("--lpips_net", choices=("vgg", "alex", "squeeze"), default="vgg", help="LPIPS backbone; the paper's is vgg")
-    add("--lpips_weights", default=None, help="its weights, a file with torchvision's names; fetched if not given")
+    nets = ("vgg", "alex", "squeeze")
+    add(
+        "--lpips_net",
+        choices=nets,
+        default=None,
+        help="LPIPS backbone, fetched where it is not cached; the paper's: vgg",
+    )
+    add(
+        "--lpips_weights", default=None, help="its weights, a file with torchvision's names (of vgg if no net is named)"
+    )
 
     add = parser.add_argument_group("run").add_argument
     add("--output_dir", default="output", help="folder for checkpoints, logs and results")

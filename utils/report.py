@@ -4,10 +4,12 @@ import csv
 import html
 import json
 import math
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -55,6 +57,24 @@ def captioned_strips(strips: Sequence[np.ndarray], captions: Sequence[str], head
         sheet.paste(Image.fromarray(picture), (0, top))
         draw.text((0, top + picture.shape[0] + 2), _shorten(caption, font, width), fill="black", font=font)
         top += height
+    return np.asarray(sheet)
+
+
+def captioned_grid(rows: Sequence[Sequence[tuple[np.ndarray, str]]], scale: int) -> np.ndarray:
+    """Rows of (picture (H, W, 3), caption), the captions wrapped to three lines below their pictures."""
+    height, width = (side * scale for side in rows[0][0][0].shape[:2])
+    cell_height = height + 3 * _CAPTION_LINE + _GAP
+    columns = max(len(row) for row in rows)
+    sheet = Image.new("RGB", (columns * (width + _GAP) - _GAP, len(rows) * cell_height), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=13)
+    for y, row in enumerate(rows):
+        for x, (picture, caption) in enumerate(row):
+            corner = x * (width + _GAP), y * cell_height
+            sheet.paste(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC), corner)
+            lines = textwrap.wrap(caption, int(width / font.getlength("n")), max_lines=3, placeholder=" ...")
+            draw.multiline_text(
+                (corner[0], corner[1] + height + 2), "\n".join(lines), fill="black", font=font, spacing=1
+            )
     return np.asarray(sheet)
 
 
@@ -121,11 +141,22 @@ def _panels(colorized: Any) -> Iterator[tuple[np.ndarray, ...]]:
 
 def save_pictures(folder: Path, name: str, gray: np.ndarray, result: np.ndarray, truth: np.ndarray, groups: np.ndarray):
     """The result as `folder/name`, and the page's strip of all four."""
-    path, side_by_side = folder / name, (folder / STRIPS / name).with_suffix(".jpg")
+    path, side_by_side = folder / name, _strip_path(folder, name)
     for parent in (path.parent, side_by_side.parent):
         parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(result).save(path)
     Image.fromarray(strip([gray, result, truth, groups])).save(side_by_side, quality=90)
+
+
+def strip_panels(folder: Path, name: str) -> list[np.ndarray]:
+    """The pictures of PANELS that `save_pictures` put side by side."""
+    joined = np.asarray(Image.open(_strip_path(folder, name)))
+    width = (joined.shape[1] + _GAP) // len(PANELS)
+    return [joined[:, i * width : (i + 1) * width - _GAP] for i in range(len(PANELS))]
+
+
+def _strip_path(folder: Path, name: str) -> Path:
+    return (folder / STRIPS / name).with_suffix(".jpg")
 
 
 def save_tables(folder: Path, rows: list[dict[str, Any]], names: list[str], summary: dict[str, Any]) -> None:
@@ -192,8 +223,7 @@ figcaption small {{ color: #666 }}
 
 
 def _figure(row: dict[str, Any], name: str) -> str:
-    source = html.escape((PurePosixPath(STRIPS) / name).with_suffix(".jpg").as_posix().replace("%", "%25"))
-    source = source.replace("#", "%23").replace("?", "%3F")
+    source = quote(_strip_path(Path(), name).as_posix())
     figures = f"{row['model_psnr']:.2f} dB, SSIM {row['model_ssim']:.4f}"
     if "model_lpips" in row:
         figures += f", LPIPS {row['model_lpips']:.3f}"

@@ -1,0 +1,102 @@
+"""The benchmark measures what it says: rows, operations counted from shapes, turns. No figure of speed is asserted."""
+
+import json
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import scaled_dot_product_attention as attend
+from torch.utils.flop_counter import FlopCounterMode
+
+from losses import ColorizationLoss
+from models import SMALL_MODEL, create_model
+from models.text_encoder import Words
+from scripts import benchmark
+
+B, SIDE, WORDS = 2, 32, 9
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory) -> dict:
+    file = tmp_path_factory.mktemp("benchmark") / "benchmark.json"
+    words = f"--device cpu --threads 2 --model {SMALL_MODEL} --input_size {SIDE} --batch_size {B} --words {WORDS}"
+    returned = benchmark.main([*words.split(), "--amp", "bf16", "--repeats", "1", "--output", str(file)])
+    assert json.loads(file.read_text()) == returned
+    return returned
+
+
+def test_every_row_holds_finite_positive_figures(report):
+    assert report["matrix"].keys() == {"fp32_gflop_per_second", "bf16_gflop_per_second"}
+    rows = report["models"][SMALL_MODEL]
+    assert rows.keys() == set(benchmark.ROWS)
+    for row, figures in {"matrix": report["matrix"], **rows}.items():
+        assert figures and all(math.isfinite(value) and value > 0 for value in figures.values()), (row, figures)
+    assert {"cpu", "cores", "threads", "torch", "torchvision", "timm", "transformers"} <= report["machine"].keys()
+    assert report["command"].startswith("python scripts/benchmark.py --device cpu")
+
+
+def test_figures_of_a_row_agree_with_each_other(report):
+    rows = report["models"][SMALL_MODEL]
+    training, evaluation, memory, loader = (rows[row] for row in ("training", "evaluation", "memory", "loader"))
+    with_, without = training["images_per_second"], training["images_per_second_without_counter"]
+    assert training["counter_time_ratio"] == pytest.approx(without / with_)  # one turn: no median to differ by
+    assert training["time_over_operations"] == pytest.approx(without / with_ / training["counter_operation_ratio"])
+    both = evaluation["metrics_share"] + evaluation["color_share"]
+    assert evaluation["metrics_and_color_share"] == pytest.approx(both) and both < 1
+    assert memory["peak_gb"] > memory["before_training_gb"]
+    assert loader["all_cores_times_the_step"] == pytest.approx(loader["all_cores_images_per_second"] / with_)
+
+
+def gflop_of_a_step(counter: bool) -> float:
+    """Counted here, on the network and the loss alone: nothing else of a step multiplies matrices."""
+    network = create_model(SMALL_MODEL, img_size=SIDE).train()
+    words = Words(torch.randint(5, 4000, (B, WORDS + 2)), torch.ones(B, WORDS + 2, dtype=torch.bool))
+    batch = type("Batch", (), {"words": words, "counter_words": words if counter else None})
+    batch.has_counter = torch.full((B,), counter)
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH), FlopCounterMode(display=False) as count:
+        output = network(torch.rand(B, 1, SIDE, SIDE), words, batch.counter_words)
+        ColorizationLoss()(output, torch.rand(B, 2, SIDE, SIDE), batch)["total"].backward()
+    return count.get_total_flops() / 1e9
+
+
+def test_operations_of_a_step_are_those_of_network_and_loss(report):
+    training = report["models"][SMALL_MODEL]["training"]
+    own, plain = gflop_of_a_step(counter=True), gflop_of_a_step(counter=False)
+    assert training["gflop_per_image"] > training["gflop_per_image_without_counter"]
+    assert training["gflop_per_image"] == pytest.approx(own / B)
+    assert training["gflop_per_image_without_counter"] == pytest.approx(plain / B)
+    assert training["counter_operation_ratio"] == pytest.approx(own / plain)
+
+
+def test_count_gflop_agrees_with_the_formulas():
+    H, N, M, D = 3, 5, 7, 4
+    q, k, v = (torch.randn(B, H, n, D, requires_grad=True) for n in (N, M, M))
+    forward = 2 * (2 * B * H * N * M * D)  # two products
+    assert benchmark.count_gflop(lambda: attend(q, k, v)) == pytest.approx(forward / 1e9)
+    assert benchmark.count_gflop(lambda: attend(q, k, v).sum().backward()) == pytest.approx(3 * forward / 1e9)
+
+    double, image = nn.ConvTranspose2d(3, 2, kernel_size=4, stride=2, padding=1), torch.randn(B, 3, N, M)
+    assert benchmark.count_gflop(lambda: double(image)) == pytest.approx(2 * B * 3 * 2 * 16 * N * M / 1e9)
+
+
+def test_calls_take_turns_and_the_first_turn_is_not_counted():
+    order: list[str] = []
+    calls = {name: lambda name=name: order.append(name) for name in "ab"}
+    seconds = benchmark.timed(calls, 2, torch.device("cpu"))
+    assert order == ["a", "b"] * 3
+    assert {name: len(times) for name, times in seconds.items()} == {"a": 2, "b": 2}
+
+
+def test_recorded_calls_can_be_made_again():
+    with benchmark.recorded((math, "hypot"), (math, "floor")) as calls:
+        assert math.hypot(3, 4) == 5 and math.floor(2.5) == 2
+    assert [call() for call in calls] == [5, 2]
+    assert math.hypot(6, 8) == 10 and len(calls) == 2  # no longer listening
+
+
+@pytest.mark.parametrize("flag", ["--words 79", "--words 1", "--repeats 0", "--batch_size 0", "--model resnet50"])
+def test_values_that_cannot_be_measured_are_refused(flag, capsys):
+    with pytest.raises(SystemExit):
+        benchmark.parse(flag.split())
+    assert flag.split()[0] in capsys.readouterr().err

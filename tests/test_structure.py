@@ -1,0 +1,107 @@
+"""What the design promises of the code as a whole."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from utils import options
+
+# A module may import those below it, never beside or above it.
+LEVELS = [
+    {"run_colorization", "scripts"},
+    {"build"},
+    {"engine", "inference"},
+    {"models", "datasets", "losses", "augment"},
+    {"utils"},
+]
+FOLDERS = ("models", "datasets", "utils", "scripts")
+PRODUCT = [*ROOT.glob("*.py"), *(path for folder in FOLDERS for path in (ROOT / folder).glob("*.py"))]
+
+
+def package_of(path: Path) -> str:
+    return path.stem if path.parent == ROOT else path.parent.name
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_down_only(path):
+    own = package_of(path)
+    level = next(i for i, names in enumerate(LEVELS) if own in names)
+    ours = {name for names in LEVELS for name in names}
+    below = {name for names in LEVELS[level + 1 :] for name in names}
+    assert (imported(path) & ours) - {own} <= below
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=lambda p: str(p.relative_to(ROOT)))
+def test_only_one_module_speaks_to_other_processes(path):
+    uses = "torch.distributed" in path.read_text().replace("torch.distributed.run", "")
+    assert not uses or path == ROOT / "utils" / "distributed.py"
+
+
+def test_every_flag_is_read():
+    source = "".join((ROOT / name).read_text() for name in ("run_colorization.py", "build.py", "utils/options.py"))
+    ablations = set(re.findall(r'"(\w+)"', re.search(r"ABLATIONS = \((.*?)\)", source).group(1)))
+    for action in options.build_parser()._actions:
+        if action.dest not in ("help", "config"):
+            assert f"args.{action.dest}" in source or action.dest in ablations, action.dest
+
+
+def test_every_flag_has_a_help_line():
+    assert all(action.help for action in options.build_parser()._actions)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.name)
+def test_configs_resolve_and_open_with_their_command(path):
+    args = options.parse(["--config", str(path)])
+    text = path.read_text()
+    assert text.startswith("#") and f"--config configs/{path.name}" in text
+    for key, value in yaml.safe_load(text).items():
+        resolved = getattr(args, key)
+        assert (list(resolved) if isinstance(value, list) else resolved) == value
+
+
+def test_ablations_differ_from_the_paper_s_run_in_one_flag():
+    paper = yaml.safe_load((ROOT / "configs" / "lcoins.yaml").read_text())
+    flags = {"ge": "group_tokens", "ga": "grouping_attention", "la": "luminance_augmentation", "cl": "counter_color"}
+    for name, flag in flags.items():
+        ablated = yaml.safe_load((ROOT / "configs" / f"lcoins_wo_{name}.yaml").read_text())
+        assert ablated == paper | {flag: False}
+
+
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
+def test_paths_and_flags_in_the_documents_exist(path):
+    text = path.read_text()
+    tracked = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    files = set(tracked.stdout.split())
+    folders = {str(parent) for file in files for parent in Path(file).parents}
+    folder = r"(?:configs|datasets|docs|models|scripts|tests|utils)"
+    pattern = rf"(?<![\w/.{{])({folder}/[\w./*-]*\w|\w+\.(?:py|md|txt|toml))(?![\w{{])"
+    for name in re.findall(pattern, text):
+        known = name in files or name in folders or any(Path(file).match(name) for file in files)
+        assert known, f"{path.name} names {name}"
+    flags = {option for action in options.build_parser()._actions for option in action.option_strings}
+    for command in re.findall(r"run_colorization\.py((?:[^\n`]|\\\n)*)", text):
+        for flag in re.findall(r"--[\w-]+", command):
+            assert flag in flags, f"{path.name}: {flag}"
+
+
+def test_readme_gives_the_parameter_counts():
+    text = (ROOT / "README.md").read_text()
+    assert "369,357,538" in text and "5,207,666" in text
