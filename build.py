@@ -70,8 +70,10 @@ def build_network(args: argparse.Namespace, start: dict[str, Any] | None) -> tup
     overrides: dict[str, Any] = {name: getattr(args, name) for name in ABLATIONS} | {"drop_path": args.drop_path}
     if args.input_size is not None:
         overrides["img_size"] = args.input_size
-    build_from = _from_encoders if start is None else _from_checkpoint
-    network, tokenizer = build_from(args, start, overrides)
+    if start is None:
+        network, tokenizer = _from_encoders(args, overrides)
+    else:
+        network, tokenizer = _from_checkpoint(args, start, overrides)
     network.set_grad_checkpointing(args.grad_checkpointing)
     if args.compile:
         network.compile()
@@ -84,6 +86,8 @@ def _from_checkpoint(
 ) -> tuple[LCoIns, CaptionTokenizer]:
     path, held = args.resume or args.finetune, start["architecture"]
     checkpoint.check_architecture(path, start, {name: getattr(args, name) for name in ("model", *ABLATIONS)})
+    if args.image_encoder_weights or args.text_encoder_weights:
+        logger.info("the encoders are the checkpoint's: their own weights flags are not read")
     overrides = {"img_size": held["img_size"]} | overrides
     network = create_model(args.model, text_config=text_config_from_json(held["text_config"]), **overrides)
     for note in checkpoint.load_network(network, path, start, averaged=args.resume is None or args.eval or args.test):
@@ -91,30 +95,27 @@ def _from_checkpoint(
     return network, CaptionTokenizer.from_json(start["tokenizer"])
 
 
-def _from_encoders(args: argparse.Namespace, start: None, overrides: dict[str, Any]) -> tuple[LCoIns, CaptionTokenizer]:
-    image_source, text_source = args.image_encoder_weights, args.text_encoder_weights
-    for flag, source, paper in (
-        ("image_encoder_weights", image_source, "vit_base_patch16_224.mae"),
-        ("text_encoder_weights", text_source, "bert-base-uncased"),
-    ):
-        if source is None:
-            raise InputError(
-                f"--{flag} is not given, nor a checkpoint: pass a local file or folder, a hub name (the paper's:"
-                f" {paper}), or '{pretrained.RANDOM}' to start from random weights"
-            )
+def _from_encoders(args: argparse.Namespace, overrides: dict[str, Any]) -> tuple[LCoIns, CaptionTokenizer]:
+    image_source = _encoder_source("image_encoder_weights", args.image_encoder_weights, "vit_base_patch16_224.mae")
+    text_source = _encoder_source("text_encoder_weights", args.text_encoder_weights, "bert-base-uncased")
     if text_source == pretrained.RANDOM:
         tokenizer = CaptionTokenizer.from_vocabulary()
     else:
-        overrides["text_config"] = pretrained.text_config(text_source)
+        overrides = overrides | {"text_config": pretrained.text_config(text_source)}
         tokenizer = CaptionTokenizer.from_pretrained(text_source)
     network = create_model(args.model, **overrides)
-    for name, source, module, load in (
-        ("image", image_source, network.image_encoder.vit, pretrained.load_image_encoder),
-        ("text", text_source, network.text_encoder.encoder, pretrained.load_text_encoder),
-    ):
-        random_start = f"{name} encoder: random weights, as asked"
-        logger.info("%s", random_start if source == pretrained.RANDOM else load(module, source))
+    logger.info("%s", pretrained.load_image_encoder(network.image_encoder.vit, image_source))
+    logger.info("%s", pretrained.load_text_encoder(network.text_encoder.encoder, text_source))
     return network, tokenizer
+
+
+def _encoder_source(flag: str, source: str | None, paper: str) -> str:
+    if source is None:
+        raise InputError(
+            f"--{flag} is not given, nor a checkpoint: pass a local file or folder, a hub name (the paper's: {paper}),"
+            f" or '{pretrained.RANDOM}' to start from random weights"
+        )
+    return source
 
 
 def build_train_loader(

@@ -3,13 +3,22 @@ import json
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import BertConfig
+from transformers import BertConfig, DistilBertConfig, ElectraConfig, MPNetConfig, RobertaConfig
 
 from models import NAMES, PAPER_MODEL, SMALL_MODEL, create_model, parameter_count, text_config_from_json
 from models.lcoins import CounterColorization
 from models.text_encoder import CaptionTokenizer, Words
 from utils.errors import InputError
 
+SMALL_TEXT = {
+    "vocab_size": 50,
+    "hidden_size": 12,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "intermediate_size": 8,
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+}
 TINY = {
     "img_size": 24,
     "image_width": 16,
@@ -20,15 +29,7 @@ TINY = {
     "num_heads": 2,
     "num_groups": 5,
     "channels": (8, 8, 8, 4),
-    "text_config": BertConfig(
-        vocab_size=50,
-        hidden_size=12,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        intermediate_size=8,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-    ),
+    "text_config": BertConfig(**SMALL_TEXT),
 }
 B, L, PATCHES = 2, 7, 9
 
@@ -203,3 +204,27 @@ def test_transformers_works_beside_our_datasets_folder():
     import datasets
 
     assert hasattr(datasets, "build_dataset") and AutoModel and AutoTokenizer
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        RobertaConfig(pad_token_id=1, **SMALL_TEXT),
+        MPNetConfig(**SMALL_TEXT),
+        ElectraConfig(embedding_size=12, **SMALL_TEXT),
+        DistilBertConfig(
+            vocab_size=50, dim=12, n_layers=3, n_heads=2, hidden_dim=8, dropout=0.0, attention_dropout=0.0
+        ),
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_any_bert_kind_encoder_serves(config):
+    model, (gray, words) = tiny(text_config=config).train(), inputs()
+    out = model(gray, words)
+    assert out.language.shape == (B, L, 24)
+    (out.ab.square().sum() + out.language.square().sum() + out.group.square().sum()).backward()
+    assert not [name for name, p in model.named_parameters() if p.grad is None]
+    layer = model.group_matcher()
+    depths = {layer(name)[0] for name, _ in model.named_parameters() if name.startswith("text_encoder.encoder")}
+    assert depths >= {0, 1, 2, 3}
+    assert type(text_config_from_json(config.to_json_string(use_diff=False))) is type(config)

@@ -47,7 +47,7 @@ def read(path: str) -> dict[str, Any]:
     if not os.path.isfile(path):
         raise InputError(f"{path}: no such checkpoint; pass the path of a checkpoint-best.pth or checkpoint-last.pth")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # read as needed, by each rank
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: not a readable checkpoint ({reason}); it may be truncated: restore it") from error

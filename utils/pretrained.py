@@ -20,8 +20,11 @@ _IMAGE_EXTRAS = ("head.", "fc_norm.", "cls_token", "mask_token", "decoder_", "di
 
 def load_image_encoder(vit: VisionTransformer, source: str) -> str:
     """Fill timm's ViT from `source`: a .pth or .safetensors file with timm's names (a class token and its position are
-    dropped, the position grid is resampled), or the name of a pretrained timm model. Returns what was done, in words.
+    dropped, the position grid is resampled), the name of a pretrained timm model, or 'random': left as it is. Returns
+    what was done, in words.
     """
+    if source == RANDOM:
+        return "image encoder: random weights, as asked"
     weights = _image_tensors(source)
     dropped = sorted(name for name in weights if name.startswith(_IMAGE_EXTRAS))
     weights = {name: tensor for name, tensor in weights.items() if name not in dropped}
@@ -68,7 +71,10 @@ def text_config(source: str) -> PretrainedConfig:
 
 
 def load_text_encoder(encoder: PreTrainedModel, source: str) -> str:
-    """Fill the encoder from a folder or hub name; its pooler is dropped. Returns what was done, in words."""
+    """Fill the encoder from a folder or hub name, its pooler dropped, or leave it ('random'). Returns it in words."""
+    if source == RANDOM:
+        return "text encoder: random weights, as asked"
+    transformers_logging.disable_progress_bar()
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # it reports the pooler as a surprise; we report it below
     try:
