@@ -29,23 +29,23 @@ ROUNDS = 20  # times that the training list names every pair, so that an epoch i
 
 
 class Photograph(NamedTuple):
-    captions: tuple[str, ...]  # {0}: the colour word that the turned hue changes
+    captions: tuple[str, ...]  # {0}: the colour word that the turned hue changes, with its article
     colors: dict[str, float]  # that word -> degrees of hue
     saturation: float = 0.0  # HSV saturation from which on a pixel is recoloured: the suit, not the face
 
 
 PHOTOGRAPHS = {
     "astronaut": Photograph(
-        ("an astronaut in a {0} space suit smiles beside a flag", "a smiling woman wearing a {0} suit"),
+        ("an astronaut in {0} space suit smiles beside a flag", "a smiling woman wearing {0} suit"),
         {"orange": 0.0, "green": 100.0, "blue": 200.0, "purple": 260.0},
         saturation=0.6,
     ),
     "chelsea": Photograph(
-        ("a close-up of a {0} cat looking at the camera", "the face of a {0} striped cat"),
+        ("a close-up of {0} cat looking at the camera", "the face of {0} striped cat"),
         {"orange": 0.0, "green": 100.0, "blue": 190.0, "pink": 300.0},
     ),
     "coffee": Photograph(
-        ("a cup of coffee and a spoon on a {0} table", "an espresso in a {0} cup"),
+        ("a cup of coffee and a spoon on {0} table", "an espresso in {0} cup"),
         {"brown": 0.0, "green": 90.0, "blue": 190.0, "purple": 250.0},
     ),
 }
@@ -73,7 +73,8 @@ def write(folder: Path, name: str, photograph: Photograph) -> list[tuple[str, st
         Image.fromarray(to_uint8(recolored, rounded=True)[0].permute(1, 2, 0).numpy()).save(
             folder / f"{name}_{color}.png"
         )
-        pairs += [(f"{name}_{color}.png", caption.format(color)) for caption in photograph.captions]
+        words = f"an {color}" if color[0] in "aeiou" else f"a {color}"
+        pairs += [(f"{name}_{color}.png", caption.format(words)) for caption in photograph.captions]
     return pairs
 
 

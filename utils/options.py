@@ -1,6 +1,7 @@
 """The command line: defaults < --config YAML < flags. An unknown key or flag is an error."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--data_path", default=None, help="folder with cap-img-pairs_{train,val,test}.json and the images")
     add("--crop_scale", type=float, nargs=2, default=(0.5, 1.0), help="share of the area a random crop keeps, from to")
     add("--flip", type=float, default=0.5, help="probability of a horizontal flip where the caption can be mirrored")
-    add("--num_workers", type=int, default=4, help="loader processes for each training process")
+    workers = min(4, os.cpu_count() or 1)
+    add("--num_workers", type=int, default=workers, help="loader processes for each training process")
     add("--skip_unreadable", type=int, default=0, help="leave out at most so many broken training images, by name")
 
     add = parser.add_argument_group("optimisation").add_argument
