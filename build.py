@@ -255,7 +255,7 @@ def resume(state: TrainState, start: dict[str, Any], args: argparse.Namespace) -
             len(start["rng"]),
             distributed.world_size(),
         )
-    logger.info("resumed %s: %d epochs, %d steps done", args.resume, state.epoch, state.step)
+    logger.info("resumed %s: %d of %d epochs, %d steps done", args.resume, state.epoch, args.epochs, state.step)
 
 
 def _side(network: LCoIns) -> int:
