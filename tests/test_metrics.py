@@ -1,6 +1,5 @@
 """utils/metrics.py against scikit-image, NumPy and the lpips package."""
 
-import os
 import urllib.error
 import warnings
 
@@ -121,15 +120,6 @@ def agree(net, path, a, b):
 def test_lpips_is_the_package(net, files):
     a, b = pair()
     assert (agree(net, files[net], a, b)[:2] > 1e-3).all()
-
-
-@pytest.mark.parametrize("net", NETWORKS)
-def test_lpips_with_the_real_weights(net):
-    variable = f"LCOINS_{NETWORKS[net]}".upper()  # LCOINS_VGG16, LCOINS_ALEXNET, LCOINS_SQUEEZENET1_1
-    if variable not in os.environ:
-        pytest.skip(f"set {variable} to a file of torchvision's {NETWORKS[net]} weights")
-    noise_on_noise, _, nearly_equal = agree(net, os.environ[variable], *pair(64, 72))
-    assert nearly_equal < noise_on_noise / 2 and 0.005 < noise_on_noise < 1
 
 
 def test_one_truths_features_serve_several_comparisons(files):
