@@ -17,7 +17,7 @@ from torch.amp import GradScaler
 from torch.utils.data import DataLoader
 
 from augment import Luminance, LuminanceAugmentation
-from datasets import Augmentation, build_dataset, build_loader
+from datasets import Augmentation, CaptionedImages, SceneOptions, Scenes, build_dataset, build_loader
 from engine import TrainState
 from losses import ColorizationLoss
 from models import create_model, text_config_from_json
@@ -28,6 +28,8 @@ from utils.errors import InputError
 from utils.metrics import LPIPS, BackboneMissing, is_cached
 
 logger = logging.getLogger(__name__)
+# Codes and the last layer, which optimizers of matrices (muon) leave to AdamW; for others it changes nothing.
+NO_MATRICES = ("text_encoder.encoder.embeddings.*", "upsampler.last.2.*")
 ABLATIONS = ("group_tokens", "grouping_attention", "counter_color")  # of Table 1, those that change the network
 
 
@@ -58,7 +60,10 @@ def read_start(args: argparse.Namespace, output_dir: Path) -> dict[str, Any] | N
     path = args.resume or args.finetune
     if path is None and (args.eval or args.test):
         raise InputError("--eval and --test need a checkpoint: pass --finetune FILE")
-    return None if path is None else checkpoint.read(path)
+    start = None if path is None else checkpoint.read(path)
+    if args.resume is not None and "optimizer" not in start:
+        raise InputError(f"--resume {args.resume}: holds weights alone; start from them with --finetune")
+    return start
 
 
 def build_network(args: argparse.Namespace, start: dict[str, Any] | None) -> tuple[LCoIns, CaptionTokenizer]:
@@ -122,7 +127,9 @@ def build_train_loader(
     args: argparse.Namespace, network: LCoIns, tokenizer: CaptionTokenizer, device: torch.device
 ) -> DataLoader:
     augmentation = Augmentation(tuple(args.crop_scale), args.flip, args.counter_color)
-    dataset = build_dataset(args.data_set, args.data_path, "train", _side(network), augmentation, args.seed)
+    dataset = build_dataset(
+        args.data_set, args.data_path, "train", _side(network), augmentation, args.seed, _scene_options(args)
+    )
     broken = distributed.on_main(dataset.unreadable)
     if len(broken) > args.skip_unreadable:
         raise InputError(
@@ -151,12 +158,27 @@ def build_train_loader(
 
 def build_eval_loader(args: argparse.Namespace, network: LCoIns, tokenizer: CaptionTokenizer, split: str) -> DataLoader:
     """Every pair of the split, none left out: a broken image is an error before anything is computed."""
-    dataset = build_dataset(args.data_set, args.data_path, split, _side(network))
+    dataset = _eval_dataset(args, network, split)
     broken = distributed.on_main(dataset.unreadable)
     if broken:
         names = ", ".join(broken[:20])
         raise InputError(f"{dataset.folder}: {len(broken)} unreadable images: {names}; restore them or their pairs")
     return build_loader(dataset, tokenizer, args.batch_size, args.num_workers, train=False, shared=args.dist_eval)
+
+
+def build_scenes(args: argparse.Namespace, network: LCoIns, split: str) -> Scenes | None:
+    """The split's scenes with their masks; None where the data set is another."""
+    return _eval_dataset(args, network, split) if args.data_set == "scenes" else None
+
+
+def _eval_dataset(args: argparse.Namespace, network: LCoIns, split: str) -> CaptionedImages | Scenes:
+    return build_dataset(args.data_set, args.data_path, split, _side(network), scenes=_scene_options(args))
+
+
+def _scene_options(args: argparse.Namespace) -> SceneOptions:
+    return SceneOptions(
+        args.scenes, args.eval_scenes, tuple(args.scene_instances), args.scene_colors, args.scene_shapes
+    )
 
 
 def build_state(args: argparse.Namespace, network: LCoIns, updates: int, device: torch.device) -> TrainState:
@@ -169,7 +191,14 @@ def build_state(args: argparse.Namespace, network: LCoIns, updates: int, device:
     if kind.opt_class is torch.optim.AdamW:
         options["fused"] = True  # one kernel for all tensors
     optimizer = create_optimizer_v2(
-        network, opt=args.opt, lr=args.lr, weight_decay=args.weight_decay, layer_decay=args.layer_decay, **options
+        network,
+        opt=args.opt,
+        lr=args.lr,
+        weight_decay=args.weight_decay,
+        layer_decay=args.layer_decay,
+        fallback_list=NO_MATRICES,
+        fallback_no_weight_decay=True,
+        **options,
     )
     schedule = CosineLRScheduler(
         optimizer,

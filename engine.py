@@ -14,6 +14,7 @@ from timm.scheduler.scheduler import Scheduler
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.amp import GradScaler
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
@@ -75,7 +76,7 @@ def train_one_epoch(
             batch = batch.to(device)
             gray, ab = augment(batch.rgb), color.split(batch.rgb)[1]
             with _gradients_reduced(model, when=place == len(batches)):
-                with autocast(device, amp):
+                with autocast(device, amp), _attention(device, amp):
                     output = model(gray, batch.words, batch.counter_words)
                 losses = criterion(output, ab, batch)
                 scaler.scale(losses["total"] / len(batches)).backward()
@@ -93,6 +94,22 @@ def train_one_epoch(
         if state.ema is not None:
             state.ema.update(state.network, state.step)
         log.update(state.step, sum(len(b.names) for b in batches), _learning_rate(optimizer), grad_norm=norm, **totals)
+
+
+@contextlib.contextmanager
+def _attention(device: torch.device, amp: str) -> Iterator[None]:
+    """On a CPU in 16 bits, attention by plain products: there the backward pass of the fused kernel takes several times
+    as long, and a training step with it twice as long (scripts/benchmark.py, row attention)."""
+    if device.type != "cpu" or amp == "none":
+        yield
+        return
+    before = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
+    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)  # no detour through float32; holds for CPUs too
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(before)
 
 
 def _grouped(loader: Iterable[Any], count: int) -> Iterator[list[Any]]:

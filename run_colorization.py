@@ -17,14 +17,17 @@ import torch
 
 import build
 from datasets import set_epoch
+from datasets.scenes import TEST_SPLITS
 from engine import evaluate, summarize, train_one_epoch
+from instances import evaluate_instances, recolor, summarize_instances
 from models.lcoins import LCoIns
 from models.text_encoder import CaptionTokenizer
-from utils import checkpoint, distributed, options, report
+from utils import checkpoint, distributed, options, report, scene_report
 from utils.errors import DivergedError, InputError
 from utils.log import MetricLog
 
 logger = logging.getLogger(__name__)
+SHOWN_SCENES, SHOWN_CAPTIONS = 4, 4  # of each split, on the page
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -55,6 +58,7 @@ def train(
     """Epochs of training, each followed by an evaluation on val and two checkpoints: the last, and the best PSNR."""
     train_loader = build.build_train_loader(args, network, tokenizer, device)
     val_loader = build.build_eval_loader(args, network, tokenizer, "val")
+    val_scenes = build.build_scenes(args, network, "val")
     updates = len(train_loader) // args.update_freq  # per epoch
     state = build.build_state(args, network, updates, device)
     if args.resume is not None:
@@ -76,6 +80,10 @@ def train(
 
             sheet = report.Sheet()
             summary = summarize(evaluate(state.evaluated, val_loader, device, args.amp, visit=sheet.add))
+            if val_scenes is not None:
+                summary["instances"] = summarize_instances(
+                    evaluate_instances(state.evaluated, val_scenes, tokenizer, device, args.amp, args.batch_size)
+                )
             psnr = math.inf if summary["model"]["psnr"] is None else summary["model"]["psnr"]
             improved, state.best = psnr > state.best, max(state.best, psnr)
             content = build.checkpoint_content(args, state, tokenizer)
@@ -89,6 +97,9 @@ def test(
     args: argparse.Namespace, network: LCoIns, tokenizer: CaptionTokenizer, device: torch.device, output_dir: Path
 ) -> None:
     """--eval: the metrics on val. --test: on test, with pictures, tables and the page."""
+    if args.data_set == "scenes":
+        test_scenes(args, network, tokenizer, device, output_dir)
+        return
     loader = build.build_eval_loader(args, network, tokenizer, "test" if args.test else "val")
     lpips = build.build_lpips(args, device)
     names = report.output_names(loader.dataset.pairs)
@@ -98,6 +109,25 @@ def test(
     logger.info("%s", report.table(summary))
     if args.test and distributed.is_main():
         report.save_tables(output_dir, rows, names, summary)
+        logger.info("page: %s", (output_dir / "index.html").resolve())
+
+
+def test_scenes(
+    args: argparse.Namespace, network: LCoIns, tokenizer: CaptionTokenizer, device: torch.device, output_dir: Path
+) -> None:
+    """The same for Scenes, on val or the four test splits: every instance's colour, under captions and counter ones."""
+    rows, pictures = {}, {}
+    for split in TEST_SPLITS if args.test else ("val",):
+        scenes = build.build_scenes(args, network, split)
+        rows[split] = evaluate_instances(
+            network, scenes, tokenizer, device, args.amp, args.batch_size, shared=args.dist_eval
+        )
+        shown = range(min(SHOWN_SCENES, len(scenes)))
+        pictures[split] = [recolor(network, scenes, i, SHOWN_CAPTIONS, tokenizer, device, args.amp) for i in shown]
+    summaries = {split: summarize_instances(of_split) for split, of_split in rows.items()}
+    logger.info("%s", scene_report.table(summaries))
+    if args.test and distributed.is_main():
+        scene_report.save(output_dir, rows, summaries, pictures)
         logger.info("page: %s", (output_dir / "index.html").resolve())
 
 

@@ -2,24 +2,51 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 from datasets.batch import Collate
 from datasets.captioned_images import Augmentation, CaptionedImages
+from datasets.scenes import Scenes
 from utils import distributed
 from utils.errors import InputError
 
-DATA_SETS = ("captioned_images",)
+DATA_SETS = ("captioned_images", "scenes")
+
+
+class SceneOptions(NamedTuple):
+    """What `--data_set scenes` may narrow; see `datasets.scenes.Scenes`."""
+
+    length: int = 20000  # scenes of an epoch of training
+    eval_length: int = 500  # scenes of every other split
+    instances: tuple[int, int] = (2, 5)  # fewest, most
+    colors: int | None = None  # of COLORS, from the first; None: all
+    shapes: int | None = None  # of SHAPES, from the first; None: all
 
 
 def build_dataset(
-    name: str, data_path: str | None, split: str, size: int, augmentation: Augmentation | None = None, seed: int = 0
-) -> CaptionedImages:
-    """The data set `--data_set` names; `augmentation` only for training. Raises InputError where data is missing."""
+    name: str,
+    data_path: str | None,
+    split: str,
+    size: int,
+    augmentation: Augmentation | None = None,
+    seed: int = 0,
+    scenes: SceneOptions | None = None,
+) -> CaptionedImages | Scenes:
+    """The data set `--data_set` names; `augmentation` only for training (of it, Scenes read `counter` alone).
+
+    Raises InputError where data is missing.
+    """
     if name not in DATA_SETS:
         raise InputError(f"--data_set {name}: unknown; pass one of {', '.join(DATA_SETS)}")
+    if name == "scenes":
+        if data_path is not None:
+            raise InputError(f"--data_path {data_path}: scenes are made, not read; leave it out")
+        scenes = scenes or SceneOptions()
+        length = scenes.eval_length if augmentation is None else scenes.length
+        counter = augmentation is not None and augmentation.counter
+        return Scenes(split, size, length, seed, *scenes.instances, scenes.colors, scenes.shapes, counter)
     if data_path is None:
         raise InputError("--data_path: pass the folder with cap-img-pairs_{train,val,test}.json and the images")
     return CaptionedImages(Path(data_path), split, size, augmentation, seed)

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from numpy.typing import NDArray
+
 from datasets.scene_draws import COLORS, Draws
 from datasets.scene_shapes import BACKGROUNDS, SHAPES, TEXTURES
 
@@ -22,12 +24,11 @@ _SHARES = (0.3, 0.4, 0.5, 0.65, 0.8)
 """A draw below the first share takes the first sentence, and so on; the rest says the colours last."""
 
 
-def captions(draws: Draws) -> Iterator[tuple[str, str]]:
-    """(caption, counter caption) of each scene."""
+def captions(draws: Draws, colors: NDArray) -> Iterator[str]:
+    """The caption of each scene, its instances called by `colors` (B, N), indices into COLORS."""
     columns = {name: value.tolist() for name, value in draws._asdict().items()}
-    for values in zip(*columns.values(), strict=True):
-        scene = dict(zip(columns, values, strict=True))
-        yield _sentence(scene, scene["color"]), _sentence(scene, scene["counter_color"])
+    for *values, own in zip(*columns.values(), colors.tolist(), strict=True):
+        yield _sentence(dict(zip(columns, values, strict=True)), own)
 
 
 def _sentence(scene: dict, colors: Sequence[int]) -> str:

@@ -34,8 +34,20 @@ from datasets.scene_palette import CLOUD_RADIUS, LEVEL_STEP, LEVELS, PALETTE, lo
 from datasets.scene_shapes import BACKGROUNDS, SHAPES, backgrounds, paint
 from utils.errors import InputError
 
-__all__ = ["BACKGROUNDS", "CLOUD_RADIUS", "COLORS", "HELD_OUT", "PALETTE", "SHAPES", "SPLITS", "SceneBatch", "Scenes"]
+__all__ = [
+    "BACKGROUNDS",
+    "CLOUD_RADIUS",
+    "COLORS",
+    "HELD_OUT",
+    "PALETTE",
+    "SHAPES",
+    "SPLITS",
+    "TEST_SPLITS",
+    "SceneBatch",
+    "Scenes",
+]
 
+TEST_SPLITS = ("clear", "instances", "unobserved", "luminance")  # the four claims
 SMALLEST_SIZE = 16  # pixels: less, and an instance has no inside
 FEWEST_SHAPES = 5  # nouns: enough for five different ones, with held-out pairs for every colour
 _CHUNK = 256  # scenes whose captions are made at once
@@ -117,9 +129,14 @@ class Scenes(Dataset):
         draws = draw(self.split, self.seed, stream, self.rules)
         rgb, _ = self._paint(draws)
         return [
-            Sample(picture, caption, counter if self.counter else None, self._name(place), index)
-            for picture, (caption, counter), place, index in zip(
-                torch.from_numpy(rgb), captions(draws), stream, indices, strict=True
+            Sample(picture, caption, counter, self._name(place), index)
+            for picture, caption, counter, place, index in zip(
+                torch.from_numpy(rgb),
+                captions(draws, draws.color),
+                captions(draws, draws.counter_color) if self.counter else [None] * len(indices),
+                stream,
+                indices,
+                strict=True,
             )
         ]
 
@@ -129,7 +146,6 @@ class Scenes(Dataset):
         draws = draw(self.split, self.seed, stream, self.rules)
         rgb, labels = map(torch.from_numpy, self._paint(draws))
         tensors = {name: torch.from_numpy(value) for name, value in draws._asdict().items() if value.dtype != object}
-        texts, others = zip(*captions(draws), strict=True)
         return SceneBatch(
             rgb=rgb,
             masks=labels[:, None] == torch.arange(1, N + 1, dtype=torch.uint8)[:, None, None],
@@ -141,10 +157,28 @@ class Scenes(Dataset):
             background_color=tensors["background_color"],
             background=tensors["background"],
             background_named=tensors["say_background"],
-            captions=list(texts),
-            counter_captions=list(others),
+            captions=list(captions(draws, draws.color)),
+            counter_captions=list(captions(draws, draws.counter_color)),
             names=[self._name(place) for place in stream],
         )
+
+    def recolored(self, index: int, count: int) -> list[tuple[str, list[int]]]:
+        """`count` captions of one scene, its own first, with the colours (N) that each gives.
+
+        The named colours and the palette's others but the ground's stand in a ring; every caption turns it one further.
+        """
+        draws = draw(self.split, self.seed, self._stream([index]), self.rules)
+        own, named = draws.color[0].tolist(), draws.order[0][: draws.named.sum()].tolist()
+        first = [own[k] for k in named]
+        kept = {*first, draws.background_color[0], *(own[k] for k in range(draws.count[0]) if k not in named)}
+        ring = first + [color for color in range(self.rules.num_colors) if color not in kept]
+        turned = []
+        for turn in range(count):
+            colors = own.copy()
+            for place, k in enumerate(named):
+                colors[k] = ring[(place + turn) % len(ring)]
+            turned.append((next(captions(draws, np.array([colors]))), colors))
+        return turned
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -153,8 +187,8 @@ class Scenes(Dataset):
             pairs = []
             for start in range(0, self.length, _CHUNK):
                 stream = self._stream(range(start, min(start + _CHUNK, self.length)))
-                texts = captions(draw(self.split, self.seed, stream, self.rules))
-                pairs += [(self._name(place), text) for place, (text, _) in zip(stream, texts, strict=True)]
+                draws = draw(self.split, self.seed, stream, self.rules)
+                pairs += zip(map(self._name, stream), captions(draws, draws.color), strict=True)
             self._pairs = (self.epoch, pairs)
         return self._pairs[1]
 

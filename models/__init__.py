@@ -25,7 +25,8 @@ from utils.errors import InputError
 
 PAPER_MODEL = "colorization_vit_base_patch16_224_group_post"
 SMALL_MODEL = "colorization_vit_tiny_patch8_112_group_post"
-NAMES = (PAPER_MODEL, SMALL_MODEL)
+SCENES_MODEL = "colorization_vit_pico_patch8_64_group_post"
+NAMES = (PAPER_MODEL, SMALL_MODEL, SCENES_MODEL)
 
 
 def create_model(name: str, **overrides: Any) -> LCoIns:
@@ -102,6 +103,38 @@ def colorization_vit_tiny_patch8_112_group_post(**overrides: Any) -> LCoIns:
     return _build(**numbers | overrides)
 
 
+@register_model
+def colorization_vit_pico_patch8_64_group_post(**overrides: Any) -> LCoIns:
+    """For Scenes, and for Table 1's ablations on two CPU cores: an 8x8 grid, codes of full scale, no InstanceNorm."""
+    numbers = {
+        "img_size": 64,
+        "patch": 8,
+        "image_width": 128,
+        "image_depth": 2,
+        "image_heads": 4,
+        "position_scale": 1.0,
+        "text_config": BertConfig(
+            vocab_size=4096,
+            hidden_size=128,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=512,
+            max_position_embeddings=MAX_WORDS,
+            initializer_range=0.06,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+        ),
+        "dim": 128,
+        "depth": 4,
+        "num_heads": 4,
+        "num_groups": 15,
+        "group_scale": 1.0,
+        "channels": (64, 48, 32, 16),
+        "normalize": False,
+    }
+    return _build(**numbers | overrides)
+
+
 def _build(
     img_size: int,
     patch: int,
@@ -116,6 +149,7 @@ def _build(
     num_groups: int,
     group_scale: float,
     channels: Sequence[int],
+    normalize: bool = True,
     drop_path: float = 0.0,
     group_tokens: bool = True,
     grouping_attention: bool = True,
@@ -144,7 +178,7 @@ def _build(
         TextEncoder(AutoModel.from_config(text_config), dim),
         GroupingTransformer(blocks, dim),
         GroupingLayer(dim, one_hot) if group_tokens else ImageTokensAsGroups(),
-        Upsampler(dim, channels),
+        Upsampler(dim, channels, normalize),
         dim,
         num_groups if group_tokens else 0,
         group_scale,

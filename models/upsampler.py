@@ -13,13 +13,17 @@ class Upsampler(nn.Module):
     a transposed convolution and refines it; all but the last normalise, and the last ends in tanh.
     """
 
-    def __init__(self, dim: int, channels: Sequence[int]) -> None:
-        """`channels`: the width of the grid, then of each stage, e.g. (512, 256, 128, 64, 32) for P = 16."""
+    def __init__(self, dim: int, channels: Sequence[int], normalize: bool = True) -> None:
+        """`channels`: the width of the grid, then of each stage, e.g. (512, 256, 128, 64, 32) for P = 16.
+
+        normalize: InstanceNorm in every stage but the last. It takes away each channel's mean over the picture, and
+        with it what all pixels have in common; without it a named ground is learnt in half the steps.
+        """
         super().__init__()
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self.head = nn.Linear(dim, channels[0])
         *stages, last = pairwise(channels)
-        self.stages = nn.Sequential(*(_stage(*widths) for widths in stages))
+        self.stages = nn.Sequential(*(_stage(*widths, normalize) for widths in stages))
         self.last = nn.Sequential(_double(*last), nn.ReLU(), nn.Conv2d(last[1], 2, 3, padding=1), nn.Tanh())
 
     def forward(self, image: Tensor) -> Tensor:
@@ -33,11 +37,11 @@ def _double(width: int, new_width: int) -> nn.ConvTranspose2d:
     return nn.ConvTranspose2d(width, new_width, kernel_size=4, stride=2, padding=1)
 
 
-def _stage(width: int, new_width: int) -> nn.Sequential:
+def _stage(width: int, new_width: int, normalize: bool) -> nn.Sequential:
     return nn.Sequential(
         _double(width, new_width),
         nn.ReLU(),
         nn.Conv2d(new_width, new_width, 3, padding=1),
-        nn.InstanceNorm2d(new_width),
+        nn.InstanceNorm2d(new_width) if normalize else nn.Identity(),
         nn.ReLU(),
     )

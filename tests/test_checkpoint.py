@@ -3,6 +3,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from utils import checkpoint
@@ -14,8 +15,8 @@ def test_a_failed_save_leaves_the_former_file_whole(tmp_path, monkeypatch):
     checkpoint.save(path, {"format": 1, "step": 1})
     assert [p.name for p in tmp_path.iterdir()] == [path.name]  # renamed, not copied
 
-    def full_disk(content, file):
-        file.write(b"half")
+    def full_disk(content, beside):
+        beside.write_bytes(b"half")
         raise OSError("No space left on device")
 
     monkeypatch.setattr(torch, "save", full_disk)
@@ -73,3 +74,36 @@ def test_positions_are_resampled_as_a_picture():
     larger = checkpoint.resample_positions(ramp, 64).reshape(8, 8)
     assert (larger.diff(dim=1) > -0.1).all() and larger[:, -1].mean() - larger[:, 0].mean() > 0.9
     torch.testing.assert_close(larger[0], larger[5], atol=1e-4, rtol=0)
+
+
+def content_of(network):
+    return {"format": 1, "architecture": {"model": "m"}, "tokenizer": "{}", "model": network.state_dict(), "ema": None}
+
+
+def test_a_weights_file_holds_the_network_in_half_precision(tmp_path):
+    network = nn.Linear(3, 2)
+    averaged = {name: tensor + 1 for name, tensor in network.state_dict().items()}
+    path = tmp_path / "small.safetensors"
+    checkpoint.save_weights(path, content_of(network) | {"ema": averaged, "optimizer": {}})
+    held = checkpoint.read(str(path))
+    assert held["architecture"] == {"model": "m"} and held["tokenizer"] == "{}"
+    assert held.keys() == {"format", "architecture", "tokenizer", "model", "ema"}
+    other = nn.Linear(3, 2)
+    checkpoint.load_network(other, str(path), held, averaged=True)
+    for name, tensor in other.state_dict().items():
+        assert torch.equal(tensor, averaged[name].half().float())
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("harm", ["cut", "foreign", "empty"])
+def test_a_broken_weights_file_is_an_error_that_names_it(tmp_path, harm):
+    path = tmp_path / "small.safetensors"
+    checkpoint.save_weights(path, content_of(nn.Linear(3, 2)))
+    if harm == "cut":
+        path.write_bytes(path.read_bytes()[:-9])
+    elif harm == "foreign":
+        save_file({"weight": torch.zeros(2)}, path)
+    else:
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"small\.safetensors: not a (readable )?checkpoint"):
+        checkpoint.read(str(path))

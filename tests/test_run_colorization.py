@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,9 @@ import build
 import engine
 import run_colorization
 from datasets import CaptionedImages
+from datasets.scenes import Scenes
 from models.text_encoder import OWN_VOCABULARY
+from scripts import export
 
 SMOKE = ["--config", str(ROOT / "configs" / "smoke.yaml"), "--device", "cpu"]
 
@@ -367,3 +370,69 @@ def test_lpips_is_measured_with_the_weights_given(trained, tmp_path):
 
 def _unreachable(*_: object, **__: object) -> None:
     raise OSError("no network")
+
+
+SCENES = ("--data_set", "scenes", "--scenes", 8, "--eval_scenes", 5, "--scene_instances", 2, 3)
+
+
+@pytest.fixture(scope="module")
+def trained_on_scenes(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("scenes") / "out"
+    assert run(*SCENES, "--output_dir", out, "--epochs", 1) == 0
+    return out
+
+
+def test_training_on_scenes_follows_the_instances(trained_on_scenes):
+    line = json.loads((trained_on_scenes / "log.jsonl").read_text())
+    assert line["train"]["counter_color"] < 0
+    assert 0 <= line["val"]["instances"]["accuracy"]["mean"] <= 1 and line["val"]["instances"]["scenes"] == 5
+
+
+def test_scenes_are_tested_on_four_splits(trained_on_scenes, tmp_path):
+    weights_file = tmp_path / "small.safetensors"
+    assert export.main([str(trained_on_scenes / "checkpoint-last.pth"), str(weights_file)]) == 0
+    assert run(*SCENES, "--test", "--finetune", weights_file, "--output_dir", tmp_path) == 0
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert list(metrics) == ["clear", "instances", "unobserved", "luminance"]
+    with (tmp_path / "per_instance.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    for split, summary in metrics.items():
+        correct = [line["correct"] == "True" for line in lines if line["split"] == split]
+        assert len(correct) == summary["instances"] and sum(correct) / len(correct) == summary["accuracy"]["mean"]
+    page = (tmp_path / "index.html").read_text()
+    sources = re.findall(r'src="([^"]+)"', page)
+    assert len(sources) == 4 * 4 * (1 + 4 * 2) and all((tmp_path / source).is_file() for source in sources)
+    assert Scenes("luminance", 32, 5, max_instances=3).render([0]).captions[0] in page
+
+
+def test_processes_share_the_scenes(trained_on_scenes, tmp_path):
+    words = [*SCENES, "--test", "--finetune", trained_on_scenes / "checkpoint-last.pth", "--output_dir"]
+    assert run(*words, tmp_path / "one") == 0
+    two = torchrun(2, *words, tmp_path / "two", "--dist_eval")
+    assert two.returncode == 0, two.stderr
+    assert_close = pytest.approx(
+        json.loads((tmp_path / "one" / "metrics.json").read_text())["clear"]["error"], rel=1e-4
+    )
+    assert json.loads((tmp_path / "two" / "metrics.json").read_text())["clear"]["error"] == assert_close
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--data_path", "somewhere"), "--data_path somewhere: scenes are made, not read"),
+        (("--scene_colors", 6), "6 colours for 3 instances: pass 7 to 10"),
+        (("--scene_shapes", 16), "16 shapes: pass 5 to 15"),
+        (("--scenes", 0), "--scenes 0: pass at least 1"),
+    ],
+)
+def test_wrong_scenes_are_refused(words, message, tmp_path, capsys):
+    assert run(*SCENES, "--output_dir", tmp_path, *words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_weights_file_is_not_resumed(trained_on_scenes, tmp_path, capsys):
+    weights_file = tmp_path / "small.safetensors"
+    export.main([str(trained_on_scenes / "checkpoint-last.pth"), str(weights_file)])
+    assert run(*SCENES, "--resume", weights_file, "--output_dir", tmp_path) == 2
+    assert "holds weights alone; start from them with --finetune" in capsys.readouterr().err
+    assert export.main([str(tmp_path / "none.pth"), str(weights_file)]) == 2

@@ -15,6 +15,7 @@ from utils import options
 LEVELS = [
     {"run_colorization", "scripts"},
     {"build"},
+    {"instances"},
     {"engine", "inference"},
     {"models", "datasets", "losses", "augment"},
     {"utils"},

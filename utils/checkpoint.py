@@ -6,16 +6,23 @@ A checkpoint is plain data and tensors, so that it loads with `weights_only=True
   tokenizer     the caption tokenizer as JSON, so that testing needs no hub
   model         the network's tensors; ema: their moving average, or None
   optimizer, scaler, step, epoch, best, rng (one entry per rank), run (the resolved flags)
+
+A weights file (.safetensors), for use and not for resuming, holds the averaged network in fp16, and format,
+architecture and tokenizer as its metadata.
 """
 
+import json
 import os
 import pickle
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
@@ -28,32 +35,64 @@ POSITIONS = "image_encoder.vit.pos_embed"
 
 def save(path: Path, content: dict[str, Any]) -> None:
     """Write beside, flush to the disk, then rename: the former file stays whole whatever happens. Rank 0 only."""
-    if not distributed.is_main():
-        return
+    if distributed.is_main():
+        _replace(path, lambda beside: torch.save(content, beside))
+
+
+def save_weights(path: Path, content: dict[str, Any]) -> None:
+    """The weights file of a checkpoint's `content`: its moving average where it has one, else its trained weights."""
+    weights = content["model"] if content["ema"] is None else content["ema"]
+    tensors = {name: tensor.to(torch.float16).contiguous() for name, tensor in weights.items()}
+    metadata = {
+        "format": str(content["format"]),
+        "architecture": json.dumps(content["architecture"]),
+        "tokenizer": content["tokenizer"],
+    }
+    _replace(path, lambda beside: save_file(tensors, beside, metadata))
+
+
+def _replace(path: Path, write: Callable[[Path], None]) -> None:
     beside = path.with_name(path.name + ".part")
     try:
-        with beside.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
+        write(beside)
+        with beside.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)
-    except OSError as error:
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors wrap what the disk says
         beside.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error}); make room or pass another --output_dir") from error
+        raise InputError(f"{path}: cannot be written ({error}); make room or pass another folder") from error
 
 
 def read(path: str) -> dict[str, Any]:
-    """The content of a checkpoint of ours, on the CPU. Raises InputError for any other file."""
+    """The content of a checkpoint or weights file of ours, on the CPU. Raises InputError for any other file."""
     if not os.path.isfile(path):
         raise InputError(f"{path}: no such checkpoint; pass the path of a checkpoint-best.pth or checkpoint-last.pth")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # read as needed, by each rank
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        content = _read_weights(path) if path.endswith(".safetensors") else _read_checkpoint(path)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: not a readable checkpoint ({reason}); it may be truncated: restore it") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"{path}: not a checkpoint of this program; pass one that run_colorization.py wrote")
     return content
+
+
+def _read_checkpoint(path: str) -> Any:
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # read as needed, by each rank
+
+
+def _read_weights(path: str) -> dict[str, Any]:
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        if "architecture" not in metadata:
+            return {}
+        return {
+            "format": int(metadata["format"]),
+            "architecture": json.loads(metadata["architecture"]),
+            "tokenizer": metadata["tokenizer"],
+            "model": {name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118, no dict
+            "ema": None,
+        }
 
 
 def check_architecture(path: str, content: dict[str, Any], wanted: dict[str, Any]) -> None:

@@ -93,7 +93,12 @@ def split(rgb: Tensor) -> tuple[Tensor, Tensor]:
 
 def colorize(gray: Tensor, ab: Tensor) -> Tensor:
     """The inverse of `split`: gray (B, 1, H, W) and ab (B, 2, H, W), both in [-1, 1] -> RGB (B, 3, H, W) in [0, 1]."""
-    return lab_to_rgb(torch.cat([denormalize_luminance(gray), denormalize_ab(ab)], dim=1))
+    return lab_to_rgb(join(gray, ab))
+
+
+def join(gray: Tensor, ab: Tensor) -> Tensor:
+    """gray (B, 1, H, W) and ab (B, 2, H, W), both in [-1, 1] -> Lab (B, 3, H, W), L in [0, 100], ab in CIE units."""
+    return torch.cat([denormalize_luminance(gray), denormalize_ab(ab)], dim=1)
 
 
 def to_uint8(rgb: Tensor, *, rounded: bool = False) -> Tensor:

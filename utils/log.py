@@ -77,6 +77,9 @@ class MetricLog:
         with self.file.open("a") as file:
             file.write(json.dumps(line) + "\n")
         self._scalars({f"val/{name}": value for name, value in summary["model"].items() if value is not None}, step)
+        for name, value in summary.get("instances", {}).items():
+            if isinstance(value, dict) and "mean" in value:
+                self._scalars({f"val/instances/{name}": value["mean"]}, step)
         self.writer.add_image("val", sheet.draw(), step, dataformats="HWC")
         self.writer.flush()
         self.bar.write(f"epoch {epoch}, val:\n{table(summary)}", file=sys.stderr)

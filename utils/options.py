@@ -60,6 +60,11 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("data").add_argument
     add("--data_set", default="captioned_images", help="kind of data, a name of datasets/")
     add("--data_path", default=None, help="folder with cap-img-pairs_{train,val,test}.json and the images")
+    add("--scenes", type=int, default=20000, help="of --data_set scenes: scenes in an epoch of training, all new")
+    add("--eval_scenes", type=int, default=500, help="of --data_set scenes: scenes in each split of an evaluation")
+    add("--scene_instances", type=int, nargs=2, default=(2, 5), help="fewest and most objects of a scene")
+    add("--scene_colors", type=int, default=10, help="so many colours, from the palette's first")
+    add("--scene_shapes", type=int, default=15, help="so many kinds of objects, from the first")
     add("--crop_scale", type=float, nargs=2, default=(0.5, 1.0), help="share of the area a random crop keeps, from to")
     add("--flip", type=float, default=0.5, help="probability of a horizontal flip where the caption can be mirrored")
     workers = min(4, os.cpu_count() or 1)
@@ -160,7 +165,7 @@ def _config_words(path: str, key: str, value: Any, takes_value: bool) -> list[st
 
 def _check(args: argparse.Namespace) -> None:
     """Values no run can use, before anything is built."""
-    for name in ("batch_size", "update_freq", "epochs", "print_freq"):
+    for name in ("batch_size", "update_freq", "epochs", "print_freq", "scenes", "eval_scenes"):
         if getattr(args, name) < 1:
             raise InputError(f"--{name} {getattr(args, name)}: pass at least 1")
     for name in ("num_workers", "skip_unreadable", "seed", "weight_decay", "lr", "min_lr", "warmup_epochs"):
