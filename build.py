@@ -177,7 +177,12 @@ def _eval_dataset(args: argparse.Namespace, network: LCoIns, split: str) -> Capt
 
 def _scene_options(args: argparse.Namespace) -> SceneOptions:
     return SceneOptions(
-        args.scenes, args.eval_scenes, tuple(args.scene_instances), args.scene_colors, args.scene_shapes
+        args.scenes,
+        args.eval_scenes,
+        tuple(args.scene_instances),
+        args.scene_colors,
+        args.scene_shapes,
+        args.scene_curriculum,
     )
 
 

@@ -23,6 +23,7 @@ class SceneOptions(NamedTuple):
     instances: tuple[int, int] = (2, 5)  # fewest, most
     colors: int | None = None  # of COLORS, from the first; None: all
     shapes: int | None = None  # of SHAPES, from the first; None: all
+    curriculum: int = 0  # epochs of training that begin with the fewest of all these
 
 
 def build_dataset(
@@ -46,7 +47,8 @@ def build_dataset(
         scenes = scenes or SceneOptions()
         length = scenes.eval_length if augmentation is None else scenes.length
         counter = augmentation is not None and augmentation.counter
-        return Scenes(split, size, length, seed, *scenes.instances, scenes.colors, scenes.shapes, counter)
+        narrowed = (*scenes.instances, scenes.colors, scenes.shapes)
+        return Scenes(split, size, length, seed, *narrowed, counter=counter, curriculum=scenes.curriculum)
     if data_path is None:
         raise InputError("--data_path: pass the folder with cap-img-pairs_{train,val,test}.json and the images")
     return CaptionedImages(Path(data_path), split, size, augmentation, seed)

@@ -96,16 +96,20 @@ class Scenes(Dataset):
         num_colors: int | None = None,
         num_shapes: int | None = None,
         counter: bool = False,
+        curriculum: int = 0,
     ) -> None:
         """size: side in pixels; num_colors, num_shapes: so many of COLORS and SHAPES, from the first (None: all);
-        counter: give counter captions with the samples. Raises InputError naming the value and the remedy."""
-        self.rules = Rules(
+        counter: give counter captions with the samples; curriculum: so many epochs of `train` begin with the fewest
+        instances, colours and shapes there can be. Raises InputError naming the value and the remedy."""
+        self._all = Rules(
             min_instances,
             max_instances,
             len(COLORS) if num_colors is None else num_colors,
             len(SHAPES) if num_shapes is None else num_shapes,
         )
-        _check(split, size, length, seed, self.rules)
+        _check(split, size, length, seed, self._all)
+        self._few = Rules(min_instances, min_instances, min_instances + SPARE, FEWEST_SHAPES)
+        self._few_epochs = curriculum if split == "train" else 0
         self.split = split
         self.size = size
         self.length = length
@@ -116,6 +120,11 @@ class Scenes(Dataset):
         self._backgrounds = backgrounds(size)
         self._pairs: tuple[int, list[tuple[str, str]]] = (-1, [])
         lookup()  # before workers are started: they share it
+
+    @property
+    def rules(self) -> Rules:
+        """Those of the present epoch."""
+        return self._few if self.epoch < self._few_epochs else self._all
 
     def __len__(self) -> int:
         return self.length

@@ -131,6 +131,7 @@ def colorization_vit_pico_patch8_64_group_post(**overrides: Any) -> LCoIns:
         "group_scale": 1.0,
         "channels": (64, 48, 32, 16),
         "normalize": False,
+        "sine_positions": True,
     }
     return _build(**numbers | overrides)
 
@@ -150,6 +151,7 @@ def _build(
     group_scale: float,
     channels: Sequence[int],
     normalize: bool = True,
+    sine_positions: bool = False,
     drop_path: float = 0.0,
     group_tokens: bool = True,
     grouping_attention: bool = True,
@@ -175,7 +177,7 @@ def _build(
     blocks = [GroupingBlock(attention(dim, num_heads), dim, mlp_ratio=4.0, drop_path=rate) for rate in rates]
     model = LCoIns(
         ImageEncoder(vit, dim, position_scale),
-        TextEncoder(AutoModel.from_config(text_config), dim),
+        TextEncoder(AutoModel.from_config(text_config), dim, sine_positions),
         GroupingTransformer(blocks, dim),
         GroupingLayer(dim, one_hot) if group_tokens else ImageTokensAsGroups(),
         Upsampler(dim, channels, normalize),

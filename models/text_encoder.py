@@ -94,10 +94,15 @@ class CaptionTokenizer:
 class TextEncoder(nn.Module):
     """A BERT-kind encoder of transformers, and the linear map to the grouping transformer's width."""
 
-    def __init__(self, encoder: PreTrainedModel, dim: int) -> None:
+    def __init__(self, encoder: PreTrainedModel, dim: int, sine_positions: bool = False) -> None:
+        """sine_positions: a BERT's word positions start as sine-cosine codes, on the scale of its random ones."""
         super().__init__()
         if getattr(encoder, "pooler", None) is not None:
             encoder.pooler = None  # summarises the first token; no equation uses it, so it would never get a gradient
+        if sine_positions:
+            positions = encoder.embeddings.position_embeddings.weight  # (longest caption, width)
+            with torch.no_grad():
+                positions.copy_(_sine_codes(*positions.shape) * encoder.config.initializer_range * 2**0.5)
         self.encoder = encoder
         self.project = nn.Linear(encoder.config.hidden_size, dim)
 
@@ -105,3 +110,10 @@ class TextEncoder(nn.Module):
         """Returns (B, N_L, C). Padding is masked inside the encoder; its own rows carry no meaning."""
         hidden = self.encoder(input_ids=words.ids, attention_mask=words.mask.long()).last_hidden_state
         return self.project(hidden)
+
+
+def _sine_codes(length: int, width: int) -> Tensor:
+    """(length, width): sines and cosines of wavelengths from 2 pi to 10000 * 2 pi words (Vaswani et al., 2017)."""
+    frequencies = 10000.0 ** (-torch.arange(0, width, 2) / width)
+    angles = torch.arange(length)[:, None] * frequencies
+    return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)

@@ -362,6 +362,19 @@ def test_curriculum_begins_with_few(split):
     assert {NOUNS[noun] in HELD_OUT[COLORS[color]] for noun, color in pairs} == {split == "unobserved"}
 
 
+def test_curriculum_is_of_the_first_epochs_of_training_alone():
+    few, every = Scenes("train", 24, 200, curriculum=2), Scenes("train", 24, 200)
+    for epoch, counts in ((0, {2}), (1, {2}), (2, {2, 3, 4, 5})):
+        few.epoch = every.epoch = epoch
+        batch = few.render(range(200))
+        assert set((batch.colors >= 0).sum(dim=1).tolist()) == counts
+        if epoch < 2:
+            assert batch.colors.max() == 5 and batch.counter_colors.max() <= 5 and batch.shapes.max() == 4
+        else:
+            assert batch.captions == every.render(range(200)).captions
+    assert Scenes("val", 24, 50, curriculum=2).pairs == Scenes("val", 24, 50).pairs
+
+
 def test_nothing_can_be_left_out():
     scenes = Scenes("train", 16, 4)
     assert scenes.unreadable() == [] and len(scenes) == 4

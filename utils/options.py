@@ -65,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--scene_instances", type=int, nargs=2, default=(2, 5), help="fewest and most objects of a scene")
     add("--scene_colors", type=int, default=10, help="so many colours, from the palette's first")
     add("--scene_shapes", type=int, default=15, help="so many kinds of objects, from the first")
+    add("--scene_curriculum", type=int, default=0, help="epochs that begin with the fewest objects, colours and kinds")
     add("--crop_scale", type=float, nargs=2, default=(0.5, 1.0), help="share of the area a random crop keeps, from to")
     add("--flip", type=float, default=0.5, help="probability of a horizontal flip where the caption can be mirrored")
     workers = min(4, os.cpu_count() or 1)
@@ -168,7 +169,16 @@ def _check(args: argparse.Namespace) -> None:
     for name in ("batch_size", "update_freq", "epochs", "print_freq", "scenes", "eval_scenes"):
         if getattr(args, name) < 1:
             raise InputError(f"--{name} {getattr(args, name)}: pass at least 1")
-    for name in ("num_workers", "skip_unreadable", "seed", "weight_decay", "lr", "min_lr", "warmup_epochs"):
+    for name in (
+        "num_workers",
+        "skip_unreadable",
+        "seed",
+        "scene_curriculum",
+        "weight_decay",
+        "lr",
+        "min_lr",
+        "warmup_epochs",
+    ):
         if not getattr(args, name) >= 0:
             raise InputError(f"--{name} {getattr(args, name)}: pass 0 or more")
     for name in ("drop_path", "flip"):
