@@ -7,59 +7,50 @@ the turns of the ratio within a turn: whatever slows the machine for a while slo
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import multiprocessing
-import os
-import platform
 import resource
 import shlex
 import sys
 import tempfile
-import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
-from importlib.metadata import version
-from itertools import cycle, islice
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from types import ModuleType
 from typing import Any, NamedTuple
 from unittest import mock
 
-import numpy as np
 import torch
-from PIL import Image
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
-from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import build
 import engine
-from datasets import captioned_images
 from datasets.batch import Batch
 from models import NAMES
 from models.text_encoder import MAX_WORDS
+from scripts.benchmark_data import FILL, TIMED, loader_row, scenes_row, write_photographs
+from scripts.benchmark_timing import (
+    CORES,
+    DTYPES,
+    Figures,
+    count_gflop,
+    machine,
+    matrix_product,
+    matrix_row,
+    recorded,
+    show,
+    timed,
+)
 from utils import color, distributed, options
 from utils.errors import InputError
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-ROWS = ("memory", "forward", "training", "evaluation", "loader")
-DTYPES = {"none": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-MATRIX = {"cpu": (2048, 4), "cuda": (8192, 20)}  # side of the matrices, products in a timing
+ROWS = ("scenes", "memory", "forward", "training", "evaluation", "loader")
 STEPS = {"cpu": 1, "cuda": 10}  # batches in a timing: a GPU works through a queue, which one batch leaves empty
 CLIP_GRAD = 1.0
-PHOTOGRAPHS = 48  # files that the loader reads over and over
-FILL, TIMED = 2, 10  # batches per loader worker: until all are busy, and then on the clock
-SENTENCE = "a {} ball beside a {} box near the {} cup on the {} sand under"
-COLORS = ("red", "blue", "green", "yellow", "black", "white", "orange", "purple")
-
-Figures = dict[str, float]
-Seconds = dict[str, list[float]]
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
@@ -73,6 +64,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     show("machine", report["machine"])
     report |= {"matrix": matrix_row(device, args.repeats), "models": {}}
     show("matrix", report["matrix"])
+    if "scenes" in args.rows:
+        report["scenes"] = scenes_row(args.repeats)
+        show("scenes", report["scenes"])
     for name in args.model:
         print(f"\n{name}: batch {args.batch_size}, {args.amp}, {'compiled' if args.compile else 'not compiled'}")
         with tempfile.TemporaryDirectory() as folder:
@@ -105,74 +99,6 @@ def parse(argv: list[str]) -> argparse.Namespace:
     return args
 
 
-def machine(device: torch.device) -> dict[str, Any]:
-    """Names and versions, without which a figure means nothing."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    gpu = {"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
-    described = {"cpu": (names or [platform.processor() or platform.machine()])[0], "cores": CORES} | gpu
-    versions = {name: version(name) for name in ("torch", "torchvision", "timm", "transformers")}
-    return described | {"threads": torch.get_num_threads(), "python": platform.python_version()} | versions
-
-
-def show(row: str, figures: dict[str, Any]) -> None:
-    for name, value in figures.items():
-        print(f"{row:12}{name:40} {value if isinstance(value, str) else format(value, ',.4g'):>20}", flush=True)
-
-
-def timed(calls: dict[str, Callable[[], None]], repeats: int, device: torch.device) -> Seconds:
-    """Seconds of every call in every turn; in a turn each call runs once. The first turn is not counted."""
-    seconds: Seconds = {name: [] for name in calls}
-    for turn in range(repeats + 1):
-        for name, call in calls.items():
-            _wait(device)
-            started = time.perf_counter()
-            call()
-            _wait(device)
-            if turn > 0:
-                seconds[name].append(time.perf_counter() - started)
-    return seconds
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def matrix_product(amp: str, device: torch.device) -> tuple[Callable[[], None], float]:
-    """The yardstick: some large square products into memory that is there already, and their GFLOP together."""
-    side, count = MATRIX[device.type]
-    a, b, product = (torch.randn(side, side, device=device, dtype=DTYPES[amp]) for _ in range(3))
-
-    def call() -> None:
-        for _ in range(count):
-            torch.mm(a, b, out=product)
-
-    return call, count * 2 * side**3 / 1e9
-
-
-def matrix_row(device: torch.device, repeats: int) -> Figures:
-    figures = {}
-    for amp, name in (("none", "fp32"), ("bf16", "bf16"), ("fp16", "fp16")):
-        if amp != "fp16" or device.type == "cuda":
-            call, gflop = matrix_product(amp, device)
-            figures[f"{name}_gflop_per_second"] = gflop / median(timed({"matrix": call}, repeats, device)["matrix"])
-    return figures
-
-
-def count_gflop(call: Callable[[], None]) -> float:
-    """GFLOP of what `call` runs: two for each multiplication in products and convolutions, from their shapes.
-
-    It runs uncompiled, and attention as its two plain products: not every fused kernel is known to the counter, and a
-    fused backward pass would count what it computes again.
-    """
-    eager = torch.compiler.set_stance("force_eager")
-    with eager, sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        call()
-    return counter.get_total_flops() / 1e9
-
-
 class Run(NamedTuple):
     """What trains, as run_colorization.py builds it, and a batch on the host."""
 
@@ -186,6 +112,10 @@ class Run(NamedTuple):
     def train(self, batch: Batch, steps: int = 1) -> None:
         parts = self.state, build.build_criterion(self.flags), build.build_augmentation(self.flags)
         engine.train_one_epoch(*parts, [batch] * steps, self.device, self.flags.amp, 1, CLIP_GRAD, _Silent())
+
+    def train_with_fused_attention(self, batch: Batch, steps: int) -> None:
+        with mock.patch.object(engine, "_attention", lambda *_: contextlib.nullcontext()):
+            self.train(batch, steps)
 
     def rate_and_share(self, gflop: float, matrix_gflop: float, seconds: list[float], matrix: list[float]) -> Figures:
         """Of timings of STEPS batches, each beside one of matrix products; gflop: of one batch."""
@@ -284,12 +214,17 @@ def training_row(run: Run, repeats: int) -> Figures:
 
     time_over_operations: what the counter captions multiply the time by, over what they multiply the operations by.
     At most 1: they cost no more than the operations they add.
+    fused_attention_time_ratio: what the fused attention multiplies the time by, on a CPU in 16 bits, where a step does
+    without it (engine.train_one_epoch).
     """
     matrix, matrix_gflop = matrix_product(run.flags.amp, run.device)
     gflop, plain_gflop = (count_gflop(lambda batch=batch: run.train(batch)) for batch in (run.batch, run.plain))
     steps = STEPS[run.device.type]
     calls = {"with": lambda: run.train(run.batch, steps), "without": lambda: run.train(run.plain, steps)}
+    if run.device.type == "cpu" and run.flags.amp != "none":
+        calls["fused"] = lambda: run.train_with_fused_attention(run.batch, steps)
     seconds = timed(calls | {"matrix": matrix}, repeats, run.device)
+    fused = [a / b for a, b in zip(seconds.get("fused", []), seconds["with"], strict=False)]
     without = run.rate_and_share(plain_gflop, matrix_gflop, seconds["without"], seconds["matrix"])
     times, operations = [a / b for a, b in zip(seconds["with"], seconds["without"], strict=True)], gflop / plain_gflop
     return run.rate_and_share(gflop, matrix_gflop, seconds["with"], seconds["matrix"]) | {
@@ -299,6 +234,7 @@ def training_row(run: Run, repeats: int) -> Figures:
         "counter_time_ratio_highest": max(times),
         "counter_operation_ratio": operations,
         "time_over_operations": median(times) / operations,
+        **({"fused_attention_time_ratio": median(fused)} if fused else {}),
     }
 
 
@@ -325,75 +261,6 @@ def evaluation_row(run: Run, repeats: int) -> Figures:
         "color_share": median(c for _, c in shares),
         "metrics_and_color_share": median(m + c for m, c in shares),
     }
-
-
-@contextmanager
-def recorded(*functions: tuple[ModuleType, str]) -> Iterator[list[Callable[[], Any]]]:
-    """Notes every call of these functions, named as (module, name), with its arguments: what can be called again."""
-    calls: list[Callable[[], Any]] = []
-
-    def noted(function: Callable[..., Any], *inputs: Any, **named: Any) -> Any:
-        calls.append(partial(function, *inputs, **named))
-        return calls[-1]()
-
-    with ExitStack() as patches:
-        for module, name in functions:
-            patches.enter_context(mock.patch.object(module, name, partial(noted, getattr(module, name))))
-        yield calls
-
-
-def loader_row(run: Run, kilobytes: float, consumed: float | None, repeats: int) -> Figures:
-    """The training loader with one worker process and with one for each core; consumed: images/s of a training step."""
-    figures, dataset = {"jpeg_kilobytes": kilobytes}, run.loader.dataset
-    for name, workers in (("one_worker", 1), ("all_cores", CORES)):
-        flags = argparse.Namespace(**vars(run.flags) | {"num_workers": workers})
-        loader = build.build_train_loader(flags, run.state.network, run.loader.collate_fn.tokenize, run.device)
-        rate = median(_loader_rate(loader) for _ in range(repeats))
-        figures[f"{name}_images_per_second"] = rate
-        if consumed is not None:
-            figures[f"{name}_times_the_step"] = rate / consumed
-
-    def reduced() -> None:
-        for index in range(PHOTOGRAPHS):
-            dataset[index]
-
-    def full() -> None:
-        read = captioned_images.read_image
-        with mock.patch.object(captioned_images, "read_image", lambda path, at_least: read(path)):
-            reduced()
-
-    seconds = timed({"full": full, "reduced": reduced}, repeats, torch.device("cpu"))
-    speedups = [a / b for a, b in zip(*seconds.values(), strict=True)]
-    return figures | {"reduced_decoding_speedup": median(speedups)}
-
-
-def _loader_rate(loader: DataLoader) -> float:
-    """Images/s while all workers are busy: the clock starts and stops in mid-stream."""
-    first, last = FILL * loader.num_workers, (FILL + TIMED) * loader.num_workers
-    for place, _ in enumerate(islice(loader, last), start=1):
-        if place == first:
-            started = time.perf_counter()
-    return (last - first) * loader.batch_size / (time.perf_counter() - started)
-
-
-def write_photographs(root: Path, pairs: int, words: int) -> float:
-    """A training split of `pairs` pairs over PHOTOGRAPHS files of 640 x 480, smooth colours with grain.
-
-    Returns the mean size of a file in kilobytes: the grain brings it near that of COCO's photographs.
-    """
-    draw = np.random.default_rng(0)
-    (root / "train").mkdir()
-    for place in range(PHOTOGRAPHS):
-        smooth = Image.fromarray(draw.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((640, 480))
-        pixels = (np.asarray(smooth) + draw.normal(0.0, 12.0, (480, 640, 1))).clip(0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(root / "train" / f"{place}.jpg", quality=90)
-    listed = []
-    for place in range(max(pairs, PHOTOGRAPHS)):
-        colors = islice(cycle(COLORS), place % len(COLORS), None)
-        caption = islice(cycle(SENTENCE.format(*islice(colors, 4)).split()), words)
-        listed.append([f"{place % PHOTOGRAPHS}.jpg", " ".join(caption)])
-    (root / "cap-img-pairs_train.json").write_text(json.dumps(listed))
-    return sum(path.stat().st_size for path in (root / "train").iterdir()) / PHOTOGRAPHS / 1000
 
 
 if __name__ == "__main__":

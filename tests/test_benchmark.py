@@ -29,8 +29,9 @@ def report(tmp_path_factory) -> dict:
 def test_every_row_holds_finite_positive_figures(report):
     assert report["matrix"].keys() == {"fp32_gflop_per_second", "bf16_gflop_per_second"}
     rows = report["models"][SMALL_MODEL]
-    assert rows.keys() == set(benchmark.ROWS)
-    for row, figures in {"matrix": report["matrix"], **rows}.items():
+    assert {"scenes", *rows} == set(benchmark.ROWS)
+    assert "fused_attention_time_ratio" in rows["training"]
+    for row, figures in {"matrix": report["matrix"], "scenes": report["scenes"], **rows}.items():
         assert figures and all(math.isfinite(value) and value > 0 for value in figures.values()), (row, figures)
     assert {"cpu", "cores", "threads", "torch", "torchvision", "timm", "transformers"} <= report["machine"].keys()
     assert report["command"].startswith("python scripts/benchmark.py --device cpu")

@@ -1,0 +1,102 @@
+"""The rows of scripts/benchmark.py that are about data: the loader, and the rate at which scenes are made."""
+
+import argparse
+import json
+import time
+from itertools import cycle, islice
+from pathlib import Path
+from statistics import median
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+import build
+from datasets import captioned_images
+from datasets.scenes import Scenes
+from scripts.benchmark_timing import CORES, Figures, timed
+
+PHOTOGRAPHS = 48  # files that the loader reads over and over
+FILL, TIMED = 2, 10  # batches per loader worker: until all are busy, and then on the clock
+SCENES_BATCH, SCENES_TIMED = 64, 40  # scenes in a batch, batches of a worker on the clock
+SENTENCE = "a {} ball beside a {} box near the {} cup on the {} sand under"
+COLORS = ("red", "blue", "green", "yellow", "black", "white", "orange", "purple")
+
+
+def scenes_row(repeats: int) -> Figures:
+    """Scenes with counter captions, made by one process on one core, and by as many workers as there are cores."""
+    figures = {}
+    for size in (64, 112):
+        scenes = Scenes("train", size, 10**6, counter=True)
+
+        def make(scenes: Scenes = scenes) -> None:
+            for start in range(0, SCENES_TIMED * SCENES_BATCH, SCENES_BATCH):
+                scenes.__getitems__(range(start, start + SCENES_BATCH))
+
+        made = SCENES_TIMED * SCENES_BATCH
+        figures[f"one_core_{size}px_per_second"] = made / median(
+            timed({"one": make}, repeats, torch.device("cpu"))["one"]
+        )
+        loader = DataLoader(scenes, SCENES_BATCH, num_workers=CORES, collate_fn=len)
+        rates = [_rate(loader, FILL, SCENES_TIMED) for _ in range(repeats)]
+        figures[f"all_cores_{size}px_per_second"] = median(rates)
+    return figures
+
+
+def loader_row(run: Any, kilobytes: float, consumed: float | None, repeats: int) -> Figures:
+    """The training loader with one worker process and with one for each core; consumed: images/s of a training step.
+
+    run: scripts.benchmark.Run."""
+    figures, dataset = {"jpeg_kilobytes": kilobytes}, run.loader.dataset
+    for name, workers in (("one_worker", 1), ("all_cores", CORES)):
+        flags = argparse.Namespace(**vars(run.flags) | {"num_workers": workers})
+        loader = build.build_train_loader(flags, run.state.network, run.loader.collate_fn.tokenize, run.device)
+        rate = median(_rate(loader, FILL, TIMED) for _ in range(repeats))
+        figures[f"{name}_images_per_second"] = rate
+        if consumed is not None:
+            figures[f"{name}_times_the_step"] = rate / consumed
+
+    def reduced() -> None:
+        for index in range(PHOTOGRAPHS):
+            dataset[index]
+
+    def full() -> None:
+        read = captioned_images.read_image
+        with mock.patch.object(captioned_images, "read_image", lambda path, at_least: read(path)):
+            reduced()
+
+    seconds = timed({"full": full, "reduced": reduced}, repeats, torch.device("cpu"))
+    speedups = [a / b for a, b in zip(*seconds.values(), strict=True)]
+    return figures | {"reduced_decoding_speedup": median(speedups)}
+
+
+def _rate(loader: DataLoader, fill: int, on_clock: int) -> float:
+    """Samples/s while all workers are busy: the clock starts and stops in mid-stream. Batches for each worker."""
+    first, last = fill * loader.num_workers, (fill + on_clock) * loader.num_workers
+    for place, _ in enumerate(islice(loader, last), start=1):
+        if place == first:
+            started = time.perf_counter()
+    return (last - first) * loader.batch_size / (time.perf_counter() - started)
+
+
+def write_photographs(root: Path, pairs: int, words: int) -> float:
+    """A training split of `pairs` pairs over PHOTOGRAPHS files of 640 x 480, smooth colours with grain.
+
+    Returns the mean size of a file in kilobytes: the grain brings it near that of COCO's photographs.
+    """
+    draw = np.random.default_rng(0)
+    (root / "train").mkdir()
+    for place in range(PHOTOGRAPHS):
+        smooth = Image.fromarray(draw.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((640, 480))
+        pixels = (np.asarray(smooth) + draw.normal(0.0, 12.0, (480, 640, 1))).clip(0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(root / "train" / f"{place}.jpg", quality=90)
+    listed = []
+    for place in range(max(pairs, PHOTOGRAPHS)):
+        colors = islice(cycle(COLORS), place % len(COLORS), None)
+        caption = islice(cycle(SENTENCE.format(*islice(colors, 4)).split()), words)
+        listed.append([f"{place % PHOTOGRAPHS}.jpg", " ".join(caption)])
+    (root / "cap-img-pairs_train.json").write_text(json.dumps(listed))
+    return sum(path.stat().st_size for path in (root / "train").iterdir()) / PHOTOGRAPHS / 1000

@@ -1,0 +1,108 @@
+"""What scripts/benchmark.py times with: turns, matrix products as the yardstick, counted operations."""
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+DTYPES = {"none": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+MATRIX = {"cpu": (2048, 4), "cuda": (8192, 20)}  # side of the matrices, products in a timing
+
+Figures = dict[str, float]
+Seconds = dict[str, list[float]]
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """Names and versions, without which a figure means nothing."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    gpu = {"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
+    described = {"cpu": (names or [platform.processor() or platform.machine()])[0], "cores": CORES} | gpu
+    versions = {name: version(name) for name in ("torch", "torchvision", "timm", "transformers")}
+    return described | {"threads": torch.get_num_threads(), "python": platform.python_version()} | versions
+
+
+def show(row: str, figures: dict[str, Any]) -> None:
+    for name, value in figures.items():
+        print(f"{row:12}{name:40} {value if isinstance(value, str) else format(value, ',.4g'):>20}", flush=True)
+
+
+def timed(calls: dict[str, Callable[[], None]], repeats: int, device: torch.device) -> Seconds:
+    """Seconds of every call in every turn; in a turn each call runs once. The first turn is not counted."""
+    seconds: Seconds = {name: [] for name in calls}
+    for turn in range(repeats + 1):
+        for name, call in calls.items():
+            _wait(device)
+            started = time.perf_counter()
+            call()
+            _wait(device)
+            if turn > 0:
+                seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def matrix_product(amp: str, device: torch.device) -> tuple[Callable[[], None], float]:
+    """The yardstick: some large square products into memory that is there already, and their GFLOP together."""
+    side, count = MATRIX[device.type]
+    a, b, product = (torch.randn(side, side, device=device, dtype=DTYPES[amp]) for _ in range(3))
+
+    def call() -> None:
+        for _ in range(count):
+            torch.mm(a, b, out=product)
+
+    return call, count * 2 * side**3 / 1e9
+
+
+def matrix_row(device: torch.device, repeats: int) -> Figures:
+    figures = {}
+    for amp, name in (("none", "fp32"), ("bf16", "bf16"), ("fp16", "fp16")):
+        if amp != "fp16" or device.type == "cuda":
+            call, gflop = matrix_product(amp, device)
+            figures[f"{name}_gflop_per_second"] = gflop / median(timed({"matrix": call}, repeats, device)["matrix"])
+    return figures
+
+
+def count_gflop(call: Callable[[], None]) -> float:
+    """GFLOP of what `call` runs: two for each multiplication in products and convolutions, from their shapes.
+
+    It runs uncompiled, and attention as its two plain products: not every fused kernel is known to the counter, and a
+    fused backward pass would count what it computes again.
+    """
+    eager = torch.compiler.set_stance("force_eager")
+    with eager, sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops() / 1e9
+
+
+@contextmanager
+def recorded(*functions: tuple[ModuleType, str]) -> Iterator[list[Callable[[], Any]]]:
+    """Notes every call of these functions, named as (module, name), with its arguments: what can be called again."""
+    calls: list[Callable[[], Any]] = []
+
+    def noted(function: Callable[..., Any], *inputs: Any, **named: Any) -> Any:
+        calls.append(partial(function, *inputs, **named))
+        return calls[-1]()
+
+    with ExitStack() as patches:
+        for module, name in functions:
+            patches.enter_context(mock.patch.object(module, name, partial(noted, getattr(module, name))))
+        yield calls
