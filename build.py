@@ -2,11 +2,9 @@
 
 import argparse
 import logging
-import random
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
 from timm.optim import create_optimizer_v2, get_optimizer_info
@@ -20,17 +18,25 @@ from augment import Luminance, LuminanceAugmentation
 from datasets import Augmentation, CaptionedImages, SceneOptions, Scenes, build_dataset, build_loader
 from engine import TrainState
 from losses import ColorizationLoss
-from models import create_model, text_config_from_json
 from models.lcoins import LCoIns
 from models.text_encoder import CaptionTokenizer
-from utils import checkpoint, distributed, pretrained
+from utils import checkpoint, distributed, options
 from utils.errors import InputError
+from utils.log import MetricLog
 from utils.metrics import LPIPS, BackboneMissing, is_cached
 
 logger = logging.getLogger(__name__)
 # Codes and the last layer, which optimizers of matrices (muon) leave to AdamW; for others it changes nothing.
-NO_MATRICES = ("text_encoder.encoder.embeddings.*", "upsampler.last.2.*")
-ABLATIONS = ("group_tokens", "grouping_attention", "counter_color")  # of Table 1, those that change the network
+NO_MATRICES = (
+    *("text_encoder.encoder.embeddings.*", "upsampler.last.2.*"),
+    *("text_encoder.bert_model.embeddings.*", "decoder.conv_upsample.c4.0.*"),
+)
+# Flags that may change when a run is resumed without making another run of it.
+SAME_RUN = (
+    *("config", "resume", "auto_resume", "finetune", "output_dir", "log_dir", "data_path", "device", "num_workers"),
+    *("print_freq", "save_every", "keep_checkpoints", "dist_eval", "eval_scenes", "compile", "grad_checkpointing"),
+    *("image_encoder_weights", "text_encoder_weights", "lpips_net", "lpips_weights", "eval", "test"),
+)
 
 
 def prepare_output(args: argparse.Namespace) -> Path:
@@ -52,83 +58,12 @@ def prepare_output(args: argparse.Namespace) -> Path:
     return folder
 
 
-def read_start(args: argparse.Namespace, output_dir: Path) -> dict[str, Any] | None:
-    """The checkpoint the run starts from, if any. --auto_resume becomes --resume where there is something to resume."""
-    last = output_dir / "checkpoint-last.pth"
-    if args.auto_resume and args.resume is None and last.is_file():
-        args.resume = str(last)
-    path = args.resume or args.finetune
-    if path is None and (args.eval or args.test):
-        raise InputError("--eval and --test need a checkpoint: pass --finetune FILE")
-    start = None if path is None else checkpoint.read(path)
-    if args.resume is not None and "optimizer" not in start:
-        raise InputError(f"--resume {args.resume}: holds weights alone; start from them with --finetune")
-    return start
-
-
-def build_network(args: argparse.Namespace, start: dict[str, Any] | None) -> tuple[LCoIns, CaptionTokenizer]:
-    """The network and its tokenizer: from the checkpoint, or with encoders from elsewhere as the flags say.
-
-    Every rank draws the same weights, then noise of its own.
-    """
-    _seed(args.seed)
-    overrides: dict[str, Any] = {name: getattr(args, name) for name in ABLATIONS} | {"drop_path": args.drop_path}
-    if args.input_size is not None:
-        overrides["img_size"] = args.input_size
-    if start is None:
-        network, tokenizer = _from_encoders(args, overrides)
-    else:
-        network, tokenizer = _from_checkpoint(args, start, overrides)
-    network.set_grad_checkpointing(args.grad_checkpointing)
-    if args.compile:
-        network.compile()
-    _seed(args.seed + distributed.rank())
-    return network, tokenizer
-
-
-def _from_checkpoint(
-    args: argparse.Namespace, start: dict[str, Any], overrides: dict[str, Any]
-) -> tuple[LCoIns, CaptionTokenizer]:
-    path, held = args.resume or args.finetune, start["architecture"]
-    checkpoint.check_architecture(path, start, {name: getattr(args, name) for name in ("model", *ABLATIONS)})
-    if args.image_encoder_weights or args.text_encoder_weights:
-        logger.info("the encoders are the checkpoint's: their own weights flags are not read")
-    overrides = {"img_size": held["img_size"]} | overrides
-    network = create_model(args.model, text_config=text_config_from_json(held["text_config"]), **overrides)
-    for note in checkpoint.load_network(network, path, start, averaged=args.resume is None or args.eval or args.test):
-        logger.info("%s", note)
-    return network, CaptionTokenizer.from_json(start["tokenizer"])
-
-
-def _from_encoders(args: argparse.Namespace, overrides: dict[str, Any]) -> tuple[LCoIns, CaptionTokenizer]:
-    image_source = _encoder_source("image_encoder_weights", args.image_encoder_weights, "vit_base_patch16_224.mae")
-    text_source = _encoder_source("text_encoder_weights", args.text_encoder_weights, "bert-base-uncased")
-    if text_source == pretrained.RANDOM:
-        tokenizer = CaptionTokenizer.from_vocabulary()
-    else:
-        overrides = overrides | {"text_config": pretrained.text_config(text_source)}
-        tokenizer = CaptionTokenizer.from_pretrained(text_source)
-    network = create_model(args.model, **overrides)
-    logger.info("%s", pretrained.load_image_encoder(network.image_encoder.vit, image_source))
-    logger.info("%s", pretrained.load_text_encoder(network.text_encoder.encoder, text_source))
-    return network, tokenizer
-
-
-def _encoder_source(flag: str, source: str | None, paper: str) -> str:
-    if source is None:
-        raise InputError(
-            f"--{flag} is not given, nor a checkpoint: pass a local file or folder, a hub name (the paper's: {paper}),"
-            f" or '{pretrained.RANDOM}' to start from random weights"
-        )
-    return source
-
-
 def build_train_loader(
     args: argparse.Namespace, network: LCoIns, tokenizer: CaptionTokenizer, device: torch.device
 ) -> DataLoader:
     augmentation = Augmentation(tuple(args.crop_scale), args.flip, args.counter_color)
     dataset = build_dataset(
-        args.data_set, args.data_path, "train", _side(network), augmentation, args.seed, _scene_options(args)
+        args.data_set, args.data_path, "train", network.img_size, augmentation, args.seed, _scene_options(args)
     )
     broken = distributed.on_main(dataset.unreadable)
     if len(broken) > args.skip_unreadable:
@@ -172,7 +107,7 @@ def build_scenes(args: argparse.Namespace, network: LCoIns, split: str) -> Scene
 
 
 def _eval_dataset(args: argparse.Namespace, network: LCoIns, split: str) -> CaptionedImages | Scenes:
-    return build_dataset(args.data_set, args.data_path, split, _side(network), scenes=_scene_options(args))
+    return build_dataset(args.data_set, args.data_path, split, network.img_size, scenes=_scene_options(args))
 
 
 def _scene_options(args: argparse.Namespace) -> SceneOptions:
@@ -249,11 +184,13 @@ def build_lpips(args: argparse.Namespace, device: torch.device) -> LPIPS | None:
         return None
 
 
-def checkpoint_content(args: argparse.Namespace, state: TrainState, tokenizer: CaptionTokenizer) -> dict[str, Any]:
-    """What `checkpoint.save` writes; every rank takes part, for the random states."""
-    architecture = {name: getattr(args, name) for name in ("model", *ABLATIONS)} | {
-        "img_size": _side(state.network),
-        "text_config": state.network.text_encoder.encoder.config.to_json_string(use_diff=False),
+def checkpoint_content(
+    args: argparse.Namespace, state: TrainState, tokenizer: CaptionTokenizer, log: MetricLog
+) -> dict[str, Any]:
+    """What `checkpoint.save` writes; every rank takes part, for the random states and the means of the epoch."""
+    architecture = {name: getattr(args, name) for name in options.ARCHITECTURE} | {
+        "img_size": state.network.img_size,
+        "text_config": state.network.text_config.to_json_string(use_diff=False),
     }
     return {
         "format": checkpoint.FORMAT,
@@ -265,40 +202,46 @@ def checkpoint_content(args: argparse.Namespace, state: TrainState, tokenizer: C
         "scaler": state.scaler.state_dict(),
         "step": state.step,
         "epoch": state.epoch,
+        "seen": state.seen,
         "best": state.best,
         "rng": distributed.gather_objects(checkpoint.rng_states()),
+        "log": distributed.gather_objects(log.state()),
         "run": _plain(args),
     }
 
 
-def resume(state: TrainState, start: dict[str, Any], args: argparse.Namespace) -> None:
-    """Everything but the network's tensors, which `build_network` filled."""
+def resume(state: TrainState, start: dict[str, Any], args: argparse.Namespace, log: MetricLog) -> None:
+    """Everything but the network's tensors, which `build_network` filled. Says what the resumed run cannot keep."""
     state.optimizer.load_state_dict(start["optimizer"])
     state.scaler.load_state_dict(start["scaler"])
-    state.step, state.epoch, state.best = start["step"], start["epoch"], start["best"]
+    state.step, state.epoch, state.seen, state.best = (start[name] for name in ("step", "epoch", "seen", "best"))
     if state.ema is not None:
         if start["ema"] is None:
             raise InputError(f"{args.resume}: holds no moving average; resume it with --no-model_ema")
         checkpoint.load_fully(state.ema.module, start["ema"], args.resume)
-    if len(start["rng"]) == distributed.world_size():
+    log.forget_after(state.epoch)
+    before, now = len(start["rng"]), distributed.world_size()
+    if before == now:
         checkpoint.set_rng_states(start["rng"][distributed.rank()])
+        log.restore(start["log"][distributed.rank()])
     else:
         logger.warning(
-            "%s was written by %d process(es), not %d: order and noise are drawn anew",
+            "%s was written by %d process(es), not %d: no sample of its epoch is repeated or left out, but noise is"
+            " drawn anew, the epoch's mean losses are those of its rest, and a batch of all processes holds %d samples",
             args.resume,
-            len(start["rng"]),
-            distributed.world_size(),
+            before,
+            now,
+            now * args.batch_size,
         )
+    run, own = start["run"], _plain(args)
+    changed = [
+        f"--{name} {own[name]} (was {run.get(name)})"
+        for name in own
+        if name not in SAME_RUN and run.get(name) != own[name]
+    ]
+    if changed:
+        logger.warning("resumed as another run: %s", ", ".join(changed))
     logger.info("resumed %s: %d of %d epochs, %d steps done", args.resume, state.epoch, args.epochs, state.step)
-
-
-def _side(network: LCoIns) -> int:
-    return network.image_encoder.vit.patch_embed.img_size[0]
-
-
-def _seed(seed: int) -> None:
-    for seed_with in (random.seed, np.random.seed, torch.manual_seed):
-        seed_with(seed)
 
 
 def _plain(args: argparse.Namespace) -> dict[str, Any]:

@@ -37,6 +37,7 @@ class TrainState:
     scaler: GradScaler  # enabled for fp16 alone
     step: int = 0  # updates done
     epoch: int = 0  # epochs done
+    seen: int = 0  # samples of the present epoch, all ranks', that the updates have used
     best: float = -math.inf  # highest mean PSNR on val, dB
 
     @property
@@ -61,10 +62,12 @@ def train_one_epoch(
     update_freq: int,
     clip_grad: float | None,
     log: MetricLog,
-) -> None:
+    after_update: Callable[[], bool] = lambda: True,
+) -> bool:
     """One pass over `loader`, one update every `update_freq` batches (a rest that fills no update is left out).
 
     augment: RGB (B, 3, H, W) in [0, 1] -> gray (B, 1, H, W) in [-1, 1]; clip_grad: largest norm of the gradient.
+    after_update: called after every update; False, on every rank alike, ends the pass. Returns whether it was whole.
     Raises DivergedError on every rank, before the update, when a gradient is not finite.
     """
     model, optimizer, scaler = state.model.train(), state.optimizer, state.scaler
@@ -75,8 +78,8 @@ def train_one_epoch(
         for place, batch in enumerate(batches, start=1):
             batch = batch.to(device)
             gray, ab = augment(batch.rgb), color.split(batch.rgb)[1]
-            with _gradients_reduced(model, when=place == len(batches)):
-                with autocast(device, amp), _attention(device, amp):
+            with _gradients_reduced(model, when=place == len(batches)), attention_for_training(device, amp):
+                with autocast(device, amp):
                     output = model(gray, batch.words, batch.counter_words)
                 losses = criterion(output, ab, batch)
                 scaler.scale(losses["total"] / len(batches)).backward()
@@ -93,13 +96,18 @@ def train_one_epoch(
         state.step += 1
         if state.ema is not None:
             state.ema.update(state.network, state.step)
-        log.update(state.step, sum(len(b.names) for b in batches), _learning_rate(optimizer), grad_norm=norm, **totals)
+        images = sum(len(batch.names) for batch in batches)
+        state.seen += images * distributed.world_size()
+        log.update(state.step, images, _learning_rate(optimizer), grad_norm=norm, **totals)
+        if not after_update():
+            return False
+    return True
 
 
 @contextlib.contextmanager
-def _attention(device: torch.device, amp: str) -> Iterator[None]:
+def attention_for_training(device: torch.device, amp: str) -> Iterator[None]:
     """On a CPU in 16 bits, attention by plain products: there the backward pass of the fused kernel takes several times
-    as long, and a training step with it twice as long (scripts/benchmark.py, row attention)."""
+    as long, and a training step twice as long (scripts/benchmark.py, fused_attention_time_ratio)."""
     if device.type != "cpu" or amp == "none":
         yield
         return

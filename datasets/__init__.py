@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from datasets.batch import Collate
 from datasets.captioned_images import Augmentation, CaptionedImages
@@ -77,9 +78,7 @@ def build_loader(
                 f"--batch_size {batch_size} on {distributed.world_size()} process(es): {len(dataset)} training pairs"
                 " fill no batch; pass a smaller one"
             )
-        sampler: Sampler = DistributedSampler(
-            dataset, distributed.world_size(), distributed.rank(), shuffle=True, seed=seed, drop_last=True
-        )
+        sampler: Sampler = _Shuffled(len(dataset), batch_size, seed)
     else:
         sampler = _EveryPairOnce(len(dataset), shared)
     return DataLoader(
@@ -90,13 +89,40 @@ def build_loader(
         collate_fn=Collate(tokenize, counter),
         drop_last=train,
         pin_memory=pin_memory,
+        generator=torch.Generator(),  # workers draw by (seed, epoch, index): the process's own generator stays as it is
     )
 
 
-def set_epoch(loader: DataLoader, epoch: int) -> None:
-    """Shuffle and augment the next pass by (seed, epoch). Workers are started anew each pass, so they see it."""
-    loader.sampler.set_epoch(epoch)
+def set_epoch(loader: DataLoader, epoch: int, seen: int = 0) -> None:
+    """Shuffle and augment the next pass by (seed, epoch), and begin it behind the first `seen` samples of all ranks.
+
+    Workers are started anew each pass, so they see it.
+    """
+    loader.sampler.epoch, loader.sampler.seen = epoch, seen
     loader.dataset.epoch = epoch
+
+
+class _Shuffled(Sampler):
+    """The order of (seed, epoch), dealt out to the ranks in turn; a rest that fills no batch of all ranks is left out.
+
+    What the ranks have seen is always the head of that order, so an epoch goes on where it stopped with any number of
+    processes.
+    """
+
+    def __init__(self, length: int, batch_size: int, seed: int) -> None:
+        self.length, self.batch_size, self.seed = length, batch_size, seed
+        self.epoch = self.seen = 0
+
+    def __iter__(self) -> Iterator[int]:
+        order = torch.randperm(self.length, generator=torch.Generator().manual_seed(self.seed + self.epoch))
+        ranks = distributed.world_size()
+        together = ranks * self.batch_size
+        end = self.seen + (self.length - self.seen) // together * together
+        return iter(order[self.seen + distributed.rank() : end : ranks].tolist())
+
+    def __len__(self) -> int:
+        """Of a whole epoch."""
+        return self.length // (distributed.world_size() * self.batch_size) * self.batch_size
 
 
 class _EveryPairOnce(Sampler):

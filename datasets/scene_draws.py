@@ -103,6 +103,7 @@ class Draws(NamedTuple):
     place: NDArray  # (B, N) words, such as "on the left"
     say_place: NDArray  # (B, N) bool: the caption gives the place; always where another instance has the same noun
     is_large: NDArray  # (B, N) bool
+    has_contrast: NDArray  # (B,) bool: the words small and large are true of the scene's instances
     say_size: NDArray  # (B,) bool
     say_texture: NDArray  # (B, N) bool
     say_background: NDArray  # (B,) bool
@@ -130,10 +131,10 @@ def draw(split: str, seed: int, indices: Sequence[int], rules: Rules) -> Draws:
     order, named = _mentions(u, count, partly=0.0 if split == "instances" else 0.25)
     layout = arrange(u, count)
     counter = _counter_colors(u, shape, color, named, order, count, rules, free=split == "unobserved")
-    repeated = ((shape[:, :, None] == shape[:, None]) & there[:, None]).sum(axis=2) > 1
+    shape = np.where(there, shape, -1)
     return Draws(
         count=count,
-        shape=np.where(there, shape, -1),
+        shape=shape,
         color=np.where(there, color[:, :N], -1),
         counter_color=np.where(there, counter, -1),
         cloud=whole(u["cloud"], len(CLOUD)),
@@ -149,13 +150,35 @@ def draw(split: str, seed: int, indices: Sequence[int], rules: Rules) -> Draws:
         named=named,
         order=order,
         place=layout.place,
-        say_place=repeated | (u["say"][:, :1] < 0.6),
+        say_place=_repeated(shape) | (u["say"][:, :1] < 0.6),
         is_large=layout.is_large,
+        has_contrast=layout.contrast,
         say_size=layout.contrast & (u["say"][:, 1] < 0.6),
         say_texture=u["say_texture"] < 0.3,
         say_background=u["say"][:, 2] < 0.7,
         template=u["template"],
     )
+
+
+def reword(draws: Draws, split: str, seed: int, indices: Sequence[int]) -> Draws:
+    """The same scenes, of which the same instances are named, told in another order and other words."""
+    u = np.empty((len(indices), 2 * N + 4))
+    for row, index in zip(u, indices, strict=True):
+        np.random.default_rng((seed, SPLITS.index(split), index, 1)).random(out=row)
+    order, textures, (template, place, size, ground) = u[:, :N], u[:, N : 2 * N], u[:, 2 * N :].T
+    return draws._replace(
+        order=shuffle(np.where(draws.named, order, 2.0)),
+        template=template,
+        say_place=_repeated(draws.shape) | (place[:, None] < 0.6),
+        say_size=draws.has_contrast & (size < 0.6),
+        say_texture=textures < 0.3,
+        say_background=ground < 0.7,
+    )
+
+
+def _repeated(shape: NDArray) -> NDArray:
+    """(B, N): whether another instance of the scene has the same noun."""
+    return ((shape[:, :, None] == shape[:, None]) & (shape >= 0)[:, None]).sum(axis=2) > 1
 
 
 def _shapes(u: dict[str, NDArray], count: NDArray, rules: Rules, repeats: float) -> NDArray:

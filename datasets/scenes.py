@@ -29,7 +29,7 @@ from torch.utils.data import Dataset
 
 from datasets.batch import Sample
 from datasets.scene_captions import captions
-from datasets.scene_draws import COLORS, HELD_OUT, SPARE, SPLITS, Draws, N, Rules, draw
+from datasets.scene_draws import COLORS, HELD_OUT, SPARE, SPLITS, Draws, N, Rules, draw, reword
 from datasets.scene_palette import CLOUD_RADIUS, LEVEL_STEP, LEVELS, PALETTE, lookup, row
 from datasets.scene_shapes import BACKGROUNDS, SHAPES, backgrounds, paint
 from utils.errors import InputError
@@ -170,6 +170,13 @@ class Scenes(Dataset):
             counter_captions=list(captions(draws, draws.counter_color)),
             names=[self._name(place) for place in stream],
         )
+
+    def descriptions(self, indices: Sequence[int]) -> list[tuple[str, str]]:
+        """Two sentences about each scene: its caption, and the same named instances in another order and form."""
+        stream = self._stream(indices)
+        draws = draw(self.split, self.seed, stream, self.rules)
+        again = reword(draws, self.split, self.seed, stream)
+        return list(zip(captions(draws, draws.color), captions(again, again.color), strict=True))
 
     def recolored(self, index: int, count: int) -> list[tuple[str, list[int]]]:
         """`count` captions of one scene, its own first, with the colours (N) that each gives.

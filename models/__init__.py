@@ -19,6 +19,7 @@ from models.grouping import (
 )
 from models.image_encoder import ImageEncoder
 from models.lcoins import LCoIns
+from models.release import ReleasedLCoIns, released
 from models.text_encoder import MAX_WORDS, TextEncoder
 from models.upsampler import Upsampler
 from utils.errors import InputError
@@ -26,10 +27,11 @@ from utils.errors import InputError
 PAPER_MODEL = "colorization_vit_base_patch16_224_group_post"
 SMALL_MODEL = "colorization_vit_tiny_patch8_112_group_post"
 SCENES_MODEL = "colorization_vit_pico_patch8_64_group_post"
-NAMES = (PAPER_MODEL, SMALL_MODEL, SCENES_MODEL)
+RELEASE_MODEL = "colorization_vit_base_patch16_224_group_post_release"
+NAMES = (PAPER_MODEL, SMALL_MODEL, SCENES_MODEL, RELEASE_MODEL)
 
 
-def create_model(name: str, **overrides: Any) -> LCoIns:
+def create_model(name: str, **overrides: Any) -> LCoIns | ReleasedLCoIns:
     """The network `name` with random weights, on the CPU.
 
     Overrides, all optional:
@@ -134,6 +136,16 @@ def colorization_vit_pico_patch8_64_group_post(**overrides: Any) -> LCoIns:
         "sine_positions": True,
     }
     return _build(**numbers | overrides)
+
+
+@register_model
+def colorization_vit_base_patch16_224_group_post_release(
+    group_tokens: bool = True, grouping_attention: bool = True, counter_color: bool = False, **overrides: Any
+) -> ReleasedLCoIns:
+    """The authors' released checkpoint's architecture (models/release.py). It never has features for Eq. (15)."""
+    if not (group_tokens and grouping_attention):
+        raise InputError("the released architecture has no ablations: leave --no-group_tokens and the like out")
+    return released(**overrides)
 
 
 def _build(

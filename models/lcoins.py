@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from transformers import PretrainedConfig
 
 from models.grouping import GroupingTransformer, Tokens
 from models.image_encoder import ImageEncoder
@@ -105,6 +106,15 @@ class LCoIns(nn.Module):
         """Eq. (3): every token gets the embedding of its modality."""
         group = self.group_tokens.expand(len(image), -1, -1)
         return Tokens(*(z + embedding for z, embedding in zip((image, language, group), self.modality, strict=True)))
+
+    @property
+    def img_size(self) -> int:
+        """Side of the square it was built for, in pixels."""
+        return self.image_encoder.vit.patch_embed.img_size[0]
+
+    @property
+    def text_config(self) -> PretrainedConfig:
+        return self.text_encoder.encoder.config
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Trade time for memory: the activations inside every block are computed again in the backward pass."""

@@ -16,6 +16,7 @@ from utils.errors import InputError
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # captions are tokenised in loader workers, one thread each
 
 MAX_WORDS = 80  # N_L at most, the marks [CLS] and [SEP] counted
+BERT_VOCABULARY = Path(__file__).with_name("bert_uncased_vocab.txt")  # of bert-base-uncased; Google, Apache-2.0
 OWN_VOCABULARY = Path(__file__).with_name("wordpiece_vocab.txt")
 
 

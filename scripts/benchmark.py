@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import build
 import engine
+import starting_point
 from datasets.batch import Batch
 from models import NAMES
 from models.text_encoder import MAX_WORDS
@@ -114,7 +115,7 @@ class Run(NamedTuple):
         engine.train_one_epoch(*parts, [batch] * steps, self.device, self.flags.amp, 1, CLIP_GRAD, _Silent())
 
     def train_with_fused_attention(self, batch: Batch, steps: int) -> None:
-        with mock.patch.object(engine, "_attention", lambda *_: contextlib.nullcontext()):
+        with mock.patch.object(engine, "attention_for_training", lambda *_: contextlib.nullcontext()):
             self.train(batch, steps)
 
     def rate_and_share(self, gflop: float, matrix_gflop: float, seconds: list[float], matrix: list[float]) -> Figures:
@@ -138,7 +139,7 @@ def build_run(name: str, args: argparse.Namespace, device: torch.device, data: P
     words += ["--compile"] * args.compile
     words += [] if args.input_size is None else ["--input_size", str(args.input_size)]
     flags = options.parse(words)
-    network, tokenizer = build.build_network(flags, None)
+    network, tokenizer = starting_point.build_network(flags, None)
     loader = build.build_train_loader(flags, network, tokenizer, device)
     state = build.build_state(flags, network.to(device), len(loader), device)
     batch = next(iter(loader))

@@ -10,5 +10,6 @@ fi
 . scripts/environment.sh
 environment requirements.txt
 processes=$(python -c 'import torch; print(max(1, torch.cuda.device_count()))')
-exec torchrun --standalone --nproc_per_node="$processes" run_colorization.py \
+export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1  # else a restarted process looks for the addresses of the dead
+exec torchrun --standalone --nproc_per_node="$processes" --max_restarts=3 run_colorization.py \
     --config "$1" --data_path "$2" --output_dir "$3" --auto_resume "${@:4}"

@@ -13,9 +13,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _two_threads_for_fixtures():
+    torch.set_num_threads(2)  # sums, and so the last bits, hang on it
+
+
 @pytest.fixture(autouse=True)
-def _two_threads():
-    torch.set_num_threads(2)
+def _two_threads(_two_threads_for_fixtures):
+    torch.set_num_threads(2)  # a test may have changed it
 
 
 CAPTIONS = ("a red ball on the left", "two dogs run", "a blue box and a green cup", "a yellow star over black sand")

@@ -23,8 +23,10 @@ from transformers import BertConfig, BertModel, BertTokenizer
 import build
 import engine
 import run_colorization
+import training
 from datasets import CaptionedImages
 from datasets.scenes import Scenes
+from models import create_model
 from models.text_encoder import OWN_VOCABULARY
 from scripts import export
 
@@ -113,14 +115,14 @@ def test_figures_are_the_paper_s_protocol(trained, tmp_path):
 
 def test_two_epochs_are_one_and_resume_and_one_bit_for_bit(trained, tmp_path, monkeypatch):
     data, whole = trained
-    train_one_epoch = run_colorization.train_one_epoch
+    train_one_epoch = training.train_one_epoch
 
     def dies_in_the_second_epoch(state, *args):
         if state.epoch == 1:
             raise KeyboardInterrupt
-        train_one_epoch(state, *args)
+        return train_one_epoch(state, *args)
 
-    monkeypatch.setattr(run_colorization, "train_one_epoch", dies_in_the_second_epoch)
+    monkeypatch.setattr(training, "train_one_epoch", dies_in_the_second_epoch)
     with pytest.raises(KeyboardInterrupt):
         run("--data_path", data, "--output_dir", tmp_path)
     monkeypatch.undo()
@@ -238,7 +240,7 @@ def test_fine_tuning_starts_from_the_weights_and_may_change_the_size(trained, tm
 
 
 def test_encoders_start_from_local_files(data, tmp_path):
-    vit = build.create_model("colorization_vit_tiny_patch8_112_group_post", img_size=48).image_encoder.vit
+    vit = create_model("colorization_vit_tiny_patch8_112_group_post", img_size=48).image_encoder.vit
     tensors = {name: torch.randn_like(t) for name, t in vit.state_dict().items()}
     grid = tensors["pos_embed"]
     with_class = tensors | {
@@ -434,5 +436,5 @@ def test_a_weights_file_is_not_resumed(trained_on_scenes, tmp_path, capsys):
     weights_file = tmp_path / "small.safetensors"
     export.main([str(trained_on_scenes / "checkpoint-last.pth"), str(weights_file)])
     assert run(*SCENES, "--resume", weights_file, "--output_dir", tmp_path) == 2
-    assert "holds weights alone; start from them with --finetune" in capsys.readouterr().err
+    assert "but weights; start from them with --finetune" in capsys.readouterr().err
     assert export.main([str(tmp_path / "none.pth"), str(weights_file)]) == 2

@@ -405,3 +405,20 @@ def test_nothing_can_be_left_out():
 def test_wrong_numbers_are_refused(change, message):
     with pytest.raises(InputError, match=message):
         Scenes(**{"split": "clear", "size": 16, "length": 1} | change)
+
+
+@pytest.mark.parametrize("split", ["train", "instances"])
+def test_two_descriptions_of_a_scene_say_the_same(split):
+    scenes = Scenes(split, SIDE, 60, seed=3)
+    batch, pairs = scenes.render(range(60)), scenes.descriptions(range(60))
+    assert [first for first, _ in pairs] == batch.captions
+    assert sum(first != second for first, second in pairs) > 50
+    for i, (first, second) in enumerate(pairs):
+        told, again = ([(n, c) for n, c, _ in clauses(text) if n in NOUNS] for text in (first, second))
+        assert sorted(told) == sorted(again)
+        for noun, color, words in clauses(second):
+            if noun in NOUNS:
+                k = batch.colors[i].tolist().index(COLORS.index(color))
+                assert not untrue(words, batch.masks[i, k])
+            else:
+                assert COLORS.index(color) == batch.background_color[i]

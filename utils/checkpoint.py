@@ -11,6 +11,7 @@ A weights file (.safetensors), for use and not for resuming, holds the averaged 
 architecture and tokenizer as its metadata.
 """
 
+import argparse
 import json
 import os
 import pickle
@@ -58,6 +59,11 @@ def _replace(path: Path, write: Callable[[Path], None]) -> None:
         with beside.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the new name reaches the disk too
+        finally:
+            os.close(folder)
     except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors wrap what the disk says
         beside.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written ({error}); make room or pass another folder") from error
@@ -65,32 +71,43 @@ def _replace(path: Path, write: Callable[[Path], None]) -> None:
 
 def read(path: str) -> dict[str, Any]:
     """The content of a checkpoint or weights file of ours, on the CPU. Raises InputError for any other file."""
-    if not os.path.isfile(path):
-        raise InputError(f"{path}: no such checkpoint; pass the path of a checkpoint-best.pth or checkpoint-last.pth")
-    try:
-        content = _read_weights(path) if path.endswith(".safetensors") else _read_checkpoint(path)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not a readable checkpoint ({reason}); it may be truncated: restore it") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(f"{path}: not a checkpoint of this program; pass one that run_colorization.py wrote")
+    content = load(path)
+    check_format(path, content)
     return content
 
 
+def load(path: str) -> Any:
+    """What a .pth or .safetensors file holds, ours or not, on the CPU. No code in it is ever run."""
+    if not os.path.isfile(path):
+        raise InputError(f"{path}: no such checkpoint; pass the path of a checkpoint-best.pth or checkpoint-last.pth")
+    try:
+        return _read_weights(path) if path.endswith(".safetensors") else _read_checkpoint(path)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: not a readable checkpoint ({reason}); it may be truncated: restore it") from error
+
+
+def check_format(path: str, content: Any) -> None:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(f"{path}: not a checkpoint of this program; pass one that run_colorization.py wrote")
+
+
 def _read_checkpoint(path: str) -> Any:
-    return torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # read as needed, by each rank
+    with torch.serialization.safe_globals([argparse.Namespace]):  # the authors' files hold their flags in one
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # read as needed, by each rank
 
 
 def _read_weights(path: str) -> dict[str, Any]:
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no dict
         if "architecture" not in metadata:
-            return {}
+            return tensors  # not ours
         return {
             "format": int(metadata["format"]),
             "architecture": json.loads(metadata["architecture"]),
             "tokenizer": metadata["tokenizer"],
-            "model": {name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118, no dict
+            "model": tensors,
             "ema": None,
         }
 

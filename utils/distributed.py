@@ -1,8 +1,9 @@
 """The only importer of torch.distributed. One process is the same code with a world of one."""
 
+import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from utils.errors import InputError
+from utils.errors import FaultError, InputError
+
+logger = logging.getLogger(__name__)
+_NEW_STORE = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"  # torchrun then makes a new store for each restart
+_LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Socket closed")  # gloo's words
 
 
 def setup(device: str) -> torch.device:
@@ -29,6 +34,10 @@ def setup(device: str) -> torch.device:
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     if "WORLD_SIZE" in os.environ and not dist.is_initialized():
+        if os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0" and os.environ.get(_NEW_STORE) != "1":
+            logger.warning(
+                "torchrun --max_restarts without %s=1: restarted processes would look for dead ones", _NEW_STORE
+            )
         backend = "nccl" if chosen.type == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=timedelta(hours=2))  # rank 0 may evaluate alone for that long
     return chosen
@@ -63,6 +72,39 @@ def mean_over_ranks(value: Tensor) -> Tensor:
     value = value.detach().clone()
     dist.all_reduce(value)
     return value / world_size()
+
+
+def any_rank(value: bool) -> bool:
+    """Whether any rank says True; every rank gets the same answer. On GPUs it waits for the device."""
+    if world_size() == 1:
+        return value
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    flag = torch.tensor(float(value), device=device)
+    dist.all_reduce(flag)
+    return flag.item() > 0
+
+
+@contextlib.contextmanager
+def faults_told() -> Iterator[None]:
+    """Raise FaultError, with the remedy, for what breaks around a run."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise FaultError(
+            f"out of GPU memory ({str(error).splitlines()[0]}); pass a smaller --batch_size with more --update_freq, or"
+            " --grad_checkpointing, and --auto_resume"
+        ) from error
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if "DataLoader worker" in reason:
+            raise FaultError(
+                f"a loader process died ({reason}), perhaps for want of memory; pass --auto_resume, fewer --num_workers"
+            ) from error
+        if isinstance(error, dist.DistError) or any(sign in reason for sign in _LOST):
+            raise FaultError(
+                f"another process of the run is gone ({reason}); start again with --auto_resume"
+            ) from error
+        raise
 
 
 def gather_objects(value: Any) -> list[Any]:

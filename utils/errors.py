@@ -1,9 +1,25 @@
-"""The two exceptions that speak to the user: `run_colorization.py` prints them on one line, without a traceback."""
+"""What speaks to the user: `run_colorization.py` prints them without a traceback and exits with their `status`."""
 
 
 class InputError(ValueError):
-    """The user's file, flag or data is wrong. The message names the file, the value and the remedy. Exit status 2."""
+    """The user's file, flag or data is wrong. The message names the file, the value and the remedy."""
+
+    status = 2
 
 
 class DivergedError(ArithmeticError):
-    """A gradient was not finite. Every rank raises it before the update. Exit status 3."""
+    """A gradient was not finite. Every rank raises it before the update."""
+
+    status = 3
+
+
+class FaultError(RuntimeError):
+    """Something around the run broke: a loader worker or another rank died. The last checkpoint can be resumed."""
+
+    status = 4
+
+
+class Interrupted(Exception):
+    """The run was asked to end, and saved what it had. The status is sysexits' EX_TEMPFAIL: start it again."""
+
+    status = 75

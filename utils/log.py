@@ -23,8 +23,16 @@ class _Means:
 
     def add(self, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0) + value.detach().double()
+            value = value.detach().double()
+            self.sums[name] = self.sums[name].to(value.device) + value if name in self.sums else value
         self.steps += 1
+
+    def state(self) -> dict[str, Any]:
+        return {"sums": {name: value.item() for name, value in self.sums.items()}, "steps": self.steps}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.sums = {name: torch.tensor(value, dtype=torch.float64) for name, value in state["sums"].items()}
+        self.steps = state["steps"]
 
     def values(self) -> dict[str, float]:
         stacked = torch.stack(list(self.sums.values())) / self.steps
@@ -42,12 +50,30 @@ class MetricLog:
         self.bar: tqdm | None = None
         self.since_print, self.since_epoch = _Means(), _Means()
 
-    def start_epoch(self, epoch: int) -> None:
-        self.since_print, self.since_epoch = _Means(), _Means()
+    def state(self) -> dict[str, Any]:
+        """The present epoch's means of this rank, as plain data: a checkpoint in mid-epoch keeps them."""
+        return self.since_epoch.state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.since_epoch.restore(state)
+
+    def forget_after(self, epoch: int) -> None:
+        """Take the lines of later epochs out of log.jsonl: the run that wrote them died before its checkpoint."""
+        if distributed.is_main() and self.file.is_file():
+            lines = self.file.read_text().splitlines(keepends=True)
+            self.file.write_text(
+                "".join(line for line in lines if line.endswith("\n") and json.loads(line)["epoch"] <= epoch)
+            )
+
+    def start_epoch(self, epoch: int, seen: int) -> None:
+        """seen: images of the epoch that an earlier run has used, all ranks'."""
+        self.since_print = _Means()
+        if seen == 0:
+            self.since_epoch = _Means()
         if self.bar is None:
             self.bar = tqdm(
                 total=self.epochs * self.epoch_images,
-                initial=epoch * self.epoch_images,
+                initial=epoch * self.epoch_images + seen,
                 unit="img",
                 disable=not distributed.is_main(),
                 mininterval=0.5 if sys.stderr.isatty() else 30,

@@ -10,6 +10,9 @@ import yaml
 
 from utils.errors import InputError
 
+DEFAULT_MODEL = "colorization_vit_base_patch16_224_group_post"
+ARCHITECTURE = {"model": DEFAULT_MODEL, "group_tokens": True, "grouping_attention": True, "counter_color": True}
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:
@@ -23,6 +26,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     early, _ = _config_parser().parse_known_args(argv)
     config = [] if early.config is None else _config_argv(parser, early.config)
     args = parser.parse_args(config + argv)
+    if args.finetune is None and args.resume is None:  # else the checkpoint decides on what is not given
+        for name, default in ARCHITECTURE.items():
+            if getattr(args, name) is None:
+                setattr(args, name, default)
     _check(args)
     return args
 
@@ -38,13 +45,23 @@ def build_parser() -> argparse.ArgumentParser:
     switch = argparse.BooleanOptionalAction
 
     add = parser.add_argument_group("model").add_argument
-    add("--model", default="colorization_vit_base_patch16_224_group_post", help="architecture, a name of models/")
+    add("--model", default=None, help=f"architecture, a name of models/; the checkpoint's, or {DEFAULT_MODEL}")
     add("--input_size", type=int, default=None, help="image side in pixels; the model's own if not given")
     add("--drop_path", type=float, default=0.1, help="stochastic depth of the last blocks, a probability")
-    add("--group_tokens", action=switch, default=True, help="--no-group_tokens: w/o GE of Table 1")
-    add("--grouping_attention", action=switch, default=True, help="--no-grouping_attention: w/o GA of Table 1")
+    add("--group_tokens", action=switch, default=None, help="--no-group_tokens: w/o GE of Table 1")
+    add(
+        "--grouping_attention",
+        action=switch,
+        default=None,
+        help="--no-grouping_attention: w/o GA of Table 1",
+    )
     add("--luminance_augmentation", action=switch, default=True, help="--no-luminance_augmentation: w/o LA of Table 1")
-    add("--counter_color", action=switch, default=True, help="--no-counter_color: w/o CL of Table 1")
+    add(
+        "--counter_color",
+        action=switch,
+        default=None,
+        help="--no-counter_color: w/o CL of Table 1",
+    )
     add(
         "--image_encoder_weights",
         default=None,
@@ -122,6 +139,13 @@ def build_parser() -> argparse.ArgumentParser:
     add("--finetune", default=None, help="checkpoint whose weights to start from, or to evaluate")
     add("--resume", default=None, help="checkpoint of an interrupted run to go on with")
     add("--auto_resume", action=switch, default=False, help="resume checkpoint-last.pth of the output folder, if any")
+    add(
+        "--save_every",
+        type=int,
+        default=None,
+        help="updates between two checkpoints within an epoch; none if not given",
+    )
+    add("--keep_checkpoints", type=int, default=0, help="keep checkpoint-<epoch>.pth of so many last epochs as well")
     add("--seed", type=int, default=0, help="of weights, order and every draw")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     add("--print_freq", type=int, default=20, help="updates between two printed losses")
@@ -174,6 +198,7 @@ def _check(args: argparse.Namespace) -> None:
         "skip_unreadable",
         "seed",
         "scene_curriculum",
+        "keep_checkpoints",
         "weight_decay",
         "lr",
         "min_lr",
@@ -181,6 +206,8 @@ def _check(args: argparse.Namespace) -> None:
     ):
         if not getattr(args, name) >= 0:
             raise InputError(f"--{name} {getattr(args, name)}: pass 0 or more")
+    if args.save_every is not None and args.save_every < 1:
+        raise InputError(f"--save_every {args.save_every}: pass at least 1")
     for name in ("drop_path", "flip"):
         if not 0 <= getattr(args, name) <= 1:
             raise InputError(f"--{name} {getattr(args, name)}: a probability, pass 0 to 1")

@@ -1,0 +1,147 @@
+"""Give both encoders a start on Scenes, as the paper's have one: its ViT comes from ImageNet, its BERT from books.
+
+    python scripts/pretrain_encoders.py --output_dir output/scenes/encoders
+
+    OUTPUT/image_encoder.safetensors   learnt to name the object in every patch of an augmented gray picture
+    OUTPUT/text_encoder/               learnt to fill in hidden words in two descriptions of one scene (BERT's own task)
+
+Training takes them by --image_encoder_weights and --text_encoder_weights. Neither has seen a colour beside its picture,
+and both see the scenes of `train` alone: no held-out colour-object pair.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from timm.optim import create_optimizer_v2
+from timm.scheduler import CosineLRScheduler
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from tqdm import trange
+from transformers import PreTrainedTokenizerFast
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from augment import LuminanceAugmentation
+from datasets.scenes import COLORS, SHAPES, Scenes
+from engine import attention_for_training, autocast
+from models import SCENES_MODEL, create_model
+from models.lcoins import LCoIns
+from models.text_encoder import CaptionTokenizer
+from utils.instance_metrics import patch_labels
+
+STREAM = 10**8  # scenes of an epoch: pretraining never comes to the second
+WARMUP = 200  # steps
+HIDDEN, HIDDEN_COLORS = 0.15, 0.3  # shares of the words: of all, BERT's; of the colour words, in addition
+
+
+def main(arguments: list[str] | None = None) -> None:
+    args = parse(arguments)
+    args.output_dir.mkdir(parents=True, exist_ok=True)
+    for name in args.encoders:
+        torch.manual_seed(args.seed)
+        pretrain = {"image": pretrain_image_encoder, "text": pretrain_text_encoder}[name]
+        pretrain(create_model(SCENES_MODEL), args)
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output_dir", type=Path, required=True, help="folder for both encoders")
+    parser.add_argument("--encoders", nargs="+", choices=("image", "text"), default=("image", "text"), help="which")
+    parser.add_argument("--steps", type=int, default=4000, help="updates of each encoder (default: 4000)")
+    parser.add_argument("--batch_size", type=int, default=32, help="scenes per update (default: 32)")
+    parser.add_argument("--lr", type=float, default=1e-3, help="highest learning rate (default: 0.001)")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, scenes and noise (default: 0)")
+    return parser.parse_args(arguments)
+
+
+def pretrain_image_encoder(network: LCoIns, args: argparse.Namespace) -> None:
+    """The noun of every patch, or the ground, from the gray picture under luminance augmentation."""
+    vit = network.image_encoder.vit
+    side = vit.patch_embed.img_size[0]
+    model = nn.ModuleDict({"vit": vit, "head": nn.Linear(vit.embed_dim, len(SHAPES) + 1)})
+    augment = LuminanceAugmentation()
+    scenes = Scenes("train", side, STREAM, args.seed)
+
+    def loss_and_accuracy(indices: range) -> tuple[Tensor, Tensor]:
+        batch = scenes.render(indices)
+        gray = augment(batch.rgb.float() / 255)
+        nouns = torch.cat([batch.shapes, torch.full((len(indices), 1), len(SHAPES))], dim=1)  # (B, N + 1), the ground
+        nouns = nouns.gather(1, patch_labels(batch.masks, vit.patch_embed.grid_size[0]))  # (B, N_I)
+        with autocast(gray.device, "bf16"):
+            features = vit.forward_features(gray.expand(-1, 3, -1, -1))
+        scores = model["head"](features.float())  # (B, N_I, nouns + 1)
+        right, objects = scores.argmax(dim=-1) == nouns, nouns < len(SHAPES)
+        return cross_entropy(scores.flatten(0, 1), nouns.flatten()), right[objects].float().mean()
+
+    accuracy = fit(model, loss_and_accuracy, ["head.*", "vit.pos_embed"], args, "image encoder")
+    path = args.output_dir / "image_encoder.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in vit.state_dict().items()}, path)
+    print(f"{path}: names {accuracy:.1%} of the objects' patches")
+
+
+def pretrain_text_encoder(network: LCoIns, args: argparse.Namespace) -> None:
+    """Masked words of [CLS] a description [SEP] another of the same scene [SEP]."""
+    encoder = network.text_encoder.encoder
+    model = nn.ModuleDict({"bert": encoder, "head": nn.Linear(encoder.config.hidden_size, encoder.config.vocab_size)})
+    words = CaptionTokenizer.from_vocabulary().tokenizer
+    mask_id, *marks = (words.token_to_id(mark) for mark in ("[MASK]", "[CLS]", "[SEP]", "[PAD]"))
+    marks, colors = torch.tensor(marks), torch.tensor([words.token_to_id(color) for color in COLORS])
+    scenes = Scenes("train", 64, STREAM, args.seed)
+
+    def loss_and_accuracy(indices: range) -> tuple[Tensor, Tensor]:
+        encoded = words.encode_batch(scenes.descriptions(indices))
+        ids, kinds, mask = (
+            torch.tensor([getattr(e, name) for e in encoded]) for name in ("ids", "type_ids", "attention_mask")
+        )
+        is_color = torch.isin(ids, colors)
+        hidden = torch.rand(ids.shape) < torch.where(is_color, HIDDEN + HIDDEN_COLORS, HIDDEN)
+        hidden &= ~torch.isin(ids, marks)
+        with autocast(ids.device, "bf16"):
+            shown = torch.where(hidden, mask_id, ids)
+            features = encoder(input_ids=shown, token_type_ids=kinds, attention_mask=mask).last_hidden_state
+        scores, wanted = model["head"](features[hidden].float()), ids[hidden]
+        return cross_entropy(scores, wanted), (scores.argmax(dim=-1) == wanted)[is_color[hidden]].float().mean()
+
+    accuracy = fit(model, loss_and_accuracy, ["bert.embeddings.*", "head.*"], args, "text encoder")
+    folder = args.output_dir / "text_encoder"
+    encoder.save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[PAD]").save_pretrained(folder)
+    print(f"{folder}: fills in {accuracy:.1%} of the hidden colours")
+
+
+def fit(
+    model: nn.Module,
+    loss_and_accuracy: Callable[[range], tuple[Tensor, Tensor]],
+    no_matrices: list[str],
+    args: argparse.Namespace,
+    title: str,
+) -> float:
+    """Muon with warm-up and cosine; returns the mean accuracy of the last tenth of the steps."""
+    optimizer = create_optimizer_v2(
+        model, opt="nmuon", lr=args.lr, weight_decay=0.05, momentum=0.95, betas=(0.9, 0.98), fallback_list=no_matrices
+    )
+    schedule = CosineLRScheduler(
+        optimizer, args.steps, lr_min=args.lr / 50, warmup_t=min(WARMUP, args.steps // 10), t_in_epochs=False
+    )
+    model.train()
+    accuracies: list[Tensor] = []
+    for step in (bar := trange(args.steps, desc=title, mininterval=5)):
+        schedule.step_update(step)
+        with attention_for_training(torch.device("cpu"), "bf16"):
+            loss, accuracy = loss_and_accuracy(range(step * args.batch_size, (step + 1) * args.batch_size))
+            loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        accuracies.append(accuracy)
+        if step % 50 == 0:
+            bar.set_postfix(loss=f"{loss.item():.3f}", accuracy=f"{accuracy.item():.2f}", refresh=False)
+    last = accuracies[-max(1, args.steps // 10) :]
+    return torch.stack(last).nanmean().item()
+
+
+if __name__ == "__main__":
+    main()

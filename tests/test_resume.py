@@ -1,0 +1,265 @@
+"""A run that is interrupted, killed or starved goes on as if nothing had happened, or says what it cannot keep."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, write_data
+
+import run_colorization
+import training
+from datasets import _Shuffled
+from datasets.captioned_images import CaptionedImages
+from utils import distributed
+from utils.interruption import Interruption
+from utils.lock import OutputLock
+from utils.log import MetricLog
+
+SMOKE = ["--config", str(ROOT / "configs" / "smoke.yaml"), "--device", "cpu", "--batch_size", "2"]
+
+
+def run(*words):
+    return run_colorization.run(SMOKE + [str(word) for word in words])
+
+
+def content(folder, name=training.LAST):
+    return torch.load(folder / name, weights_only=True)
+
+
+def same_weights(one, two):
+    return all(torch.equal(one[part][name], two[part][name]) for part in ("model", "ema") for name in one[part])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return write_data(tmp_path_factory.mktemp("resume") / "data", {"train": 8, "val": 3})
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory) -> Path:
+    """Two epochs of four updates, without interruption."""
+    out = tmp_path_factory.mktemp("resume") / "whole"
+    assert run("--data_path", data, "--output_dir", out) == 0
+    return out
+
+
+def signal_at(monkeypatch, step, number):
+    """Send this process a signal while update `step` is noted."""
+    update = MetricLog.update
+
+    def struck(self, at, *args, **values):
+        update(self, at, *args, **values)
+        if at == step:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(MetricLog, "update", struck)
+
+
+@pytest.mark.parametrize(("number", "workers"), [(signal.SIGTERM, 0), (signal.SIGINT, 1)])
+def test_a_signal_ends_the_run_after_its_step_and_the_rest_is_the_same(
+    data, whole, tmp_path, monkeypatch, capsys, number, workers
+):
+    words = ["--data_path", data, "--output_dir", tmp_path, "--num_workers", workers]
+    signal_at(monkeypatch, 6, number)
+    assert run(*words) == 75
+    monkeypatch.undo()
+    assert f"{tmp_path / training.LAST}: saved at step 6, as asked; go on with --auto_resume" in capsys.readouterr().err
+    held = content(tmp_path)
+    assert (held["step"], held["epoch"], held["seen"]) == (6, 1, 4)
+    torch.rand(7)  # the generator moves on between two processes
+    assert run(*words, "--auto_resume") == 0
+    assert same_weights(content(whole), content(tmp_path))
+    lines = [[json.loads(line) for line in (d / "log.jsonl").read_text().splitlines()] for d in (whole, tmp_path)]
+    for part in ("epoch", "step", "train", "val"):
+        assert [line[part] for line in lines[0]] == [line[part] for line in lines[1]]
+
+
+def test_a_second_signal_is_not_held_back():
+    with pytest.raises(KeyboardInterrupt), Interruption() as interruption:
+        signal.raise_signal(signal.SIGINT)
+        assert interruption.asked()
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_run_killed_within_an_epoch_goes_on_from_its_last_checkpoint(data, whole, tmp_path, monkeypatch):
+    words = ["--data_path", data, "--output_dir", tmp_path, "--save_every", 3]
+    update = MetricLog.update
+
+    def dies(self, at, *args, **values):
+        if at == 8:
+            raise MemoryError  # nothing of ours runs after it, as after SIGKILL
+        update(self, at, *args, **values)
+
+    monkeypatch.setattr(MetricLog, "update", dies)
+    with pytest.raises(MemoryError):
+        run(*words)
+    monkeypatch.undo()
+    assert content(tmp_path)["step"] == 6
+    assert run(*words, "--auto_resume") == 0
+    assert same_weights(content(whole), content(tmp_path))
+
+
+def test_a_line_without_its_checkpoint_is_written_once(data, tmp_path, monkeypatch):
+    """Killed between the log's line and the checkpoint of an epoch."""
+    words = ["--data_path", data, "--output_dir", tmp_path]
+    save = training.checkpoint.save
+    monkeypatch.setattr(
+        training.checkpoint, "save", lambda path, held: save(path, held) if held["epoch"] == 1 else 1 / 0
+    )
+    with pytest.raises(ZeroDivisionError):
+        run(*words)
+    monkeypatch.undo()
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 2
+    assert run(*words, "--auto_resume") == 0
+    assert [json.loads(line)["epoch"] for line in (tmp_path / "log.jsonl").read_text().splitlines()] == [1, 2]
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_no_sample_is_repeated_or_left_out_with_another_number_of_processes(monkeypatch, after):
+    """Two ranks take two batches of 3; then `after` ranks take the rest of the epoch."""
+    place = {}
+    monkeypatch.setattr(distributed, "rank", lambda: place["rank"])
+    monkeypatch.setattr(distributed, "world_size", lambda: place["ranks"])
+
+    def dealt(ranks, seen):
+        samplers = []
+        for rank in range(ranks):
+            place.update(rank=rank, ranks=ranks)
+            sampler = _Shuffled(50, batch_size=3, seed=1)
+            sampler.epoch, sampler.seen = 4, seen
+            samplers.append(list(sampler))
+        return samplers
+
+    first = [index for indices in dealt(2, 0) for index in indices[:6]]
+    rest = dealt(after, len(first))
+    assert len({len(indices) for indices in rest}) == 1
+    together = first + [index for indices in rest for index in indices]
+    assert len(set(together)) == len(together) >= 50 - 3 * after
+    place.update(rank=0, ranks=1)
+    order = list(_Shuffled(50, 3, 1))
+    assert len(order) == 48 and order != sorted(order)
+
+
+def test_another_run_is_named_when_it_is_resumed(data, whole, tmp_path, capsys):
+    words = ["--data_path", data, "--output_dir", tmp_path, "--resume", whole / training.LAST]
+    assert run(*words, "--num_workers", 1) == 0
+    assert "another run" not in capsys.readouterr().err
+    assert run(*words, "--epochs", 3, "--lr", 5e-4, "--batch_size", 4, "--print_freq", 3) == 0
+    changed = "resumed as another run: --batch_size 4 (was 2), --epochs 3 (was 2), --lr 0.0005 (was 0.001)\n"
+    assert changed in capsys.readouterr().err
+
+
+def test_two_runs_do_not_share_an_output_folder(data, tmp_path, capsys):
+    with OutputLock(tmp_path):
+        assert run("--data_path", data, "--output_dir", tmp_path) == 2
+    message = f"--output_dir {tmp_path}: another run writes there (process {os.getpid()})"
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / training.LAST).exists()
+    with OutputLock(tmp_path):
+        pass
+
+
+def test_a_loader_process_that_dies_is_told(data, tmp_path, monkeypatch, capsys):
+    parent, read = os.getpid(), CaptionedImages.__getitem__
+
+    def dies(self, index):
+        if os.getpid() != parent and self.folder.name == "train":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return read(self, index)
+
+    monkeypatch.setattr(CaptionedImages, "__getitem__", dies)
+    assert run("--data_path", data, "--output_dir", tmp_path, "--num_workers", 1) == 4
+    assert "a loader process died" in (message := capsys.readouterr().err) and "--num_workers" in message
+    monkeypatch.undo()
+    assert run("--data_path", data, "--output_dir", tmp_path, "--auto_resume") == 0
+
+
+def test_an_image_that_breaks_in_the_middle_is_named_and_the_run_goes_on_once_it_is_back(tmp_path, capsys, monkeypatch):
+    data = write_data(tmp_path / "data", {"train": 8, "val": 3})
+    image, out = data / "train" / "5.jpg", tmp_path / "out"
+    kept, start_epoch = image.read_bytes(), MetricLog.start_epoch
+
+    def breaks(self, epoch, seen):
+        start_epoch(self, epoch, seen)
+        if epoch == 1:
+            image.write_bytes(kept[:200])
+
+    monkeypatch.setattr(MetricLog, "start_epoch", breaks)
+    assert run("--data_path", data, "--output_dir", out) == 2
+    assert str(image) in capsys.readouterr().err
+    monkeypatch.undo()
+    image.write_bytes(kept)
+    assert content(out)["epoch"] == 1
+    assert run("--data_path", data, "--output_dir", out, "--auto_resume") == 0
+    assert content(out)["epoch"] == 2
+
+
+def test_a_disk_that_fills_leaves_the_former_checkpoint_and_a_run_that_goes_on(data, whole, tmp_path):
+    words = [sys.executable, ROOT / "run_colorization.py", *SMOKE, "--data_path", data, "--output_dir", tmp_path]
+    size = (whole / training.LAST).stat().st_size
+
+    def full():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, size // 2))
+
+    command = list(map(str, words))
+    failed = subprocess.run(command, preexec_fn=full, capture_output=True, text=True, cwd=ROOT, timeout=200)
+    assert failed.returncode == 2, failed.stderr
+    assert f"{tmp_path / training.LAST}: cannot be written" in failed.stderr and "make room" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert not list(tmp_path.glob("*.pth*"))
+    assert run("--data_path", data, "--output_dir", tmp_path, "--auto_resume") == 0
+
+
+def test_the_last_epochs_are_kept_when_asked(data, tmp_path):
+    assert run("--data_path", data, "--output_dir", tmp_path, "--epochs", 3, "--keep_checkpoints", 2) == 0
+    kept = sorted(path.name for path in tmp_path.glob("checkpoint-0*.pth"))
+    assert kept == ["checkpoint-0002.pth", "checkpoint-0003.pth"]
+    assert [content(tmp_path, name)["epoch"] for name in kept] == [2, 3]
+    assert (tmp_path / kept[-1]).samefile(tmp_path / training.LAST)
+
+
+def test_a_clock_that_jumps_back_stops_nothing(data, tmp_path, monkeypatch):
+    hours = iter(range(10**6))
+    monkeypatch.setattr(time, "time", lambda: 1.7e9 - 3600.0 * next(hours))
+    assert run("--data_path", data, "--output_dir", tmp_path, "--epochs", 1) == 0
+    assert json.loads((tmp_path / "log.jsonl").read_text())["images_per_second"] > 0
+
+
+KILLER = """
+import os, signal, sys
+sys.path.insert(0, {root!r})
+import run_colorization
+from utils import distributed
+from utils.log import MetricLog
+update = MetricLog.update
+def dies(self, at, *args, **values):
+    update(self, at, *args, **values)
+    if at == 3 and distributed.rank() == 1 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+        os.kill(os.getpid(), signal.SIGKILL)
+MetricLog.update = dies
+sys.exit(run_colorization.run())
+"""
+
+
+def test_a_rank_that_is_killed_is_restarted_by_torchrun(data, tmp_path):
+    script = tmp_path / "killer.py"
+    script.write_text(KILLER.format(root=str(ROOT)))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "--max_restarts=1"]
+    words = [*SMOKE, "--data_path", data, "--output_dir", tmp_path / "out", "--save_every", 2, "--auto_resume"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    done = subprocess.run(
+        [*launch, str(script), *map(str, words)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "another process of the run is gone" in done.stderr or "SIGKILL" in done.stderr or "Signal 9" in done.stderr
+    assert "2 steps done" in done.stderr  # resumed from the checkpoint within the epoch
+    held = content(tmp_path / "out")
+    assert (held["epoch"], held["step"]) == (2, 4)
