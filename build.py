@@ -212,19 +212,25 @@ def checkpoint_content(
 
 def resume(state: TrainState, start: dict[str, Any], args: argparse.Namespace, log: MetricLog) -> None:
     """Everything but the network's tensors, which `build_network` filled. Says what the resumed run cannot keep."""
-    state.optimizer.load_state_dict(start["optimizer"])
-    state.scaler.load_state_dict(start["scaler"])
-    state.step, state.epoch, state.seen, state.best = (start[name] for name in ("step", "epoch", "seen", "best"))
+    if state.ema is not None and start["ema"] is None:
+        raise InputError(f"{args.resume}: holds no moving average; resume it with --no-model_ema")
+    before, now = len(start["rng"]), distributed.world_size()
+    try:
+        state.optimizer.load_state_dict(start["optimizer"])
+        state.scaler.load_state_dict(start["scaler"])
+        state.step, state.epoch, state.seen, state.best = (start[name] for name in ("step", "epoch", "seen", "best"))
+        if before == now:
+            checkpoint.set_rng_states(start["rng"][distributed.rank()])
+            log.restore(start["log"][distributed.rank()])
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{args.resume}: the state of its run does not fit ({error}); resume it with the flags of its args.yaml, or"
+            " start from its weights with --finetune"
+        ) from error
     if state.ema is not None:
-        if start["ema"] is None:
-            raise InputError(f"{args.resume}: holds no moving average; resume it with --no-model_ema")
         checkpoint.load_fully(state.ema.module, start["ema"], args.resume)
     log.forget_after(state.epoch)
-    before, now = len(start["rng"]), distributed.world_size()
-    if before == now:
-        checkpoint.set_rng_states(start["rng"][distributed.rank()])
-        log.restore(start["log"][distributed.rank()])
-    else:
+    if before != now:
         logger.warning(
             "%s was written by %d process(es), not %d: no sample of its epoch is repeated or left out, but noise is"
             " drawn anew, the epoch's mean losses are those of its rest, and a batch of all processes holds %d samples",

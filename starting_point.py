@@ -3,6 +3,7 @@
 import argparse
 import logging
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -60,17 +61,26 @@ def build_network(args: argparse.Namespace, start: dict[str, Any] | None) -> tup
 
 def _from_checkpoint(args: argparse.Namespace, start: dict[str, Any]) -> tuple[Network, CaptionTokenizer]:
     path, held = args.resume or args.finetune, start["architecture"]
+    missing = [name for name in (*options.ARCHITECTURE, "img_size", "text_config") if name not in held]
+    if missing:
+        raise InputError(f"{path}: its architecture lacks {missing[0]}; restore the file")
     given = {name: getattr(args, name) for name in options.ARCHITECTURE if getattr(args, name) is not None}
     checkpoint.check_architecture(path, start, given)
     for name in options.ARCHITECTURE:
         setattr(args, name, held[name])
     if args.image_encoder_weights or args.text_encoder_weights:
         logger.info("the encoders are the checkpoint's: their own weights flags are not read")
-    overrides = {"img_size": held["img_size"], "text_config": text_config_from_json(held["text_config"])}
-    network = create_model(args.model, **overrides | _overrides(args))
+    try:
+        overrides = {"img_size": held["img_size"], "text_config": text_config_from_json(held["text_config"])}
+        network = create_model(args.model, **overrides | _overrides(args))
+        tokenizer = CaptionTokenizer.from_json(start["tokenizer"])
+    except InputError:
+        raise
+    except Exception as error:  # whatever timm, transformers and tokenizers make of damaged numbers
+        raise InputError(f"{path}: its network or tokenizer cannot be built ({error}); restore the file") from error
     for note in checkpoint.load_network(network, path, start, averaged=args.resume is None or args.eval or args.test):
         logger.info("%s", note)
-    return network, CaptionTokenizer.from_json(start["tokenizer"])
+    return network, tokenizer
 
 
 def _from_release(args: argparse.Namespace, start: dict[str, Any]) -> tuple[Network, CaptionTokenizer]:
@@ -108,6 +118,9 @@ def _from_encoders(args: argparse.Namespace) -> tuple[Network, CaptionTokenizer]
     network = create_model(args.model, **overrides)
     logger.info("%s", pretrained.load_image_encoder(network.image_encoder.vit, image_source))
     logger.info("%s", pretrained.load_text_encoder(network.text_encoder.encoder, text_source))
+    loaded = ("image_encoder.vit.", "text_encoder.encoder.")
+    new = Counter(name.split(".")[0] for name in network.state_dict() if not name.startswith(loaded))
+    logger.info("new, from random weights: %s", ", ".join(f"{part} ({count} tensors)" for part, count in new.items()))
     return network, tokenizer
 
 

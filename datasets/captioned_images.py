@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -106,7 +107,7 @@ def read_pairs(root: Path, split: str) -> list[tuple[str, str]]:
         raise InputError(f"{path}: not there; --data_path needs this list of [image name, caption] (found: {there})")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # of the decoding, of the JSON
+    except (ValueError, RecursionError) as error:  # of the decoding, of the JSON
         raise InputError(f"{path}: not valid JSON ({error}); write it as UTF-8 JSON") from error
 
     if isinstance(content, dict):
@@ -130,6 +131,10 @@ def _check_pair(path: Path, place: int, pair: object) -> None:
     if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair)):
         raise InputError(f"{where} is {str(pair)[:200]!r}; each pair is [image name, caption], two strings")
     name, caption = pair
+    try:
+        f"{name}{caption}".encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{where} is no text: {error}; write it as UTF-8") from error
     if not caption.strip():
         raise InputError(f"{where} ({name}) has an empty caption; write one or take the pair out")
     pure = PurePosixPath(name)
@@ -185,8 +190,10 @@ def read_image(path: Path, at_least: tuple[int, int] | None = None) -> Image.Ima
 
 def _open(path: Path) -> Image.Image:
     try:
-        return Image.open(path)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)  # more pixels than Pillow finds safe
+            return Image.open(path)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{path}: not a readable image ({error}); restore the file or take its pairs out") from error
 
 

@@ -40,6 +40,8 @@ def test_both_json_forms_give_the_same_pairs(data):
         ([["0.jpg"]], "pair 0 is"),
         ([["0.jpg", "fine"], ["0.jpg", 3]], "pair 1 is"),
         ([["0.jpg", "  "]], "empty caption"),
+        ("[" * 100000, "not valid JSON"),
+        ([["0.jpg", "red \ud800"]], "is no text"),
         ([["../val/0.jpg", "red"]], "stays inside"),
         ([["/etc/passwd", "red"]], "stays inside"),
         ([["..\\val\\0.jpg", "red"]], "stays inside"),
@@ -114,11 +116,15 @@ def test_reduced_decoding_keeps_the_picture(tmp_path):
     assert np.abs(difference).mean() < 2
 
 
-@pytest.mark.parametrize("damage", ["truncated", "garbage"])
-def test_an_undecodable_picture_is_named(data, damage):
+@pytest.mark.parametrize("damage", ["truncated", "garbage", "bomb"])
+def test_an_undecodable_picture_is_named(data, damage, monkeypatch):
     file = data / "train" / "2.jpg"
     content = file.read_bytes()
-    file.write_bytes(content[: len(content) // 2] if damage == "truncated" else b"no picture" * 9)
+    if damage == "bomb":
+        Image.new("L", (300, 200)).save(file)
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300 * 200 - 1)  # Pillow alone only warns, up to twice as many
+    else:
+        file.write_bytes(content[: len(content) // 2] if damage == "truncated" else b"no picture" * 9)
     dataset = CaptionedImages(data, "train", 16)
     with pytest.raises(InputError, match=r"2\.jpg.*restore the file"):
         dataset[2]

@@ -405,6 +405,7 @@ def test_scenes_are_tested_on_four_splits(trained_on_scenes, tmp_path):
     sources = re.findall(r'src="([^"]+)"', page)
     assert len(sources) == 4 * 4 * (1 + 4 * 2) and all((tmp_path / source).is_file() for source in sources)
     assert Scenes("luminance", 32, 5, max_instances=3).render([0]).captions[0] in page
+    assert Image.open(tmp_path / "sheet.png").size[0] > 5 * 3 * 32
 
 
 def test_processes_share_the_scenes(trained_on_scenes, tmp_path):

@@ -88,8 +88,17 @@ def load(path: str) -> Any:
 
 
 def check_format(path: str, content: Any) -> None:
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    """Raises InputError unless `content` has the parts of a checkpoint of ours, each of its kind."""
+    if not isinstance(content, dict) or type(content.get("format")) is not int or content["format"] != FORMAT:
         raise InputError(f"{path}: not a checkpoint of this program; pass one that run_colorization.py wrote")
+    kinds = {"architecture": dict, "tokenizer": str, "model": dict, "ema": dict | None}
+    wrong = [part for part, kind in kinds.items() if not isinstance(content.get(part), kind)]
+    for part in ("model", "ema"):
+        tensors = content.get(part)
+        if isinstance(tensors, dict) and not all(isinstance(t, Tensor) for t in tensors.values()):
+            wrong.append(part)
+    if wrong:
+        raise InputError(f"{path}: its {wrong[0]} is damaged; restore the file")
 
 
 def _read_checkpoint(path: str) -> Any:

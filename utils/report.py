@@ -60,10 +60,10 @@ def captioned_strips(strips: Sequence[np.ndarray], captions: Sequence[str], head
     return np.asarray(sheet)
 
 
-def captioned_grid(rows: Sequence[Sequence[tuple[np.ndarray, str]]], scale: int) -> np.ndarray:
-    """Rows of (picture (H, W, 3), caption), the captions wrapped to three lines below their pictures."""
+def captioned_grid(rows: Sequence[Sequence[tuple[np.ndarray, str]]], scale: int, lines: int = 3) -> np.ndarray:
+    """Rows of (picture (H, W, 3), caption), the captions wrapped to so many lines below their pictures."""
     height, width = (side * scale for side in rows[0][0][0].shape[:2])
-    cell_height = height + 3 * _CAPTION_LINE + _GAP
+    cell_height = height + lines * _CAPTION_LINE + _GAP
     columns = max(len(row) for row in rows)
     sheet = Image.new("RGB", (columns * (width + _GAP) - _GAP, len(rows) * cell_height), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=13)
@@ -71,10 +71,9 @@ def captioned_grid(rows: Sequence[Sequence[tuple[np.ndarray, str]]], scale: int)
         for x, (picture, caption) in enumerate(row):
             corner = x * (width + _GAP), y * cell_height
             sheet.paste(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC), corner)
-            lines = textwrap.wrap(caption, int(width / font.getlength("n")), max_lines=3, placeholder=" ...")
-            draw.multiline_text(
-                (corner[0], corner[1] + height + 2), "\n".join(lines), fill="black", font=font, spacing=1
-            )
+            wrapped = textwrap.wrap(caption, int(width / font.getlength("n")), max_lines=lines, placeholder=" ...")
+            below = corner[0], corner[1] + height + 2
+            draw.multiline_text(below, "\n".join(wrapped), fill="black", font=font, spacing=1)
     return np.asarray(sheet)
 
 

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from utils.report import STRIPS
+from utils.report import STRIPS, captioned_grid
+
+SHEET_SCALE = 3
 
 # key of `instances.summarize_instances` -> heading, factor, digits
 FIGURES = {
@@ -72,7 +74,7 @@ def save(
     summaries: dict[str, dict[str, Any]],
     recolored: dict[str, list[Recolored]],
 ) -> None:
-    """metrics.json, per_instance.csv and index.html. Keys are splits."""
+    """metrics.json, per_instance.csv, index.html, and sheet.png: the first scene of each split. Keys are splits."""
     (folder / "metrics.json").write_text(json.dumps(summaries, indent=2) + "\n")
     flat = [
         {"split": split} | {key: row[key] for key in ("index", "name", "ari", "foreground_ari")} | instance
@@ -84,6 +86,9 @@ def save(
         writer = csv.DictWriter(file, list(flat[0]))
         writer.writeheader()
         writer.writerows(flat)
+    first = [(split, scenes[0]) for split, scenes in recolored.items()]
+    sheet = [[(scene.gray, split), *((c.picture, c.caption) for c in scene.colorings)] for split, scene in first]
+    Image.fromarray(captioned_grid(sheet, SHEET_SCALE, lines=8)).save(folder / "sheet.png")
     (folder / STRIPS).mkdir(exist_ok=True)
     sections = "".join(_section(folder, split, summaries[split], recolored[split]) for split in summaries)
     (folder / "index.html").write_text(_PAGE.format(table=_html_table(summaries), sections=sections), encoding="utf-8")
