@@ -12,7 +12,7 @@ from utils.errors import InputError
 
 def test_a_failed_save_leaves_the_former_file_whole(tmp_path, monkeypatch):
     path = tmp_path / "checkpoint-last.pth"
-    checkpoint.save(path, {"format": 1, "step": 1})
+    checkpoint.save(path, content_of(nn.Linear(3, 2)) | {"step": 1})
     assert [p.name for p in tmp_path.iterdir()] == [path.name]  # renamed, not copied
 
     def full_disk(content, beside):
