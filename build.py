@@ -33,7 +33,7 @@ NO_MATRICES = (
 )
 # Flags that may change when a run is resumed without making another run of it.
 SAME_RUN = (
-    *("config", "resume", "auto_resume", "finetune", "output_dir", "log_dir", "data_path", "device", "num_workers"),
+    *("config", "resume", "auto_resume", "finetune", "output_dir", "log_dir", "device", "num_workers"),
     *("print_freq", "save_every", "keep_checkpoints", "dist_eval", "eval_scenes", "compile", "grad_checkpointing"),
     *("image_encoder_weights", "text_encoder_weights", "lpips_net", "lpips_weights", "eval", "test"),
 )
@@ -127,9 +127,9 @@ def build_state(args: argparse.Namespace, network: LCoIns, updates: int, device:
         kind = get_optimizer_info(args.opt)
     except ValueError as error:
         raise InputError(f"--opt {args.opt}: unknown; pass a name of timm.optim, such as adamw") from error
-    options = {"betas": tuple(args.opt_betas)} if kind.has_betas else {}
+    extra = {"betas": tuple(args.opt_betas)} if kind.has_betas else {}
     if kind.opt_class is torch.optim.AdamW:
-        options["fused"] = True  # one kernel for all tensors
+        extra["fused"] = True  # one kernel for all tensors
     optimizer = create_optimizer_v2(
         network,
         opt=args.opt,
@@ -138,7 +138,7 @@ def build_state(args: argparse.Namespace, network: LCoIns, updates: int, device:
         layer_decay=args.layer_decay,
         fallback_list=NO_MATRICES,
         fallback_no_weight_decay=True,
-        **options,
+        **extra,
     )
     schedule = CosineLRScheduler(
         optimizer,

@@ -75,8 +75,9 @@ def test_scenes(
         rows[split] = evaluate_instances(
             network, scenes, tokenizer, device, args.amp, args.batch_size, shared=args.dist_eval
         )
-        shown = range(min(SHOWN_SCENES, len(scenes)))
-        pictures[split] = [recolor(network, scenes, i, SHOWN_CAPTIONS, tokenizer, device, args.amp) for i in shown]
+        if args.test and distributed.is_main():
+            shown = range(min(SHOWN_SCENES, len(scenes)))
+            pictures[split] = [recolor(network, scenes, i, SHOWN_CAPTIONS, tokenizer, device, args.amp) for i in shown]
     summaries = {split: summarize_instances(of_split) for split, of_split in rows.items()}
     logger.info("%s", scene_report.table(summaries))
     if args.test and distributed.is_main():

@@ -45,7 +45,8 @@ LAYOUTS = {
     ),
 }
 CELLS = 6  # most places of a layout
-PLACES = np.array([[*words, *[""] * (CELLS - len(words))] for words, _ in LAYOUTS.values()], dtype=object)
+PLACES = tuple(dict.fromkeys(words for places, _ in LAYOUTS.values() for words in places))
+_WORDS = np.array([[*words, *[""] * (CELLS - len(words))] for words, _ in LAYOUTS.values()], dtype=object)
 _CENTERS = np.array([[*words.values(), *[(0.5, 0.5)] * (CELLS - len(words))] for words, _ in LAYOUTS.values()])
 _JITTER = np.array([jitter for _, jitter in LAYOUTS.values()])
 _CELL_COUNT = np.array([len(words) for words, _ in LAYOUTS.values()])
@@ -62,7 +63,7 @@ class Layout(NamedTuple):
     radius: NDArray  # (B, N) the same unit
     is_large: NDArray  # (B, N) bool
     contrast: NDArray  # (B,) bool: there are small and large ones, and the eye can tell which is which
-    place: NDArray  # (B, N) words, such as "on the left"
+    place: NDArray  # (B, N) of PLACES
 
 
 def whole(u: NDArray, n: int) -> NDArray:
@@ -96,4 +97,4 @@ def arrange(u: dict[str, NDArray], count: NDArray) -> Layout:
     radius = radius * np.minimum(np.where(others, room, 1.0).min(axis=2), 1.0)
     small, large = (np.where(there & (is_large == size), radius, np.nan) for size in (False, True))
     contrast = np.fmin.reduce(large, axis=1) >= CLEARLY_LARGER * np.fmax.reduce(small, axis=1)  # False for NaN
-    return Layout(center, radius, is_large, contrast, PLACES[layout[:, None], cell])
+    return Layout(center, radius, is_large, contrast, _WORDS[layout[:, None], cell])

@@ -30,6 +30,7 @@ from torch.utils.data import Dataset
 from datasets.batch import Sample
 from datasets.scene_captions import captions
 from datasets.scene_draws import COLORS, HELD_OUT, SPARE, SPLITS, Draws, N, Rules, draw, reword
+from datasets.scene_layout import PLACES
 from datasets.scene_palette import CLOUD_RADIUS, LEVEL_STEP, LEVELS, PALETTE, lookup, row
 from datasets.scene_shapes import BACKGROUNDS, SHAPES, backgrounds, paint
 from utils.errors import InputError
@@ -40,6 +41,7 @@ __all__ = [
     "COLORS",
     "HELD_OUT",
     "PALETTE",
+    "PLACES",
     "SHAPES",
     "SPLITS",
     "TEST_SPLITS",
@@ -50,12 +52,13 @@ __all__ = [
 TEST_SPLITS = ("clear", "instances", "unobserved", "luminance")  # the four claims
 SMALLEST_SIZE = 16  # pixels: less, and an instance has no inside
 FEWEST_SHAPES = 5  # nouns: enough for five different ones, with held-out pairs for every colour
+_PLACE_NUMBER = {words: number for number, words in enumerate(PLACES)}
 _CHUNK = 256  # scenes whose captions are made at once
 
 
 @dataclass(frozen=True)
 class SceneBatch:
-    """Indices are into `COLORS` (= the names of `PALETTE`), SHAPES and BACKGROUNDS, int64; -1 where no instance is."""
+    """Indices, int64, are into `COLORS` (= the names of `PALETTE`), SHAPES, PLACES, BACKGROUNDS; -1: no instance."""
 
     rgb: Tensor  # (B, 3, H, W) uint8 sRGB
     masks: Tensor  # (B, N, H, W) bool: the visible pixels of each instance; no pixel belongs to two
@@ -63,6 +66,7 @@ class SceneBatch:
     counter_colors: Tensor  # (B, N) the colour that the counter caption gives; unnamed instances keep theirs
     named: Tensor  # (B, N) bool: the caption speaks of the instance
     shapes: Tensor  # (B, N) index of the noun
+    places: Tensor  # (B, N) index of the words for the place, into PLACES, said or not
     background_mask: Tensor  # (B, H, W) bool: the pixels of no instance
     background_color: Tensor  # (B,) index; the same under the counter caption, and no instance's in the picture
     background: Tensor  # (B,) index of the noun
@@ -162,6 +166,12 @@ class Scenes(Dataset):
             counter_colors=tensors["counter_color"],
             named=tensors["named"],
             shapes=tensors["shape"],
+            places=torch.tensor(
+                [
+                    [_PLACE_NUMBER[place] if k < count else -1 for k, place in enumerate(places)]
+                    for places, count in zip(draws.place.tolist(), draws.count.tolist(), strict=True)
+                ]
+            ),
             background_mask=labels == 0,
             background_color=tensors["background_color"],
             background=tensors["background"],

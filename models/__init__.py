@@ -71,6 +71,20 @@ def colorization_vit_base_patch16_224_group_post(**overrides: Any) -> LCoIns:
     return _build(**numbers | overrides)
 
 
+def _small_bert() -> BertConfig:
+    return BertConfig(
+        vocab_size=4096,
+        hidden_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=512,
+        max_position_embeddings=MAX_WORDS,
+        initializer_range=0.06,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+
+
 @register_model
 def colorization_vit_tiny_patch8_112_group_post(**overrides: Any) -> LCoIns:
     """For two CPU cores: the same code and the same 14x14 grid, a few million parameters.
@@ -84,17 +98,7 @@ def colorization_vit_tiny_patch8_112_group_post(**overrides: Any) -> LCoIns:
         "image_depth": 4,
         "image_heads": 3,
         "position_scale": 1.0,
-        "text_config": BertConfig(
-            vocab_size=4096,
-            hidden_size=128,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            intermediate_size=512,
-            max_position_embeddings=MAX_WORDS,
-            initializer_range=0.06,
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
-        ),
+        "text_config": _small_bert(),
         "dim": 192,
         "depth": 4,
         "num_heads": 3,
@@ -115,17 +119,7 @@ def colorization_vit_pico_patch8_64_group_post(**overrides: Any) -> LCoIns:
         "image_depth": 2,
         "image_heads": 4,
         "position_scale": 1.0,
-        "text_config": BertConfig(
-            vocab_size=4096,
-            hidden_size=128,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            intermediate_size=512,
-            max_position_embeddings=MAX_WORDS,
-            initializer_range=0.06,
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
-        ),
+        "text_config": _small_bert(),
         "dim": 128,
         "depth": 4,
         "num_heads": 4,

@@ -26,7 +26,7 @@ from torch.nn.functional import pad
 from torch.utils.checkpoint import checkpoint
 from transformers import AutoModel, BertConfig, PretrainedConfig
 
-from models.lcoins import Colorization
+from models.lcoins import Colorization, depth_matcher
 from models.release_decoder import ConvUpsample, Decoder, GroupBlock, JointBlock, norm, xavier_linear
 from models.text_encoder import MAX_WORDS, CaptionTokenizer, Words
 from utils.errors import InputError
@@ -134,16 +134,7 @@ class ReleasedLCoIns(nn.Module):
         """Depth of a parameter for layer decay (timm asks), as in `LCoIns`."""
         image_depth = len(self.encoder.blocks)
         text_depth = self.text_encoder.bert_model.config.num_hidden_layers
-        top = max(image_depth, text_depth)
-
-        def layer(name: str) -> tuple[int]:
-            for pattern, depth in ((_IMAGE_PARAMETER, image_depth), (_TEXT_PARAMETER, text_depth)):
-                if match := pattern.match(name):
-                    embedding = match["layer"] is None
-                    return (top - depth if embedding else top - depth + 1 + int(match["layer"]),)
-            return (top + 1,)
-
-        return layer
+        return depth_matcher(((_IMAGE_PARAMETER, image_depth), (_TEXT_PARAMETER, text_depth)))
 
 
 class ImageTower(nn.Module):

@@ -17,7 +17,7 @@ class Upsampler(nn.Module):
         """`channels`: the width of the grid, then of each stage, e.g. (512, 256, 128, 64, 32) for P = 16.
 
         normalize: InstanceNorm in every stage but the last. It takes away each channel's mean over the picture, and
-        with it what all pixels have in common; without it a named ground is learnt in half the steps.
+        with it what all pixels have in common, such as the colour of a named ground (docs/RESULTS.md).
         """
         super().__init__()
         self.norm = nn.LayerNorm(dim, eps=1e-6)

@@ -225,7 +225,7 @@ def training_row(run: Run, repeats: int) -> Figures:
     if run.device.type == "cpu" and run.flags.amp != "none":
         calls["fused"] = lambda: run.train_with_fused_attention(run.batch, steps)
     seconds = timed(calls | {"matrix": matrix}, repeats, run.device)
-    fused = [a / b for a, b in zip(seconds.get("fused", []), seconds["with"], strict=False)]
+    fused = [a / b for a, b in zip(seconds["fused"], seconds["with"], strict=True)] if "fused" in calls else []
     without = run.rate_and_share(plain_gflop, matrix_gflop, seconds["without"], seconds["matrix"])
     times, operations = [a / b for a, b in zip(seconds["with"], seconds["without"], strict=True)], gflop / plain_gflop
     return run.rate_and_share(gflop, matrix_gflop, seconds["with"], seconds["matrix"]) | {

@@ -2,7 +2,7 @@
 
     python scripts/pretrain_encoders.py --output_dir output/scenes/encoders
 
-    OUTPUT/image_encoder.safetensors   learnt to name the object in every patch of an augmented gray picture
+    OUTPUT/image_encoder.safetensors   learnt to name every patch's object, and its place, in an augmented gray picture
     OUTPUT/text_encoder/               learnt to fill in hidden words in two descriptions of one scene (BERT's own task)
 
 Training takes them by --image_encoder_weights and --text_encoder_weights. Neither has seen a colour beside its picture,
@@ -26,7 +26,7 @@ from transformers import PreTrainedTokenizerFast
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from augment import LuminanceAugmentation
-from datasets.scenes import COLORS, SHAPES, Scenes
+from datasets.scenes import COLORS, PLACES, SHAPES, Scenes
 from engine import attention_for_training, autocast
 from models import SCENES_MODEL, create_model
 from models.lcoins import LCoIns
@@ -59,28 +59,35 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def pretrain_image_encoder(network: LCoIns, args: argparse.Namespace) -> None:
-    """The noun of every patch, or the ground, from the gray picture under luminance augmentation."""
+    """The noun and the place of every patch's object, or the ground, from the augmented gray picture.
+
+    Whole objects have a place: "at the top left" may begin left of the middle and end right of it.
+    """
     vit = network.image_encoder.vit
-    side = vit.patch_embed.img_size[0]
-    model = nn.ModuleDict({"vit": vit, "head": nn.Linear(vit.embed_dim, len(SHAPES) + 1)})
+    side, grid = vit.patch_embed.img_size[0], vit.patch_embed.grid_size[0]
+    kinds = (len(SHAPES), len(PLACES))  # one more each for the ground
+    model = nn.ModuleDict({"vit": vit, "head": nn.Linear(vit.embed_dim, sum(kinds) + 2)})
     augment = LuminanceAugmentation()
     scenes = Scenes("train", side, STREAM, args.seed)
 
     def loss_and_accuracy(indices: range) -> tuple[Tensor, Tensor]:
         batch = scenes.render(indices)
         gray = augment(batch.rgb.float() / 255)
-        nouns = torch.cat([batch.shapes, torch.full((len(indices), 1), len(SHAPES))], dim=1)  # (B, N + 1), the ground
-        nouns = nouns.gather(1, patch_labels(batch.masks, vit.patch_embed.grid_size[0]))  # (B, N_I)
+        owner = patch_labels(batch.masks, grid)  # (B, N_I)
         with autocast(gray.device, "bf16"):
             features = vit.forward_features(gray.expand(-1, 3, -1, -1))
-        scores = model["head"](features.float())  # (B, N_I, nouns + 1)
-        right, objects = scores.argmax(dim=-1) == nouns, nouns < len(SHAPES)
-        return cross_entropy(scores.flatten(0, 1), nouns.flatten()), right[objects].float().mean()
+        scores = model["head"](features.float()).split([kind + 1 for kind in kinds], dim=2)  # (B, N_I, kind + 1) each
+        loss, right = gray.new_zeros(()), []
+        for kind, values, score in zip(kinds, (batch.shapes, batch.places), scores, strict=True):
+            wanted = torch.cat([values, torch.full((len(indices), 1), kind)], dim=1).gather(1, owner)  # (B, N_I)
+            loss = loss + cross_entropy(score.flatten(0, 1), wanted.flatten())
+            right.append(score.argmax(dim=2) == wanted)
+        return loss, (right[0] & right[1])[owner < batch.shapes.shape[1]].float().mean()
 
     accuracy = fit(model, loss_and_accuracy, ["head.*", "vit.pos_embed"], args, "image encoder")
     path = args.output_dir / "image_encoder.safetensors"
     save_file({name: tensor.contiguous() for name, tensor in vit.state_dict().items()}, path)
-    print(f"{path}: names {accuracy:.1%} of the objects' patches")
+    print(f"{path}: names object and place in {accuracy:.1%} of the objects' patches")
 
 
 def pretrain_text_encoder(network: LCoIns, args: argparse.Namespace) -> None:

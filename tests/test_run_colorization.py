@@ -163,18 +163,24 @@ def test_two_processes_equal_one_and_accumulation_equals_a_larger_batch(data, tm
         torch.testing.assert_close(tensor, large[name], atol=2e-5, rtol=1e-3)
 
 
-def test_one_two_and_three_processes_test_alike_and_each_image_once(trained, tmp_path):
+def test_trained_with_one_process_finetuned_with_two_tested_alike_with_one_two_and_three(trained, tmp_path):
     data, out = trained
+    tuned = tmp_path / "tuned"
+    words = ["--finetune", out / "checkpoint-best.pth", "--data_path", data, "--output_dir", tuned, "--epochs", 1]
+    done = torchrun(2, *words, "--batch_size", 2)
+    assert done.returncode == 0, done.stderr
+    before, after = weights(out, "checkpoint-best.pth"), weights(tuned)
+    assert before.keys() == after.keys() and any(not torch.equal(before[name], after[name]) for name in before)
     metrics, tables = [], []
     for processes in (1, 2, 3):
         folder = tmp_path / str(processes)
         words = ["--data_path", data, "--output_dir", folder, "--test", "--dist_eval", "--batch_size", 2]
-        done = torchrun(processes, *words, "--finetune", out / "checkpoint-best.pth")
+        done = torchrun(processes, *words, "--finetune", tuned / "checkpoint-last.pth")
         assert done.returncode == 0, done.stderr
         metrics.append(json.loads((folder / "metrics.json").read_text()))
         tables.append([row["output"] for row in csv.DictReader((folder / "per_image.csv").open())])
         assert len(list(folder.glob("*.png"))) == 6
-    assert tables[0] == tables[1] == tables[2] and len(set(tables[0])) == 6
+    assert tables[0] == tables[1] == tables[2] and len(set(tables[0])) == 6  # each image once
     for other in metrics[1:]:
         assert other["count"] == metrics[0]["count"] == 6
         for row in engine.ROWS:

@@ -12,7 +12,7 @@ from datasets import color_words, scene_palette
 from datasets.batch import Collate
 from datasets.scene_draws import draw
 from datasets.scene_palette import CLOUD, CLOUD_RADIUS, DARKEST, LEVEL_STEP, LIGHTEST, NATURAL, lookup
-from datasets.scenes import BACKGROUNDS, COLORS, HELD_OUT, PALETTE, SHAPES, SPLITS, Scenes
+from datasets.scenes import BACKGROUNDS, COLORS, HELD_OUT, PALETTE, PLACES, SHAPES, SPLITS, Scenes
 from models.text_encoder import MAX_WORDS, CaptionTokenizer
 from utils.color import rgb_to_lab
 from utils.errors import InputError
@@ -187,6 +187,15 @@ def test_noun_that_stands_twice_is_told_apart_by_its_place(batches):
                     assert {"left", "right", "middle", "top", "bottom"} & set(words), caption
 
 
+def test_every_instance_has_a_place_that_is_true_and_its_own(batches):
+    for batch in batches.values():
+        assert ((batch.places >= 0) == (batch.shapes >= 0)).all()
+        for places, masks in zip(batch.places.tolist(), batch.masks, strict=True):
+            own = [(PLACES[place].split(), mask) for place, mask in zip(places, masks, strict=True) if place >= 0]
+            assert not any(untrue(words, mask) for words, mask in own)
+            assert len({tuple(words) for words, _ in own}) == len(own)
+
+
 def test_clear_has_each_noun_once_and_instances_one_in_two_colors(batches):
     for split in EVALUATED:
         for shapes, colors in zip(batches[split].shapes.tolist(), batches[split].colors.tolist(), strict=True):
@@ -267,7 +276,7 @@ def test_scene_is_the_same_in_every_batch_and_size(batches):
         mixed = scenes.render([7, 90, 3])
         for place, i in enumerate((7, 90, 3)):
             alone = scenes.render([i])
-            for field in ("rgb", "masks", "colors", "counter_colors", "named", "shapes", "background_color"):
+            for field in ("rgb", "masks", "colors", "counter_colors", "named", "shapes", "places", "background_color"):
                 assert torch.equal(getattr(whole, field)[i], getattr(alone, field)[0]), field
                 assert torch.equal(getattr(whole, field)[i], getattr(mixed, field)[place]), field
             assert whole.captions[i] == alone.captions[0] == mixed.captions[place]

@@ -13,7 +13,8 @@ from utils import options
 
 # A module may import those below it, never beside or above it.
 LEVELS = [
-    {"run_colorization", "scripts"},
+    {"scripts"},
+    {"run_colorization"},
     {"training"},
     {"build", "starting_point"},
     {"instances"},

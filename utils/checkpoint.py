@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
@@ -109,16 +109,16 @@ def _read_checkpoint(path: str) -> Any:
 def _read_weights(path: str) -> dict[str, Any]:
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no dict
-        if "architecture" not in metadata:
-            return tensors  # not ours
-        return {
-            "format": int(metadata["format"]),
-            "architecture": json.loads(metadata["architecture"]),
-            "tokenizer": metadata["tokenizer"],
-            "model": tensors,
-            "ema": None,
-        }
+    tensors = load_file(path)
+    if "architecture" not in metadata:
+        return tensors  # not ours
+    return {
+        "format": int(metadata["format"]),
+        "architecture": json.loads(metadata["architecture"]),
+        "tokenizer": metadata["tokenizer"],
+        "model": tensors,
+        "ema": None,
+    }
 
 
 def check_architecture(path: str, content: dict[str, Any], wanted: dict[str, Any]) -> None:
