@@ -51,7 +51,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output_dir", type=Path, required=True, help="folder for both encoders")
     parser.add_argument("--encoders", nargs="+", choices=("image", "text"), default=("image", "text"), help="which")
-    parser.add_argument("--steps", type=int, default=4000, help="updates of each encoder (default: 4000)")
+    parser.add_argument("--steps", type=int, default=9000, help="updates of each encoder (default: 9000)")
     parser.add_argument("--batch_size", type=int, default=32, help="scenes per update (default: 32)")
     parser.add_argument("--lr", type=float, default=1e-3, help="highest learning rate (default: 0.001)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, scenes and noise (default: 0)")
