@@ -7,7 +7,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from timm.scheduler.scheduler import Scheduler
@@ -19,10 +19,16 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
+from datasets import color_words
 from utils import color, distributed
 from utils.errors import DivergedError
+from utils.figures import figures, means
 from utils.log import MetricLog
-from utils.metrics import LPIPS, psnr, ssim
+from utils.metrics import LPIPS
+from utils.protocol import ROWS, Colorized, LabBatch, colorized
+
+__all__ = ["ROWS", "TrainState", "attention_for_training", "autocast", "evaluate", "summarize", "summarize_subsets"]
+__all__ += ["train_one_epoch"]
 
 
 @dataclass
@@ -158,19 +164,6 @@ def _learning_rate(optimizer: Optimizer) -> float:
     return max(group["lr"] for group in optimizer.param_groups)
 
 
-class Colorized(NamedTuple):
-    """One evaluated batch, as `visit` sees it."""
-
-    batch: Any  # datasets.batch.Batch on the device
-    gray: Tensor  # (B, 3, H, W) uint8
-    predicted: Tensor  # (B, 3, H, W) uint8
-    truth: Tensor  # (B, 3, H, W) uint8, after the Lab round trip
-    assignment: Tensor  # (B, N_G, N_I)
-
-
-ROWS = ("model", "gray", "ceiling")
-
-
 @torch.no_grad()
 def evaluate(
     network: nn.Module,
@@ -179,71 +172,60 @@ def evaluate(
     amp: str,
     lpips: LPIPS | None = None,
     visit: Callable[[Colorized], None] | None = None,
+    protocol: str = "paper",
+    photograph: Callable[[str], Tensor] | None = None,
 ) -> list[dict[str, Any]]:
-    """The paper's protocol (Sec. 5): one row per pair, all ranks', in file order, on every rank.
+    """One row per pair, all ranks', in file order, on every rank; the same for any batch size and number of processes.
 
-    Predicted ab joined with the photograph's own L; truth and prediction go through Lab to truncated uint8. A row
-    holds index, name, caption and `{row}_{metric}` for the rows
+    Predicted ab joined with the photograph's own L; truth and prediction go through Lab to bytes, as `protocol` says
+    (`utils.protocol`; the paper's, Sec. 5, by default). A row holds index, name, caption and `{row}_{metric}` for the
+    rows
       model    the network
       gray     ab = 0: doing nothing
       ceiling  the truth after the Lab round trip, against the photograph itself: what the protocol loses
-    `visit` is called with every batch of this rank, for pictures.
+      truth    colourfulness alone
+    `visit` is called with everything this rank evaluates, for pictures; photograph: see `utils.protocol.colorized`.
     """
     network.eval()
     rows: list[dict[str, Any]] = []
     with autocast(device, amp):  # around the loop: weights are cast once, not once a batch
         for batch in loader:
+            squashed = LabBatch.of(batch.rgb.to(device))
             batch = batch.to(device)
-            photo = color.to_uint8(batch.rgb, rounded=True)
-            gray, ab = color.split(photo.double() / 255)  # float32 would truncate twice as many bytes one too low
-            output = network(gray.float(), batch.words)
-            predicted, truth, nothing = (
-                color.to_uint8(color.colorize(gray, chroma)) for chroma in (output.ab, ab, torch.zeros_like(ab))
-            )
-            figures = _figures({"model": predicted, "gray": nothing, "ceiling": photo}, truth, lpips)
-            rows += _rows(batch, figures)
-            if visit is not None:
-                visit(Colorized(batch, nothing, predicted, truth, output.assignment))
-    return sorted((row for part in distributed.gather_objects(rows) for row in part), key=lambda row: row["index"])
+            output = network(squashed.gray.float(), batch.words)
+            for part in colorized(batch, squashed, output, protocol, photograph):
+                rows += _rows(part, figures(part.compared(), part.truth, lpips))
+                if visit is not None:
+                    visit(part)
+    everyone = (row for part in distributed.gather_objects(rows) for row in part)
+    once = {row["index"]: row for row in everyone}  # ranks that do not share the loader see every pair
+    return [once[index] for index in sorted(once)]
 
 
-def _figures(images: dict[str, Tensor], truth: Tensor, lpips: LPIPS | None) -> dict[str, Tensor]:
-    """`{row}_{metric}` -> (B,) float64, each image against the truth."""
-    figures = {}
-    true_features = lpips.features(truth) if lpips is not None else None
-    for row, image in images.items():
-        figures[f"{row}_psnr"], figures[f"{row}_ssim"] = psnr(image, truth), ssim(image, truth)
-        if lpips is not None:
-            figures[f"{row}_lpips"] = lpips.distance(lpips.features(image), true_features)
-    return figures
-
-
-def _rows(batch: Any, figures: dict[str, Tensor]) -> list[dict[str, Any]]:
-    values = torch.stack(list(figures.values()), dim=1).tolist()  # one wait for the device
+def _rows(part: Colorized, values: dict[str, Tensor]) -> list[dict[str, Any]]:
+    table = torch.stack(list(values.values()), dim=1).tolist()  # one wait for the device
     return [
-        {"index": index, "name": name, "caption": caption} | dict(zip(figures, row, strict=True))
-        for index, name, caption, row in zip(batch.indices, batch.names, batch.captions, values, strict=True)
+        {"index": index, "name": name, "caption": caption} | dict(zip(values, row, strict=True))
+        for index, name, caption, row in zip(part.indices, part.names, part.captions, table, strict=True)
     ]
 
 
 def summarize(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """{row: {metric: mean}} over all pairs, and their count.
+    """`utils.figures.means` of all pairs."""
+    return means(rows)
 
-    Metrics are per image, then averaged. A PSNR is infinite where two images are equal: such pairs are counted as
-    `identical` and left out of the mean, which else would be infinite too. A mean over nothing is None.
+
+def summarize_subsets(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The same of the pairs whose captions hold a chromatic word, words of two or more colours, and, under the name of
+    each basic colour, a word of it ("grey" is gray: `color_words.family`). Colours that no caption names are left out.
     """
-    summary: dict[str, Any] = {"count": len(rows)}
-    for row in ROWS:
-        psnrs = [r[f"{row}_psnr"] for r in rows]
-        finite = [value for value in psnrs if math.isfinite(value)]
-        summary[row] = {
-            "psnr": _mean(finite),
-            "ssim": _mean([r[f"{row}_ssim"] for r in rows]),
-            "lpips": _mean([r[f"{row}_lpips"] for r in rows if f"{row}_lpips" in r]),
-            "identical": len(psnrs) - len(finite),
-        }
-    return summary
-
-
-def _mean(values: list[float]) -> float | None:
-    return math.fsum(values) / len(values) if values else None
+    subsets: dict[str, list[dict[str, Any]]] = {"chromatic": [], "two_or_more_colors": []}
+    subsets |= {name: [] for name in (*color_words.CHROMATIC, *color_words.ACHROMATIC)}
+    for row in rows:
+        caption = row["caption"]
+        colors = {color_words.family(caption[start:end]) for start, end in color_words.find(caption)}
+        held = {"chromatic": not colors.isdisjoint(color_words.CHROMATIC), "two_or_more_colors": len(colors) > 1}
+        for name in subsets:
+            if held.get(name, name in colors):
+                subsets[name].append(row)
+    return {name: means(held) for name, held in subsets.items() if held or name in ("chromatic", "two_or_more_colors")}

@@ -15,7 +15,7 @@ import torch
 import build
 import starting_point
 from datasets.scenes import TEST_SPLITS
-from engine import evaluate, summarize
+from engine import evaluate, summarize, summarize_subsets
 from instances import evaluate_instances, recolor, summarize_instances
 from models.lcoins import LCoIns
 from models.text_encoder import CaptionTokenizer
@@ -23,6 +23,7 @@ from training import train
 from utils import distributed, options, report, scene_report
 from utils.errors import DivergedError, FaultError, InputError, Interrupted
 from utils.lock import OutputLock
+from utils.protocol import Colorized
 
 logger = logging.getLogger(__name__)
 SHOWN_SCENES, SHOWN_CAPTIONS = 4, 4  # of each split, on the page
@@ -54,12 +55,22 @@ def test(
         test_scenes(args, network, tokenizer, device, output_dir)
         return
     loader = build.build_eval_loader(args, network, tokenizer, "test" if args.test else "val")
-    lpips = build.build_lpips(args, device)
+    lpips, fid = build.build_lpips(args, device), build.build_fid(args, device)
     names = report.output_names(loader.dataset.pairs)
-    visit = partial(report.save_batch, output_dir, names) if args.test else None
-    rows = evaluate(network, loader, device, args.amp, lpips, visit)
-    summary = summarize(rows)
-    logger.info("%s", report.table(summary))
+    visits = [partial(report.save_batch, output_dir, names)] if args.test else []
+    visits += [fid.add] if fid is not None else []
+
+    def visit(part: Colorized) -> None:
+        for call in visits:
+            call(part)
+
+    photograph = build.build_photograph(args, loader.dataset)
+    rows = evaluate(network, loader, device, args.amp, lpips, visit, args.protocol, photograph)
+    summary = summarize(rows) | {"protocol": args.protocol, "subsets": summarize_subsets(rows)}
+    summary["fid_network"] = None if fid is None else fid.name
+    for row, distance in (fid.distances() if fid is not None else {}).items():
+        summary[row]["fid"] = distance
+    logger.info("%s\n%s", report.table(summary), report.subset_table(summary["subsets"]))
     if args.test and distributed.is_main():
         report.save_tables(output_dir, rows, names, summary)
         logger.info("page: %s", (output_dir / "index.html").resolve())
@@ -88,7 +99,8 @@ def test_scenes(
 def run(argv: list[str] | None = None) -> int:
     """`main` with the exit status of each way to end: 0, or that of the exceptions in utils/errors.py."""
     try:
-        main(argv)
+        with distributed.faults_told():
+            main(argv)
     except (InputError, DivergedError, FaultError, Interrupted) as error:
         # an error in a loader worker arrives wrapped in that worker's traceback; its last line is the message
         message = str(error).rsplit("InputError: ", 1)[-1].strip()

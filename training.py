@@ -59,7 +59,6 @@ def train(
         return not asked
 
     with (
-        distributed.faults_told(),
         Interruption() as interruption,
         MetricLog(output_dir, log_dir, args.epochs, updates * update_images, args.print_freq) as log,
     ):

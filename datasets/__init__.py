@@ -35,9 +35,11 @@ def build_dataset(
     augmentation: Augmentation | None = None,
     seed: int = 0,
     scenes: SceneOptions | None = None,
+    correspondence: str | None = None,
 ) -> CaptionedImages | Scenes:
     """The data set `--data_set` names; `augmentation` only for training (of it, Scenes read `counter` alone).
 
+    correspondence: file of `datasets.correspondence` for this split's captions, whose matrices the batches then hold.
     Raises InputError where data is missing.
     """
     if name not in DATA_SETS:
@@ -45,6 +47,8 @@ def build_dataset(
     if name == "scenes":
         if data_path is not None:
             raise InputError(f"--data_path {data_path}: scenes are made, not read; leave it out")
+        if correspondence is not None:
+            raise InputError(f"--correspondence {correspondence}: is for captions that are read; scenes are made")
         scenes = scenes or SceneOptions()
         length = scenes.eval_length if augmentation is None else scenes.length
         counter = augmentation is not None and augmentation.counter
@@ -52,7 +56,8 @@ def build_dataset(
         return Scenes(split, size, length, seed, *narrowed, counter=counter, curriculum=scenes.curriculum)
     if data_path is None:
         raise InputError("--data_path: pass the folder with cap-img-pairs_{train,val,test}.json and the images")
-    return CaptionedImages(Path(data_path), split, size, augmentation, seed)
+    metadata = None if correspondence is None else Path(correspondence)
+    return CaptionedImages(Path(data_path), split, size, augmentation, seed, metadata)
 
 
 def build_loader(
@@ -69,6 +74,7 @@ def build_loader(
     """Batches of `batch_size` per process. Training: shuffled by (seed, epoch), the last incomplete batch dropped.
 
     Evaluation: rank r takes pairs r, r + W, ..., each exactly once, none repeated to fill up; not `shared`: all.
+    tokenize: a `CaptionTokenizer`, or, for a data set without correspondence, any function of captions.
     Raises InputError where training would have no step.
     """
     if train:
@@ -81,12 +87,14 @@ def build_loader(
         sampler: Sampler = _Shuffled(len(dataset), batch_size, seed)
     else:
         sampler = _EveryPairOnce(len(dataset), shared)
+    with_pairs = getattr(dataset, "correspondence", None) is not None
+    encode = tokenize.tokenizer.encode_batch if with_pairs else None
     return DataLoader(
         dataset,
         batch_size,
         sampler=sampler,
         num_workers=num_workers,
-        collate_fn=Collate(tokenize, counter),
+        collate_fn=Collate(tokenize, counter, encode),
         drop_last=train,
         pin_memory=pin_memory,
         generator=torch.Generator(),  # workers draw by (seed, epoch, index): the process's own generator stays as it is

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from datasets.correspondence import Pairs, matrices
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -18,6 +20,7 @@ class Sample:
     counter_caption: str | None  # the caption with other colour words; None where it has none
     name: str  # image name within its split's folder
     index: int  # place of the pair in its file
+    correspondence: Pairs | None = None  # (object word, colour word) of the caption; None where nobody asked for them
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Batch:
     captions: list[str]
     names: list[str]
     indices: list[int]
+    correspondence: Tensor | None = None  # (B, N_L, N_L) bool, [b, object, colour]; see datasets.correspondence
 
     def to(self, device: torch.device) -> "Batch":
         """On `device`, RGB as float32 in [0, 1]: bytes cross the bus, not floats."""
@@ -38,6 +42,7 @@ class Batch:
             words=self.words.to(device, non_blocking=True),
             counter_words=self.counter_words and self.counter_words.to(device, non_blocking=True),
             has_counter=self.has_counter.to(device, non_blocking=True),
+            correspondence=_if_any(self.correspondence, lambda t: t.to(device, non_blocking=True)),
         )
 
     def pin_memory(self) -> "Batch":
@@ -48,31 +53,51 @@ class Batch:
             words=self.words.pin_memory(),
             counter_words=self.counter_words and self.counter_words.pin_memory(),
             has_counter=self.has_counter.pin_memory(),
+            correspondence=_if_any(self.correspondence, Tensor.pin_memory),
         )
+
+
+def _if_any(tensor: Tensor | None, change: Callable[[Tensor], Tensor]) -> Tensor | None:
+    return None if tensor is None else change(tensor)
 
 
 class Collate:
     """Samples -> Batch: tokenises in the worker and pads to the batch's own longest caption."""
 
-    def __init__(self, tokenize: Callable[[list[str]], Any], counter: bool) -> None:
-        """tokenize: captions -> Words; counter: whether counter captions are wanted (training with Eq. 15)."""
+    def __init__(
+        self,
+        tokenize: Callable[[list[str]], Any],
+        counter: bool,
+        encode: Callable[[list[str]], Sequence[Any]] | None = None,
+    ) -> None:
+        """tokenize: captions -> Words; counter: whether counter captions are wanted (training with Eq. 15).
+
+        encode: captions -> the same tokens with their `offsets` in the caption, where the samples have correspondence.
+        """
         self.tokenize = tokenize
         self.counter = counter
+        self.encode = encode
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
-        words = self.tokenize([s.caption for s in samples])
+        captions = [s.caption for s in samples]
+        words = self.tokenize(captions)
         counter_words = None
         has_counter = torch.zeros(len(samples), dtype=torch.bool)
         if self.counter:
             counter_words = self.tokenize([s.counter_caption or s.caption for s in samples])
             ids, counter_ids = words.stack(counter_words).ids.chunk(2)
             has_counter = (ids != counter_ids).any(dim=1)  # not where the colour word was cut off
+        correspondence = None
+        if self.encode is not None:
+            offsets = [encoding.offsets for encoding in self.encode(captions)]
+            correspondence = matrices(captions, [s.correspondence for s in samples], offsets)
         return Batch(
             rgb=torch.stack([s.rgb for s in samples]),
             words=words,
             counter_words=counter_words,
             has_counter=has_counter,
-            captions=[s.caption for s in samples],
+            captions=captions,
             names=[s.name for s in samples],
             indices=[s.index for s in samples],
+            correspondence=correspondence,
         )

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from datasets import color_words
+from datasets import color_words, correspondence
 from datasets.batch import Sample
 from datasets.mirror import mirror
 from utils.errors import InputError
@@ -38,13 +38,25 @@ class CaptionedImages(Dataset):
     and processes. Set `epoch` before each pass. Without, the picture is squashed to the square and nothing is drawn.
     """
 
-    def __init__(self, root: Path, split: str, size: int, augmentation: Augmentation | None = None, seed: int = 0):
+    def __init__(
+        self,
+        root: Path,
+        split: str,
+        size: int,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+        metadata: Path | None = None,
+    ):
         """Reads and checks the list and that every file is there; pictures are decoded when asked for.
 
-        size: side of the square in pixels. Raises InputError naming file, value and remedy.
+        size: side of the square in pixels; metadata: object-colour correspondence of the captions, to be given with the
+        samples. Raises InputError naming file, value and remedy.
         """
         self.folder = root / split
         self.pairs = read_pairs(root, split)
+        self.correspondence: list[correspondence.Pairs] | None = None  # of each pair
+        if metadata is not None:
+            self.correspondence = correspondence.fit(metadata, correspondence.read(metadata), self.pairs)
         self.size = size
         self.augmentation = augmentation
         self.seed = seed
@@ -56,15 +68,16 @@ class CaptionedImages(Dataset):
 
     def __getitem__(self, index: int) -> Sample:
         name, caption = self.pairs[index]
+        words = None if self.correspondence is None else self.correspondence[index]
         if self.augmentation is None:
-            return Sample(_to_tensor(read_image(self.folder / name), self.size), caption, None, name, index)
+            return Sample(_to_tensor(read_image(self.folder / name), self.size), caption, None, name, index, words)
         draw = np.random.default_rng((self.seed, self.epoch, index))
         rgb = self._random_crop(self.folder / name, draw)
         mirrored = mirror(caption)
         if draw.random() < self.augmentation.flip and mirrored is not None:
             rgb, caption = F.horizontal_flip(rgb), mirrored
         counter = color_words.replace(caption, draw) if self.augmentation.counter else None
-        return Sample(rgb, caption, counter, name, index)
+        return Sample(rgb, caption, counter, name, index, words)  # mirror() moves no word, so they stay true
 
     def _random_crop(self, path: Path, draw: np.random.Generator) -> Tensor:
         """A random resized crop (3, size, size), uint8. JPEG is decoded at the smallest scale that holds the crop."""
@@ -82,7 +95,10 @@ class CaptionedImages(Dataset):
     def leave_out(self, names: list[str]) -> None:
         """Forget the pairs of these images; their other pairs keep their order."""
         gone = set(names)
-        self.pairs = [pair for pair in self.pairs if pair[0] not in gone]
+        kept = [place for place, (name, _) in enumerate(self.pairs) if name not in gone]
+        self.pairs = [self.pairs[place] for place in kept]
+        if self.correspondence is not None:
+            self.correspondence = [self.correspondence[place] for place in kept]
 
     def unreadable(self, workers: int = 8) -> list[str]:
         """Decode every image once; the names of those that fail, in file order."""

@@ -8,6 +8,10 @@ Open in the paper: which words are colours. Ours: every word of `_PLAIN` (and of
   lavender are on the other side: in photo captions they nearly always give the colour.
 - "oranges" and "greens" are food, "khakis" trousers, "violets" flowers, "blondes" people: no plural for these.
 - Fixed phrases whose colour word names a kind and not what one sees: `FALSE_FRIENDS` and, capitalised only, `NAMES`.
+- "an orange" that no thing follows ("an orange on a plate", "a slice of orange") is the fruit; in "an orange and white
+  cat" and "wearing orange" it is the colour.
+
+"Colorful" and "multicolored" name no colour: nothing could take their place.
 """
 
 import re
@@ -23,13 +27,15 @@ ACHROMATIC = ("black", "white", "gray")
 FALSE_FRIENDS = (
     # the words speak of the whole photograph
     *("black and white photo", "black and white photograph", "black and white picture", "black and white image"),
-    *("black and white shot", "black and white film"),
+    *("black and white shot", "black and white film", "black and white portrait", "black and white snapshot"),
     # the fruit, not its colour
     *("orange juice", "orange slice", "orange fruit", "orange peel", "orange tree", "orange wedge", "blood orange"),
+    *("orange section", "orange segment", "orange half", "orange rind", "orange zest", "orange marmalade"),
+    *("navel orange", "mandarin orange"),
     # kinds of food and drink
     *("red wine", "white wine", "red onion", "green onion", "red cabbage", "blue cheese", "red meat", "white meat"),
     *("green tea", "black tea", "white chocolate", "egg white", "brown bread", "white bread", "brown sugar"),
-    *("hash brown",),
+    *("hash brown", "brown rice", "black forest cake"),
     # makers, medals, things with a name of their own
     *("red bull", "gold medal", "silver medal", "gold fish", "silver ware", "tan line", "blue tooth", "blue ray"),
 )
@@ -38,8 +44,13 @@ FALSE_FRIENDS = (
 NAMES = (
     *("white house", "green bay", "red sox", "white sox", "red cross", "red wings", "blue jays", "golden gate"),
     *("gold coast", "orange county", "black friday", "charlie brown", "cleveland browns", "pink floyd"),
-    *("red sea", "black sea", "yellow pages"),
+    *("red sea", "black sea", "yellow pages", "red robin", "blue angels", "black hawk", "white castle"),
 )
+
+# "orange" is the fruit behind one of these and before one of those, unless they lead on to another colour word.
+_COUNTING_FRUIT = "an one whole sliced peeled halved"
+_FRUIT_PARTS = "half slice slices halves piece pieces peel pile bowl"  # of orange, of an orange
+_AFTER_FRUIT = "and or on in with is are was has that which sitting sits being beside by at from next to under cut"
 
 _PLAIN = {  # family: its words; the family's own name is the first
     "red": "red crimson scarlet maroon burgundy",
@@ -143,11 +154,18 @@ def _pattern() -> re.Pattern[str]:
     names = "|".join(form.replace(" ", gap) for name in NAMES for form in (name.title(), name.upper()))
     colors = "|".join([*_by_word(_PLAIN), *_FORM_OF])
     things = "|".join(_by_word(_THINGS))
+    before = rf"(?:{_either(_COUNTING_FRUIT)}|{_either(_FRUIT_PARTS)}{gap}of(?:{gap}an?)?)"
+    after = rf"(?=\s*(?:[^\w\s,-]|$)|(?:,|{gap}{_either(_AFTER_FRUIT)}{end}))"
+    between = rf",?{gap}(?:(?:and|or){gap})?(?:(?:a|an|in|is|light|dark|{things}){gap})?"
+    fruit = rf"{before}{gap}orange{end}{after}(?!{between}(?:colou?r(?:s|ed)?|{colors}){end})"
     # Through other things ("cream rose red"): all count or none, so that replacing the last leaves the count as it was.
     proof = rf"(?:{gap}(?:{things}){end})*+{gap}(?:colou?r(?:s|ed)?|{colors}){end}"
-    return re.compile(
-        rf"{start}(?:(?ai:(?:{phrases})s?)|(?a:{names})|(?P<color>(?ai:{colors}|(?:{things})(?={proof})))){end}"
-    )
+    color = rf"(?P<color>(?ai:{colors}|(?:{things})(?={proof})))"
+    return re.compile(rf"{start}(?:(?ai:(?:{phrases})s?|{fruit})|(?a:{names})|{color}){end}")
+
+
+def _either(words: str) -> str:
+    return f"(?:{'|'.join(words.split())})"
 
 
 _PATTERN = _pattern()
@@ -156,6 +174,11 @@ _PATTERN = _pattern()
 def find(caption: str) -> list[tuple[int, int]]:
     """Character spans (start, end) of the colour words, in order, without overlap."""
     return [hit.span("color") for hit in _PATTERN.finditer(caption) if hit["color"] is not None]
+
+
+def find_false_friends(caption: str) -> list[str]:
+    """The phrases of the caption that hold a colour word and name no colour, as they stand there."""
+    return [hit[0] for hit in _PATTERN.finditer(caption) if hit["color"] is None]
 
 
 def family(word: str) -> str:

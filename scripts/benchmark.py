@@ -34,6 +34,7 @@ from datasets.batch import Batch
 from models import NAMES
 from models.text_encoder import MAX_WORDS
 from scripts.benchmark_data import FILL, TIMED, loader_row, scenes_row, write_photographs
+from scripts.benchmark_release import release_row
 from scripts.benchmark_timing import (
     CORES,
     DTYPES,
@@ -49,7 +50,7 @@ from scripts.benchmark_timing import (
 from utils import color, distributed, options
 from utils.errors import InputError
 
-ROWS = ("scenes", "memory", "forward", "training", "evaluation", "loader")
+ROWS = ("scenes", "release", "memory", "forward", "training", "evaluation", "loader")
 STEPS = {"cpu": 1, "cuda": 10}  # batches in a timing: a GPU works through a queue, which one batch leaves empty
 CLIP_GRAD = 1.0
 
@@ -68,6 +69,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if "scenes" in args.rows:
         report["scenes"] = scenes_row(args.repeats)
         show("scenes", report["scenes"])
+    if "release" in args.rows:
+        report["release"] = release_row(device, args.amp, args.words, args.repeats)
+        show("release", report["release"])
     for name in args.model:
         print(f"\n{name}: batch {args.batch_size}, {args.amp}, {'compiled' if args.compile else 'not compiled'}")
         with tempfile.TemporaryDirectory() as folder:
@@ -245,7 +249,7 @@ def evaluation_row(run: Run, repeats: int) -> Figures:
     loader = [run.plain] * STEPS[device.type]
     with (
         recorded((color, "split"), (color, "colorize"), (color, "to_uint8")) as conversions,
-        recorded((engine, "psnr"), (engine, "ssim")) as metrics,
+        recorded((engine, "figures")) as metrics,
     ):
         engine.evaluate(network, loader, device, amp)
 

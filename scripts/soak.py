@@ -50,7 +50,8 @@ class Way(NamedTuple):
 WAYS = (
     Way("SIGKILL to all", signal.SIGKILL, True, (-signal.SIGKILL,)),
     Way("SIGKILL to one", signal.SIGKILL, False, (-signal.SIGKILL, FaultError.status)),
-    Way("SIGTERM to one", signal.SIGTERM, False, (Interrupted.status,)),
+    # before the training begins there is nothing to save, and SIGTERM ends the process by itself
+    Way("SIGTERM to one", signal.SIGTERM, False, (Interrupted.status, -signal.SIGTERM, FaultError.status)),
 )
 
 

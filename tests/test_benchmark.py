@@ -2,23 +2,45 @@
 
 import json
 import math
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention as attend
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import BertConfig
 
 from losses import ColorizationLoss
-from models import SMALL_MODEL, create_model
+from models import RELEASE_MODEL, SMALL_MODEL, create_model
 from models.text_encoder import Words
 from scripts import benchmark
+from scripts.benchmark_release import compute_everything
 
 B, SIDE, WORDS = 2, 32, 9
+SMALL_RELEASE = {
+    "img_size": 48,
+    "image_width": 32,
+    "image_depth": 2,
+    "image_heads": 4,
+    "dim": 32,
+    "depth": 2,
+    "num_heads": 4,
+    "text_config": BertConfig(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=64, max_position_embeddings=80
+    ),
+}
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory) -> dict:
+    release_row = benchmark.release_row
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(benchmark, "release_row", partial(release_row, paper_model=SMALL_MODEL, **SMALL_RELEASE))
+        return whole_report(tmp_path_factory)
+
+
+def whole_report(tmp_path_factory) -> dict:
     file = tmp_path_factory.mktemp("benchmark") / "benchmark.json"
     words = f"--device cpu --threads 2 --model {SMALL_MODEL} --input_size {SIDE} --batch_size {B} --words {WORDS}"
     returned = benchmark.main([*words.split(), "--amp", "bf16", "--repeats", "1", "--output", str(file)])
@@ -29,12 +51,25 @@ def report(tmp_path_factory) -> dict:
 def test_every_row_holds_finite_positive_figures(report):
     assert report["matrix"].keys() == {"fp32_gflop_per_second", "bf16_gflop_per_second"}
     rows = report["models"][SMALL_MODEL]
-    assert {"scenes", *rows} == set(benchmark.ROWS)
+    assert {"scenes", "release", *rows} == set(benchmark.ROWS)
     assert "fused_attention_time_ratio" in rows["training"]
-    for row, figures in {"matrix": report["matrix"], "scenes": report["scenes"], **rows}.items():
+    for row, figures in (rows | {name: report[name] for name in ("matrix", "scenes", "release")}).items():
         assert figures and all(math.isfinite(value) and value > 0 for value in figures.values()), (row, figures)
     assert {"cpu", "cores", "threads", "torch", "torchvision", "timm", "transformers"} <= report["machine"].keys()
     assert report["command"].startswith("python scripts/benchmark.py --device cpu")
+
+
+def test_everything_of_the_release_gives_the_same_colours_and_the_bins():
+    torch.manual_seed(0)
+    model = create_model(RELEASE_MODEL, **SMALL_RELEASE).eval()
+    gray, words = (
+        torch.rand(2, 1, 48, 48) * 2 - 1,
+        Words(torch.randint(1, 50, (2, 5)), torch.ones(2, 5, dtype=torch.bool)),
+    )
+    with torch.no_grad():
+        ab, bins = compute_everything(model, gray, words)
+        torch.testing.assert_close(ab, model(gray, words).ab)
+    assert ab.std() > 1e-4 and bins.shape == (2, 48 * 48, 313)
 
 
 def test_figures_of_a_row_agree_with_each_other(report):

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from tokenizers import BertWordPieceTokenizer
 
-from datasets.color_words import ACHROMATIC, CHROMATIC, FALSE_FRIENDS, VOCABULARY, family, find, replace
+from datasets.color_words import (
+    ACHROMATIC,
+    CHROMATIC,
+    FALSE_FRIENDS,
+    VOCABULARY,
+    family,
+    find,
+    find_false_friends,
+    replace,
+)
 
 
 def colors(caption):
@@ -46,6 +55,32 @@ def outside(caption):
 )
 def test_find(caption, expected):
     assert colors(caption) == expected
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        ("An orange on a bench. a slice of orange with cake; one sliced orange; an ORANGE!", 0),
+        ("an orange, a pear and a bowl of orange", 0),
+        ("an orange and white cat, an orange and a red flag, an orange, red and blue sign", 3),
+        ("wearing orange on a court, an orange cat, an orange in color, an orange and navy blue bus", 4),
+    ],
+)
+def test_an_orange_is_a_fruit_where_no_thing_follows(caption, expected):
+    assert colors(caption).count("orange") == expected and bool(find_false_friends(caption)) == (expected == 0)
+
+
+def test_false_friends_are_told_as_they_stand():
+    caption = "Red  Bull, a red bus and green-onions near an orange."
+    assert find_false_friends(caption) == ["Red  Bull", "green-onions", "an orange"]
+
+
+def test_counter_captions_keep_what_is_fruit_and_what_is_color():
+    for seed in range(40):
+        changed = counter(
+            "an orange is by an orange and red kite, an orange and navy blue bus, a slice of orange", seed
+        )
+        assert len(find(changed)) == 5 and changed.endswith("a slice of orange") and changed.startswith("an orange is")
 
 
 @pytest.mark.parametrize("seed", range(20))

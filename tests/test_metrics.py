@@ -1,4 +1,4 @@
-"""utils/metrics.py against scikit-image, NumPy and the lpips package."""
+"""utils/metrics.py and utils/color_metrics.py against scikit-image, NumPy and the lpips package."""
 
 import urllib.error
 import warnings
@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from skimage import data
+from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from utils.color_metrics import LabBytes, ciede2000, colorfulness_both
 from utils.errors import InputError
-from utils.metrics import LPIPS, BackboneMissing, colorfulness, psnr, ssim
+from utils.metrics import LPIPS, BackboneMissing, WindowSums, colorfulness, psnr, ssim
 
 B, H, W = 3, 37, 41
 NETWORKS = {"vgg": "vgg16", "alex": "alexnet", "squeeze": "squeezenet1_1"}
@@ -69,6 +72,93 @@ def test_colorfulness_is_the_formula():
     assert colorfulness(half).item() == pytest.approx(200 + 0.3 * 100)
 
 
+def two_hundred_pairs():
+    """Crops of photographs beside themselves recoloured, blurred, noisy, darker, or another crop: uint8 twice."""
+    rng, pairs = np.random.default_rng(1), []
+    photographs = [data.astronaut(), data.chelsea(), data.coffee(), data.rocket(), data.immunohistochemistry()]
+    for i in range(200):
+        photograph = photographs[i % len(photographs)]
+        crops = []
+        for _ in range(2):
+            top, left = (int(rng.integers(0, side - 24)) for side in photograph.shape[:2])
+            crops.append(photograph[top : top + 23, left : left + 24].astype(np.float64))
+        a = crops[0]
+        b = [
+            a * rng.uniform(0.5, 1.5, 3),
+            (a + np.roll(a, 1, axis=0) + np.roll(a, 2, axis=1)) / 3,
+            a + rng.normal(0, 9, a.shape),
+            a * 0.4,
+            crops[1],
+            rng.uniform(0, 256, a.shape),
+            a[..., ::-1],
+        ][i % 7]
+        pairs.append([np.clip(image, 0, 255).astype(np.uint8).transpose(2, 0, 1) for image in (a, b)])
+    return (torch.from_numpy(np.stack(images)) for images in zip(*pairs, strict=True))
+
+
+def test_two_hundred_pairs_agree_with_scikit_image_in_any_batch():
+    a, b = two_hundred_pairs()
+    assert psnr(a, b).isfinite().all()  # no pair is two equal images
+    figures = {"psnr": psnr(a, b), "ssim": ssim(a, b)} | LabBytes(a).errors(LabBytes(b))._asdict()
+    expected = {name: [] for name in figures}
+    for x, y in zip(last(a), last(b), strict=True):
+        lab_x, lab_y = rgb2lab(x), rgb2lab(y)
+        expected["psnr"].append(peak_signal_noise_ratio(x, y))
+        expected["ssim"].append(structural_similarity(x, y, channel_axis=2))
+        expected["ciede2000"].append(deltaE_ciede2000(lab_x, lab_y).mean())
+        expected["chroma_error"].append(np.linalg.norm((lab_x - lab_y)[..., 1:], axis=-1).mean())
+    for name, values in figures.items():
+        assert values.dtype == torch.float64 and values.shape == (200,)
+        np.testing.assert_allclose(values, expected[name], rtol=0, atol=1e-9, err_msg=name)
+    for size in (1, 7):
+        parts = list(zip(a[:30].split(size), b[:30].split(size), strict=True))
+        for name, metric in (
+            ("psnr", psnr),
+            ("ssim", lambda x, y: WindowSums(x).ssim(WindowSums(y))),
+            ("ciede2000", lambda x, y: LabBytes(x).errors(LabBytes(y)).ciede2000),
+        ):
+            batched = torch.cat([metric(x, y) for x, y in parts])
+            np.testing.assert_allclose(batched, figures[name][:30], rtol=1e-12, err_msg=f"{name}, {size}")
+
+
+def test_equal_images_are_no_distance_apart():
+    a, _ = two_hundred_pairs()
+    errors = LabBytes(a).errors(LabBytes(a.clone()))
+    assert errors.ciede2000.tolist() == errors.chroma_error.tolist() == [0.0] * 200
+
+
+def test_ciede2000_where_hues_are_opposite_or_absent():
+    """scikit-image has the formula in angles, ours in vectors: what differs would differ at the half turn."""
+    rng = np.random.default_rng(0)
+    lab = np.concatenate([rng.uniform(0, 100, (500, 1)), rng.uniform(-90, 90, (500, 2))], axis=1)
+    almost = lab * [1, -1, -1] + rng.normal(0, 1e-3, lab.shape)
+    neutral = lab * [1, 0, 0]
+    for a, b in ((lab, almost), (almost, lab), (lab, neutral), (neutral, neutral[::-1]), (lab, lab)):
+        ours = ciede2000(torch.from_numpy(a.copy()), torch.from_numpy(b.copy()))
+        np.testing.assert_allclose(ours, deltaE_ciede2000(a, b), rtol=0, atol=1e-7)
+    # exactly opposite: the mean hue is a quarter turn after the hue below 180 degrees, whichever colour has it
+    axis = np.array([[50.0, 30, 0], [50, -30, 0], [50, 0, 30], [50, 0, -30]])
+    for a, b in ((0, 1), (1, 0), (2, 3), (3, 2)):
+        ours = ciede2000(torch.from_numpy(axis[a]), torch.from_numpy(axis[b]))
+        assert ours.item() == pytest.approx(deltaE_ciede2000(axis[a], axis[b]), abs=1e-9)
+
+
+def test_absolute_colorfulness_is_another_figure():
+    a, _ = two_hundred_pairs()
+    both = colorfulness_both(a)
+    assert torch.equal(both.signed, colorfulness(a))
+    expected = []
+    for red, green, blue in a.double().numpy():
+        rg, yb = np.abs(red - green), np.abs(0.5 * (red + green) - blue)
+        expected.append(np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean()))
+    np.testing.assert_allclose(both.absolute, expected, rtol=1e-12)
+    half = torch.zeros(1, 3, 1, 2, dtype=torch.uint8)
+    half[0, 0, 0, 0] = half[0, 1, 0, 1] = 200  # a red and a green pixel: |rg| = 200 in both
+    assert colorfulness_both(half).absolute.item() == pytest.approx(0.3 * np.hypot(200, 100))
+    uniform = torch.tensor([255, 3, 17], dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 300, 301)
+    assert colorfulness(uniform).item() == 0.3 * np.hypot(252, 112)  # exactly: no variance is left
+
+
 @pytest.mark.parametrize("metric", [psnr, ssim])
 def test_unfit_images_are_refused(metric):
     a, b = pair()
@@ -120,6 +210,15 @@ def agree(net, path, a, b):
 def test_lpips_is_the_package(net, files):
     a, b = pair()
     assert (agree(net, files[net], a, b)[:2] > 1e-3).all()
+
+
+def test_two_hundred_pairs_agree_with_the_lpips_package_in_any_batch(files):
+    one, other = two_hundred_pairs()
+    distances = agree("squeeze", files["squeeze"], one, other)
+    ours = LPIPS.load("squeeze", files["squeeze"])
+    for batch in (1, 7):
+        apart = [ours(*part) for part in zip(one[:21].split(batch), other[:21].split(batch), strict=True)]
+        np.testing.assert_allclose(torch.cat(apart), distances[:21], rtol=0, atol=1e-6)
 
 
 def test_one_truths_features_serve_several_comparisons(files):

@@ -233,6 +233,15 @@ def test_a_clock_that_jumps_back_stops_nothing(data, tmp_path, monkeypatch):
     assert json.loads((tmp_path / "log.jsonl").read_text())["images_per_second"] > 0
 
 
+def test_a_rank_that_is_gone_before_the_first_step_is_told(data, tmp_path, monkeypatch, capsys):
+    def closed(*_):
+        raise RuntimeError("[pair.cc:561] Connection closed by peer [127.0.0.1]:25829")
+
+    monkeypatch.setattr(distributed, "on_main", closed)
+    assert run("--data_path", data, "--output_dir", tmp_path) == 4
+    assert "another process of the run is gone ([pair.cc:561]" in capsys.readouterr().err
+
+
 KILLER = """
 import os, signal, sys
 sys.path.insert(0, {root!r})

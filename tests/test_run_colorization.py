@@ -445,3 +445,41 @@ def test_a_weights_file_is_not_resumed(trained_on_scenes, tmp_path, capsys):
     assert run(*SCENES, "--resume", weights_file, "--output_dir", tmp_path) == 2
     assert "but weights; start from them with --finetune" in capsys.readouterr().err
     assert export.main([str(tmp_path / "none.pth"), str(weights_file)]) == 2
+
+
+def test_protocols_and_subsets_reach_the_files(trained, tmp_path, capfd):
+    data, out = trained
+    words = ["--data_path", data, "--test", "--finetune", out / "checkpoint-best.pth", "--batch_size", 3]
+    metrics = {}
+    for protocol in ("paper", "rounded", "full"):
+        assert run(*words, "--output_dir", tmp_path / protocol, "--protocol", protocol) == 0
+        metrics[protocol] = json.loads((tmp_path / protocol / "metrics.json").read_text())
+        assert metrics[protocol]["protocol"] == protocol and metrics[protocol]["model"]["fid"] is None
+    error = capfd.readouterr().err
+    assert "FID is left out (null in the results): pass --fid_weights FILE" in error
+    assert "two or more colours" in error and "two or more colours" in (tmp_path / "paper" / "index.html").read_text()
+    subsets = metrics["paper"]["subsets"]
+    assert subsets["two_or_more_colors"]["count"] == 3 and subsets["red"]["count"] == 2
+    assert metrics["rounded"]["ceiling"]["identical"] == 6 and metrics["rounded"]["ceiling"]["psnr"] is None
+    assert Image.open(tmp_path / "full" / "3.png").size == Image.open(data / "test" / "3.jpg").size == (43, 40)
+    rows = list(csv.DictReader((tmp_path / "paper" / "per_image.csv").open()))
+    for row, metric in (("model", "ciede2000"), ("gray", "chroma_error"), ("truth", "colorfulness_absolute")):
+        mean = sum(float(r[f"{row}_{metric}"]) for r in rows) / 6
+        assert metrics["paper"][row][metric] == pytest.approx(mean)
+
+
+def test_unfit_fid_weights_are_named(trained, tmp_path, capfd):
+    data, out = trained
+    words = ["--data_path", data, "--output_dir", tmp_path, "--test", "--finetune", out / "checkpoint-best.pth"]
+    torch.save({"fc.weight": torch.zeros(7, 2048)}, tmp_path / "seven.pth")
+    torch.save({"fc.weight": torch.zeros(1008, 2048)}, tmp_path / "empty.pth")
+    for name, message in (
+        ("seven.pth", "fc.weight has 7 classes"),
+        ("empty.pth", "is no Inception v3"),
+        ("absent.pth", "cannot be read as weights for FID"),
+    ):
+        assert run(*words, "--fid_weights", tmp_path / name) == 2
+        error = capfd.readouterr().err
+        assert f"{tmp_path / name}: {message}" in error and "pt_inception-2015-12-05-6726825d.pth" in error
+    assert run(*SCENES, "--output_dir", tmp_path, "--protocol", "full") == 2
+    assert "--protocol full: scenes are judged by their instances" in capfd.readouterr().err

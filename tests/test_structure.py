@@ -18,11 +18,11 @@ LEVELS = [
     {"training"},
     {"build", "starting_point"},
     {"instances"},
-    {"engine", "inference"},
+    {"engine", "inference", "preparation"},
     {"models", "datasets", "losses", "augment"},
     {"utils"},
 ]
-FOLDERS = ("models", "datasets", "utils", "scripts")
+FOLDERS = ("models", "datasets", "preparation", "utils", "scripts")
 PRODUCT = [*ROOT.glob("*.py"), *(path for folder in FOLDERS for path in (ROOT / folder).glob("*.py"))]
 
 
@@ -94,7 +94,7 @@ def test_paths_and_flags_in_the_documents_exist(path):
     tracked = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
     files = set(tracked.stdout.split())
     folders = {str(parent) for file in files for parent in Path(file).parents}
-    folder = r"(?:configs|datasets|docs|models|scripts|tests|utils)"
+    folder = r"(?:configs|datasets|docs|models|preparation|scripts|tests|utils)"
     pattern = rf"(?<![\w/.{{])({folder}/[\w./*-]*\w|\w+\.(?:py|md|txt|toml))(?![\w{{])"
     for name in re.findall(pattern, text):
         known = name in files or name in folders or any(Path(file).match(name) for file in files)

@@ -15,41 +15,7 @@ import torch
 from torch import Tensor
 
 from utils.color import at_least_float32
-
-
-def ciede2000(lab_a: Tensor, lab_b: Tensor, dim: int = -1) -> Tensor:
-    """The CIEDE2000 colour difference, all k = 1: about 1 where two colours can just be told apart.
-
-    Sharma, Wu, Dalal (2005), "The CIEDE2000 color-difference formula", eqs. 2-22. Their rules for a neutral colour need
-    no lines: all that its hue enters is times sqrt(C_a C_b) = 0. Between colours of equal L, that L has no effect.
-
-    lab_a, lab_b: floating Lab, the channels on `dim`, shapes that broadcast. Returns their shape without `dim`.
-    """
-    l_a, a_a, b_a = at_least_float32(lab_a).double().unbind(dim)
-    l_b, a_b, b_b = at_least_float32(lab_b).double().unbind(dim)
-    stretch = 1.5 - 0.5 * _saturation((torch.hypot(a_a, b_a) + torch.hypot(a_b, b_b)) / 2)
-    a_a, a_b = a_a * stretch, a_b * stretch
-    c_a, c_b = torch.hypot(a_a, b_a), torch.hypot(a_b, b_b)
-    h_a, h_b = torch.atan2(b_a, a_a) % math.tau, torch.atan2(b_b, a_b) % math.tau  # radians
-    apart = (h_b - h_a).abs() > math.pi + 1e-9  # the short way round passes hue 0; rounding of opposite hues does not
-    turn = torch.where(apart, h_b - h_a - math.tau * (h_b - h_a).sign(), h_b - h_a)
-    hue = ((h_a + h_b) / 2 + math.pi * apart.double()) % math.tau
-    chroma, shade = (c_a + c_b) / 2, ((l_a + l_b) / 2 - 50.0).square()
-
-    hue_weight = 1.0 - 0.17 * torch.cos(hue - math.radians(30)) + 0.24 * torch.cos(2 * hue)
-    hue_weight += 0.32 * torch.cos(3 * hue + math.radians(6)) - 0.20 * torch.cos(4 * hue - math.radians(63))
-    d_l = (l_b - l_a) / (1.0 + 0.015 * shade / torch.sqrt(20.0 + shade))
-    d_c = (c_b - c_a) / (1.0 + 0.045 * chroma)
-    d_h = 2.0 * torch.sqrt(c_a * c_b) * torch.sin(turn / 2) / (1.0 + 0.015 * chroma * hue_weight)
-    blue = math.radians(60) * torch.exp(-((torch.rad2deg(hue) - 275.0) / 25.0).square())
-    rotation = -torch.sin(blue) * 2.0 * _saturation(chroma)
-    squared = d_l.square() + d_c.square() + d_h.square() + rotation * d_c * d_h
-    return squared.clamp(min=0.0).sqrt()  # rounding can leave a squared difference just below 0
-
-
-def _saturation(chroma: Tensor) -> Tensor:
-    """sqrt(C^7 / (C^7 + 25^7)), in [0, 1)."""
-    return torch.rsqrt(1.0 + (25.0 / chroma).pow(7))  # 25 / 0 is infinite, its rsqrt 0
+from utils.color_metrics import ciede2000
 
 
 def instance_means(image: Tensor, masks: Tensor) -> Tensor:

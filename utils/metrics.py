@@ -13,7 +13,10 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from utils.color_metrics import check_images, colorfulness
 from utils.errors import InputError
+
+__all__ = ["LPIPS", "BackboneMissing", "WindowSums", "colorfulness", "is_cached", "psnr", "ssim"]
 
 DATA_RANGE = 255
 SSIM_WINDOW = 7
@@ -41,8 +44,9 @@ def psnr(a: Tensor, b: Tensor) -> Tensor:
 
     ValueError unless a and b are uint8 images of one shape.
     """
-    _check_images(a, b)
-    squares = (a.int() - b.int()).square().sum(dim=(1, 2, 3))  # int64: exact
+    check_images(a, b)
+    difference = a.int() - b.int()
+    squares = (difference * difference).sum(dim=(1, 2, 3))  # int64: exact. square() of whole numbers is slow
     return 10.0 * torch.log10(DATA_RANGE**2 * a.shape[1:].numel() / squares.double())
 
 
@@ -52,44 +56,42 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
         S = (2 m_a m_b + C1) (2 v_ab + C2) / ((m_a^2 + m_b^2 + C1) (v_a + v_b + C2)),  C_i = (255 K_i)^2
 
     Means m over a uniform 7 x 7 window, sample (co)variances v, averaged over the three channels and the windows that
-    lie wholly in the image. One image at a time, because its maps then stay in the cache of a CPU.
+    lie wholly in the image. On a CPU one image at a time, because its maps then stay in the cache.
 
     ValueError unless a and b are uint8 images of one shape, no side below 7.
     """
-    _check_images(a, b)
-    if min(a.shape[2:]) < SSIM_WINDOW:
-        raise ValueError(f"SSIM needs sides of at least {SSIM_WINDOW} pixels, not {tuple(a.shape[2:])}")
-    return torch.stack([_ssim_map(x, y).mean() for x, y in zip(a.float(), b.float(), strict=True)])
+    check_images(a, b)
+    pieces = zip(a.split(1), b.split(1), strict=True) if a.device.type == "cpu" else [(a, b)]
+    return torch.cat([WindowSums(x).ssim(WindowSums(y)) for x, y in pieces])
 
 
-def _ssim_map(a: Tensor, b: Tensor) -> Tensor:
-    """S of every window, top and bottom times (N (N - 1)) (N N), N = 49: with the sums s over a window, N m = s and
-    N (N - 1) v_ab = N s_ab - s_a s_b. The sums are whole numbers below 2^24, exact in float32; products take float64.
+class WindowSums:
+    """A batch of images, ready to be compared by SSIM: its own sums over windows serve several comparisons.
 
-    a, b: (3, H, W) float32, whole numbers in [0, 255]. Returns (3, H - 6, W - 6) float64.
+    All sums are whole numbers below 2^31, exact in int32: with the sums s over a window of N = 49 pixels, N m = s and
+    N (N - 1) v_ab = N s_ab - s_a s_b. Top and bottom of S are taken times (N (N - 1)) (N N), in float64.
     """
-    n = SSIM_WINDOW**2
-    c1, c2 = n * n * (SSIM_K1 * DATA_RANGE) ** 2, n * (n - 1) * (SSIM_K2 * DATA_RANGE) ** 2
-    sum_a, sum_b = _box_sum(a).double(), _box_sum(b).double()
-    product, squares = sum_a * sum_b, sum_a * sum_a + sum_b * sum_b
-    covariance = _box_sum(a * b).double().mul_(n).sub_(product)
-    variances = _box_sum(a * a + b * b).double().mul_(n).sub_(squares)  # only their sum is needed
-    top = product.mul_(2).add_(c1).mul_(covariance.mul_(2).add_(c2))
-    return top.div_(squares.add_(c1).mul_(variances.add_(c2)))
 
+    def __init__(self, images: Tensor) -> None:
+        """images: uint8 (B, 3, H, W). ValueError where a side is below 7."""
+        check_images(images)
+        if min(images.shape[2:]) < SSIM_WINDOW:
+            raise ValueError(f"SSIM needs sides of at least {SSIM_WINDOW} pixels, not {tuple(images.shape[2:])}")
+        self.values = images.int()
+        self.squares = self.values * self.values
+        self.sums = _box_sum(self.values)
+        self.squared_sums = self.sums * self.sums
 
-def colorfulness(rgb: Tensor) -> Tensor:
-    """Hasler & Suesstrunk (2003): (B,), 0 for a gray image, about 15 slightly, 45 averagely, 109 extremely colourful.
-
-        rg = R - G,  yb = (R + G) / 2 - B,  sqrt(var_rg + var_yb) + 0.3 sqrt(mean_rg^2 + mean_yb^2)
-
-    ValueError unless rgb is uint8 images.
-    """
-    _check_images(rgb)
-    red, green, blue = rgb.flatten(2).double().unbind(1)
-    opponent = torch.stack([red - green, (red + green) / 2 - blue], dim=1)  # (B, 2, H W), signed
-    variance, mean = torch.var_mean(opponent, dim=2, correction=0)
-    return variance.sum(dim=1).sqrt() + 0.3 * mean.square().sum(dim=1).sqrt()
+    def ssim(self, other: "WindowSums") -> Tensor:
+        """Of each image and its partner in `other`: (B,) float64."""
+        n = SSIM_WINDOW**2
+        c1, c2 = n * n * (SSIM_K1 * DATA_RANGE) ** 2, n * (n - 1) * (SSIM_K2 * DATA_RANGE) ** 2
+        product, squares = self.sums * other.sums, self.squared_sums + other.squared_sums
+        covariance = _box_sum(self.values * other.values).mul_(n).sub_(product)
+        variances = _box_sum(self.squares + other.squares).mul_(n).sub_(squares)  # only their sum is needed
+        top = product.double().mul_(2).add_(c1).mul_(covariance.double().mul_(2).add_(c2))
+        bottom = squares.double().add_(c1).mul_(variances.double().add_(c2))
+        return top.div_(bottom).mean(dim=(1, 2, 3))
 
 
 class LPIPS(nn.Module):
@@ -146,7 +148,7 @@ class LPIPS(nn.Module):
     @torch.no_grad()
     def features(self, images: Tensor) -> list[Tensor]:
         """images: uint8 (B, 3, H, W). Returns phi, one (B, C_l, H_l, W_l) float32 per layer, to give to `distance`."""
-        _check_images(images)
+        check_images(images)
         with torch.autocast(images.device.type, enabled=False):
             scaled = images.float() / (DATA_RANGE / 2) - 1.0  # [-1, 1]
             return [self.unit_length(layer) for layer in self.package.net(self.package.scaling_layer(scaled))]
@@ -160,7 +162,7 @@ class LPIPS(nn.Module):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """a, b: uint8 (B, 3, H, W). Returns (B,) float64. ValueError unless they are of one shape."""
-        _check_images(a, b)
+        check_images(a, b)
         return self.distance(self.features(a), self.features(b))
 
 
@@ -194,19 +196,11 @@ def _package_names(package: Mapping[str, Tensor], given: Mapping[str, Tensor], o
     return {ours: given[theirs] for theirs, ours in names.items()}
 
 
-def _box_sum(image: Tensor) -> Tensor:
-    """Sums over all 7 x 7 windows: (3, H, W) -> (3, H - 6, W - 6)."""
-    for dim in (1, 2):
-        size = image.shape[dim] - SSIM_WINDOW + 1
-        pairs = image.narrow(dim, 0, size + 4) + image.narrow(dim, 1, size + 4)  # 7 = 2 + 2 + 2 + 1
+def _box_sum(images: Tensor) -> Tensor:
+    """Sums over all 7 x 7 windows: (B, 3, H, W) -> (B, 3, H - 6, W - 6)."""
+    for dim in (2, 3):
+        size = images.shape[dim] - SSIM_WINDOW + 1
+        pairs = images.narrow(dim, 0, size + 4) + images.narrow(dim, 1, size + 4)  # 7 = 2 + 2 + 2 + 1
         total = pairs.narrow(dim, 0, size) + pairs.narrow(dim, 2, size)
-        image = total.add_(pairs.narrow(dim, 4, size)).add_(image.narrow(dim, 6, size))
-    return image
-
-
-def _check_images(*images: Tensor) -> None:
-    """ValueError unless all are uint8 (B, 3, H, W) of one shape."""
-    shapes = [tuple(image.shape) for image in images]
-    fit = all(image.dtype == torch.uint8 and image.ndim == 4 and image.shape[1] == 3 for image in images)
-    if not fit or len(set(shapes)) > 1:
-        raise ValueError(f"expected uint8 images (B, 3, H, W) of one shape, got {[i.dtype for i in images]} {shapes}")
+        images = total.add_(pairs.narrow(dim, 4, size)).add_(images.narrow(dim, 6, size))
+    return images

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from utils.errors import InputError
+from utils.protocol import PROTOCOLS
 
 DEFAULT_MODEL = "colorization_vit_base_patch16_224_group_post"
 ARCHITECTURE = {"model": DEFAULT_MODEL, "group_tokens": True, "grouping_attention": True, "counter_color": True}
@@ -77,6 +78,12 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("data").add_argument
     add("--data_set", default="captioned_images", help="kind of data, a name of datasets/")
     add("--data_path", default=None, help="folder with cap-img-pairs_{train,val,test}.json and the images")
+    add(
+        "--correspondence",
+        default=None,
+        help="object-colour pairs of the training captions (scripts/correspondence.py writes such a JSON), which every"
+        " batch then holds; for systems that learn from them, L-CoIns does not",
+    )
     add("--scenes", type=int, default=20000, help="of --data_set scenes: scenes in an epoch of training, all new")
     add("--eval_scenes", type=int, default=500, help="of --data_set scenes: scenes in each split of an evaluation")
     add("--scene_instances", type=int, nargs=2, default=(2, 5), help="fewest and most objects of a scene")
@@ -131,6 +138,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add(
         "--lpips_weights", default=None, help="its weights, a file with torchvision's names (of vgg if no net is named)"
+    )
+    add("--fid_weights", default=None, help="Inception weights for FID, see utils/fid.py; no FID if not given")
+    add(
+        "--protocol",
+        choices=PROTOCOLS,
+        default="paper",
+        help="of --eval and --test: the paper's, the same rounded, or at the photographs' own sizes",
     )
 
     add = parser.add_argument_group("run").add_argument
@@ -216,6 +230,9 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError(f"--crop_scale {low} {high}: shares of the area, pass 0 < from <= to <= 1")
     if not 0 < args.layer_decay <= 1:
         raise InputError(f"--layer_decay {args.layer_decay}: pass a factor above 0, at most 1")
+    for name, default in (("protocol", "paper"), ("fid_weights", None)):
+        if args.data_set == "scenes" and getattr(args, name) != default:
+            raise InputError(f"--{name} {getattr(args, name)}: scenes are judged by their instances; leave it out")
     if args.eval and args.test:
         raise InputError("--eval and --test: pass one of them (val split, test split)")
     if args.clip_grad is not None and args.clip_grad <= 0:

@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from utils import tables
+
 PANELS = ("gray", "result", "truth", "groups")
 STRIPS = "index_files"  # the page's pictures; the results themselves lie in the output folder
 _GAP = 6
@@ -113,8 +115,8 @@ class Sheet:
         self.captions: list[str] = []
 
     def add(self, colorized: Any) -> None:
-        """colorized: `engine.Colorized`."""
-        for panels, caption in zip(_panels(colorized), colorized.batch.captions, strict=True):
+        """colorized: `utils.protocol.Colorized`."""
+        for panels, caption in zip(_panels(colorized), colorized.captions, strict=True):
             if len(self.strips) == self.limit:
                 return
             self.strips.append(strip(panels))
@@ -125,8 +127,8 @@ class Sheet:
 
 
 def save_batch(folder: Path, names: Sequence[str], colorized: Any) -> None:
-    """The pictures of one evaluated batch (`engine.Colorized`) under the names of `output_names`."""
-    for panels, index in zip(_panels(colorized), colorized.batch.indices, strict=True):
+    """The pictures of evaluated pairs (`utils.protocol.Colorized`) under the names of `output_names`."""
+    for panels, index in zip(_panels(colorized), colorized.indices, strict=True):
         save_pictures(folder, names[index], *panels)
 
 
@@ -174,29 +176,15 @@ def _figure_names(rows: list[dict[str, Any]]) -> list[str]:
 
 def table(summary: dict[str, Any]) -> str:
     """The summary as lines of text."""
-    lines = [f"{'':28}{'PSNR':>9}{'SSIM':>9}{'LPIPS':>9}"]
-    for row, title in _TITLES.items():
-        figures = (_number(summary[row][metric], digits) for metric, digits in _DIGITS.items())
-        lines.append(f"{title:28}" + "".join(f"{figure:>9}" for figure in figures))
-    return "\n".join(lines)
+    return tables.text(tables.rows(summary))
 
 
-_TITLES = {"model": "this model", "gray": "ab = 0 (doing nothing)", "ceiling": "ceiling (Lab round trip)"}
-_DIGITS = {"psnr": 3, "ssim": 5, "lpips": 4}
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+def subset_table(subsets: dict[str, dict[str, Any]]) -> str:
+    """The subsets as lines of text."""
+    return tables.text(tables.subset_rows(subsets))
 
 
 def _page(rows: list[dict[str, Any]], names: list[str], summary: dict[str, Any]) -> str:
-    body = "".join(
-        "<tr><th>{}</th>{}</tr>".format(
-            html.escape(title),
-            "".join(f"<td>{_number(summary[row][metric], digits)}</td>" for metric, digits in _DIGITS.items()),
-        )
-        for row, title in _TITLES.items()
-    )
     figures = "".join(_figure(row, name) for row, name in zip(rows, names, strict=True))
     heads = "".join(f"<span>{panel}</span>" for panel in PANELS)
     return f"""<!doctype html>
@@ -205,7 +193,7 @@ def _page(rows: list[dict[str, Any]], names: list[str], summary: dict[str, Any])
 <style>
 body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #222 }}
 table {{ border-collapse: collapse; margin: 1rem 0 2rem }}
-th, td {{ padding: .3rem .9rem; border-bottom: 1px solid #ddd; text-align: right }}
+th, td {{ padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: right }}
 th {{ text-align: left; font-weight: 500 }}
 figure {{ margin: 0 0 1.8rem }}
 figure img {{ width: 100%; display: block; image-rendering: auto }}
@@ -214,7 +202,8 @@ figcaption small {{ color: #666 }}
 .heads span {{ flex: 1; color: #666 }}
 </style></head><body>
 <h1>L-CoIns: {summary["count"]} image-caption pairs</h1>
-<table><tr><th></th><td>PSNR, dB</td><td>SSIM</td><td>LPIPS</td></tr>{body}</table>
+{tables.markup(tables.rows(summary))}
+{tables.markup(tables.subset_rows(summary["subsets"])) if "subsets" in summary else ""}
 <div class="heads">{heads}</div>
 {figures}
 </body></html>

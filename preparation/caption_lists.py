@@ -1,0 +1,152 @@
+"""Captions as others published them, read into (image name, caption) pairs.
+
+The forms: COCO's captions_*.json; {image: [captions]} (L-CoDe, L-CoDer, L-CAD); {image_index: caption} (COCO-LC);
+[[image, caption], ...] (ours).
+"""
+
+import hashlib
+import json
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from utils.errors import InputError
+
+COCO_ORIGIN = "annotations_trainval2017.zip from cocodataset.org"
+LIST_ORIGIN = "the list of L-CoDe, L-CoDer or L-CAD ({image: [captions]}) or of COCO-LC ({image_index: caption})"
+
+_INDEXED = re.compile(r"(.+\.\w+)_\d+")
+_ARCHIVES = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip archive", b"BZh": "a bzip2 archive"}
+
+
+class Pair(NamedTuple):
+    image: str  # its name inside the split's folder
+    caption: str
+
+
+def read_coco_captions(path: Path) -> list[Pair]:
+    """Every caption of COCO's captions_{train,val}2017.json, the images in file order. Raises InputError."""
+    content = read_json(path, COCO_ORIGIN)
+    if not isinstance(content, dict) or not all(
+        isinstance(content.get(key), list) for key in ("images", "annotations")
+    ):
+        raise InputError(f'{path}: holds no "images" and "annotations"; pass captions_*2017.json of {COCO_ORIGIN}')
+    names: dict[Any, str] = {}
+    for place, image in enumerate(content["images"]):
+        if not isinstance(image, dict) or not {"id", "file_name"} <= image.keys():
+            raise InputError(f'{path}: images[{place}] is {short(image)} and needs "id" and "file_name"')
+        if image["id"] in names:
+            raise InputError(f"{path}: two images have the id {image['id']!r}; take the file as it was published")
+        names[image["id"]] = check_name(image["file_name"], f"{path}: images[{place}]")
+    captions: dict[Any, list[str]] = {key: [] for key in names}
+    for place, annotation in enumerate(content["annotations"]):
+        where = f"{path}: annotations[{place}]"
+        if not isinstance(annotation, dict) or not {"image_id", "caption"} <= annotation.keys():
+            raise InputError(f"{where} is {short(annotation)} and has no caption; pass captions_*.json, not instances")
+        if annotation["image_id"] not in captions:
+            raise InputError(f"{where} is of image {annotation['image_id']!r}, which is not in the file; take it anew")
+        captions[annotation["image_id"]].append(tidy(annotation["caption"], where))
+    return [Pair(name, caption) for key, name in names.items() for caption in captions[key]]
+
+
+def read_list(path: Path) -> list[Pair]:
+    """A published list, in its own order, its captions as they stand there. Raises InputError."""
+    content = read_json(path, LIST_ORIGIN)
+    pairs: list[Pair] = []
+    if isinstance(content, list):
+        for place, entry in enumerate(content):
+            if not (isinstance(entry, list) and len(entry) == 2):
+                raise InputError(f"{path}: entry {place} is {short(entry)}; write [image, caption]")
+            pairs.append(Pair(check_name(entry[0], f"{path}: entry {place}"), text(entry[1], f"{path}: entry {place}")))
+    elif isinstance(content, dict):
+        for key, value in content.items():
+            pairs += _entry(path, key, value)
+    if not pairs:
+        raise InputError(f"{path}: holds no captions; pass {LIST_ORIGIN}")
+    return pairs
+
+
+def _entry(path: Path, key: str, value: Any) -> list[Pair]:
+    where = f"{path}: {key!r}"
+    if isinstance(value, str):
+        match = _INDEXED.fullmatch(key)
+        if match is None:
+            raise InputError(f"{where} has one caption, so it should be image_index (a.jpg_0); pass {LIST_ORIGIN}")
+        return [Pair(check_name(match[1], where), text(value, where))]
+    if not isinstance(value, list):
+        raise InputError(f"{where} has {short(value)}; pass {LIST_ORIGIN}")
+    if any(isinstance(caption, list) for caption in value):
+        raise InputError(
+            f"{where} has word positions and no captions: object-colour correspondence; pass {LIST_ORIGIN}"
+        )
+    return [Pair(check_name(key, where), text(caption, where)) for caption in value]
+
+
+def read_json(path: Path, origin: str) -> Any:
+    """The file's content. InputError says what the file is instead, and `origin`: where the right one comes from."""
+    check_source(path, origin)
+    try:
+        return json.loads(path.read_bytes().decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path}: no whole JSON file ({error}); it ends at {path.stat().st_size:,} bytes: half-downloaded? expected"
+            f" {origin}"
+        ) from error
+
+
+def check_source(path: Path, origin: str) -> None:
+    """InputError unless the file is there, holds something, and is neither an archive nor a web page."""
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "not there"
+        raise InputError(f"{path}: {what}; expected {origin}")
+    with path.open("rb") as file:
+        start = file.read(300)
+    if not start.strip():
+        raise InputError(f"{path}: empty ({path.stat().st_size} bytes); fetch it again: {origin}")
+    for magic, kind in _ARCHIVES.items():
+        if start.startswith(magic):
+            raise InputError(f"{path}: is {kind}; unpack it and pass the file inside ({origin})")
+    if start.lstrip().startswith(b"<"):
+        raise InputError(f"{path}: is a web page, not the file; the download failed. Expected {origin}")
+    if start.startswith(b"version https://git-lfs"):
+        raise InputError(f"{path}: is a Git LFS pointer, not the file; fetch the file itself: {origin}")
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """What says whether a source is still the same file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"file": str(path), "bytes": path.stat().st_size, "sha256": digest}
+
+
+def check_name(name: Any, where: str) -> str:
+    """An image name that stays inside its folder, or InputError."""
+    pure = PurePosixPath(name) if isinstance(name, str) else None
+    if pure is None or not name or pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name:
+        raise InputError(
+            f"{where} names the image {short(name)}; a name stays inside its folder (no '..', no '/' first)"
+        )
+    return name
+
+
+def text(caption: Any, where: str) -> str:
+    """The caption as it is, or InputError."""
+    if not isinstance(caption, str) or not caption.strip():
+        raise InputError(f"{where} has {short(caption)} where a caption should stand")
+    try:
+        caption.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{where} is no text: {error}; write it as UTF-8") from error
+    return caption
+
+
+def tidy(caption: Any, where: str) -> str:
+    """The caption with single spaces and none at its ends; an empty one stays empty, for the rules to count."""
+    if not isinstance(caption, str):
+        raise InputError(f"{where} has {short(caption)} where a caption should stand")
+    return " ".join(text(caption, where).split()) if caption.strip() else ""
+
+
+def short(value: Any) -> str:
+    words = repr(value)
+    return words if len(words) <= 80 else words[:77] + "..."

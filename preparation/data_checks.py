@@ -1,0 +1,239 @@
+"""What can be wrong with a folder in the layout of docs/DATA.md: its lists, its captions and its pictures.
+
+Where `captioned_images.read_pairs` stops at the first fault, this finds them all, and the ones that training would
+not notice. `preparation.faults` names them all; `preparation.duplicates` finds the pictures that are there twice.
+"""
+
+import hashlib
+import json
+import os
+import stat
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from datasets import color_words
+from datasets.captioned_images import read_image
+from preparation.color_captions import speaks_of_gray_photo
+from preparation.duplicates import HASH_SIDE, LOOK_SIDE, perceptual_hash
+from preparation.faults import Finding
+from preparation.reduced_copies import MIN_CHROMA, chroma
+
+SPLITS = ("train", "val", "test")
+MEASURED_SIDE = 2 * HASH_SIDE  # pixels; chroma and hash are taken from the picture squashed to this square
+PLAIN_CONTRAST = 2.5  # standard deviation of gray levels in [0, 255] below which a picture shows nothing
+
+
+class Picture(NamedTuple):
+    """What `examine` learns of a file."""
+
+    width: int
+    height: int
+    mode: str
+    frames: int
+    chroma: float  # of `reduced_copies.chroma`: what the preparation drops is what is found here
+    contrast: float  # standard deviation of the gray levels
+    digest: bytes  # of the file
+    hash: np.ndarray  # (4,) uint16
+    look: np.ndarray  # (LOOK_SIDE ** 2,) float16, gray levels
+
+
+class Bounds(NamedTuple):
+    """What a picture must keep to."""
+
+    min_chroma: float = MIN_CHROMA  # CIE units
+    min_side: int = 64  # pixels
+    max_aspect: float = 4.0  # the longer side over the shorter
+
+
+class _Object(list):
+    """The (key, value) pairs of a JSON object: a dict would drop repeated keys."""
+
+
+def read_list(root: Path, split: str) -> tuple[list[tuple[str, str]], list[Finding]]:
+    """The (image name, caption) pairs that can be read, in file order, and what is wrong with the rest."""
+    path = root / f"cap-img-pairs_{split}.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_Object)
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: of the decoding, of the JSON
+        return [], [Finding("bad_list", split, path.name, str(error))]
+    if not isinstance(content, list) or not content:
+        held = "no pairs" if isinstance(content, list) else f"a {type(content).__name__}"
+        return [], [Finding("bad_list", split, path.name, f"holds {held}")]
+    pairs, found = [], []
+    if isinstance(content, _Object):
+        times = Counter(name for name, _ in content)
+        found += [Finding("repeated_name", split, name, f"{n} times") for name, n in times.items() if n > 1]
+        found += [Finding("no_caption", split, name, "[]") for name, captions in content if captions == []]
+    for place, entry in enumerate(_entries(content)):
+        if (fault := _fault(entry)) is None:
+            pairs.append((entry[0], entry[1]))
+        else:
+            found.append(Finding(fault, split, "", f"entry {place}: {str(entry)[:200]!r}"))
+    return pairs, found
+
+
+def _entries(content: list) -> Iterator[object]:
+    if not isinstance(content, _Object):
+        yield from content
+        return
+    for name, captions in content:
+        if type(captions) is list:
+            yield from ([name, caption] for caption in captions)
+        else:
+            yield {name: captions}  # no pair, and shown as it stands
+
+
+def _fault(entry: object) -> str | None:
+    """The check that an entry of a list fails: what `captioned_images.read_pairs` refuses."""
+    if not (type(entry) is list and len(entry) == 2 and all(isinstance(part, str) for part in entry)):
+        return "bad_pair"
+    name, caption = entry
+    if any("\ud800" <= character <= "\udfff" for character in name + caption):
+        return "bad_text"
+    if not caption.strip():
+        return "empty_caption"
+    path = PurePosixPath(name)
+    outside = not name or path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name
+    return "bad_name" if outside else None
+
+
+def check_files(root: Path, split: str, names: list[str]) -> tuple[list[str], list[Finding]]:
+    """The names whose files can be opened, and what is wrong with the others and with the folder."""
+    folder = root / split
+    if not folder.is_dir():
+        return [], [Finding("missing_folder", split, split, f"{len(names)} images are listed")]
+    there = {
+        (Path(parent) / file).relative_to(folder).as_posix() for parent, _, files in os.walk(folder) for file in files
+    }
+    alike = defaultdict(list)
+    for name in sorted(there):
+        alike[_folded(name)].append(name)
+    usable, found = [], []
+    for name in names:
+        fault = _file_fault(folder / name)
+        if fault is None:
+            usable.append(name)
+        else:
+            near = [f"; there is {other!r}" for other in alike[_folded(name)] if other != name]
+            found.append(Finding(fault[0], split, name, fault[1] + "".join(near)))
+    listed = {PurePosixPath(name).as_posix() for name in names}
+    found += [Finding("unlisted_file", split, name, "", files=(folder / name,)) for name in sorted(there - listed)]
+    for clash in alike.values():
+        if len(clash) > 1:
+            files = tuple(folder / name for name in clash)
+            found.append(Finding("case_clash", split, clash[0], " ".join(map(repr, clash)), "", len(clash), files))
+    return usable, found
+
+
+def _file_fault(path: Path) -> tuple[str, str] | None:
+    try:
+        status = path.stat()
+    except OSError as error:  # not there, or a name that the file system does not take
+        return "missing_file", error.strerror
+    if not stat.S_ISREG(status.st_mode):
+        return "missing_file", "not a file"
+    return ("empty_file", "0 bytes") if status.st_size == 0 else None
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def examine(path: Path) -> Picture | tuple[str, str]:
+    """Reads and decodes a file once. A picture, or the check that it fails and what the decoder said.
+
+    Threads may call it while one of them has `Image.DecompressionBombWarning` raise for all.
+    """
+    decoding = False
+    try:
+        data = path.read_bytes()
+        with Image.open(path) as image:
+            width, height, mode = *image.size, image.mode
+            frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # a phone's MPO has a preview
+        decoding = True
+        small = read_image(path, at_least=(MEASURED_SIDE, MEASURED_SIDE))  # every byte of a JPEG, at reduced size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        return "decompression_bomb", str(error)
+    except Exception as error:  # what a broken file makes Pillow's readers raise is not limited to OSError
+        page = (
+            " (it begins like a web page)" if data[:200].lstrip().lower().startswith((b"<!doctype", b"<html")) else ""
+        )
+        return "truncated_image" if decoding else "unreadable_image", f"{error.__cause__ or error}{page}"
+    square = small.convert("L").resize((MEASURED_SIDE, MEASURED_SIDE), Image.Resampling.BOX)
+    gray = _reduced(np.asarray(square, np.float32), HASH_SIDE)
+    return Picture(
+        *(width, height, mode, frames),
+        chroma=chroma(small),
+        contrast=float(np.std(square)),
+        digest=hashlib.blake2b(data, digest_size=16).digest(),
+        hash=perceptual_hash(gray),
+        look=_reduced(gray, LOOK_SIDE).ravel().astype(np.float16),
+    )
+
+
+def _reduced(square: np.ndarray, side: int) -> np.ndarray:
+    """The means of the blocks: (S, S) -> (side, side)."""
+    block = len(square) // side
+    return square.reshape(side, block, side, block).mean(axis=(1, 3))
+
+
+def check_picture(split: str, path: Path, name: str, picture: Picture, bounds: Bounds) -> list[Finding]:
+    sides = (picture.width, picture.height)
+    plain = picture.contrast < PLAIN_CONTRAST
+    faults = {
+        "no_chroma": picture.chroma < bounds.min_chroma and f"chroma {picture.chroma:.1f}",
+        "plain_image": plain and f"standard deviation {picture.contrast:.2f} of 255",
+        "tiny_image": min(sides) < bounds.min_side and f"{sides[0]}x{sides[1]}",
+        "extreme_aspect": max(sides) > bounds.max_aspect * min(sides) and f"{sides[0]}x{sides[1]}",
+        "animated": picture.frames > 1 and f"{picture.frames} frames",
+        "odd_mode": picture.mode not in ("RGB", "L") and f"mode {picture.mode}",
+    }
+    return [Finding(check, split, name, detail, files=(path,)) for check, detail in faults.items() if detail]
+
+
+def check_captions(
+    root: Path, split: str, pairs: list[tuple[str, str]], lengths: list[int], most: int
+) -> Iterator[Finding]:
+    """The findings in the captions, in file order. lengths: tokens of each; most: how many the network reads."""
+    seen = set()
+    for (name, caption), length in zip(pairs, lengths, strict=True):
+        odd = [character for character in caption if unicodedata.category(character) == "Cc" or character == "\ufffd"]
+        faults = {
+            "no_color": not color_words.find(caption) and "no colour word",
+            "black_and_white": speaks_of_gray_photo(caption) and "speaks of a photo without colours",
+            "long_caption": length > most and f"{length} tokens, {most} are read",
+            "garbled_caption": odd and f"{odd[0]!r}",
+            "repeated_pair": (name, caption) in seen and "again",
+        }
+        seen.add((name, caption))
+        for check, detail in faults.items():
+            if detail:
+                yield Finding(check, split, name, detail, caption, files=(root / split / name,))
+
+
+class Colors(NamedTuple):
+    """How many captions hold ..."""
+
+    words: Counter[str]  # each colour word, lower case
+    families: Counter[str]
+    pairs: Counter[tuple[str, str]]  # two families, in alphabetical order
+    two_or_more: int  # families
+
+
+def count_colors(captions: list[str]) -> Colors:
+    colors = Colors(Counter(), Counter(), Counter(), 0)
+    for caption in captions:
+        words = {caption[start:end].lower() for start, end in color_words.find(caption)}
+        families = sorted({color_words.family(word) for word in words})
+        colors.words.update(words)
+        colors.families.update(families)
+        colors.pairs.update(combinations(families, 2))
+        colors = colors._replace(two_or_more=colors.two_or_more + (len(families) > 1))
+    return colors

@@ -1,0 +1,221 @@
+"""Is a data folder fit to train and test on? Reads every list, caption and picture of it, and writes a page.
+
+    python scripts/check_data.py DATA
+    python scripts/check_data.py DATA --against OTHER --output_dir output/check_both --num_workers 16
+
+    OUTPUT/index.html   verdict, counts, plots, and examples of every fault; one file, pictures included
+    OUTPUT/report.json  the same figures, and every fault
+
+The status is 0 where DATA is fit, 1 where it is not, 2 where the arguments are wrong. Each check has a limit: the
+largest share of faulty captions or pictures that a fit folder has. 0 makes an error of the first fault, 1 leaves it a
+warning however many there are; `--limit no_color=0.2` moves it. `--list_checks` prints all of them.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from datasets.captioned_images import read_image
+from models.text_encoder import BERT_VOCABULARY, MAX_WORDS, CaptionTokenizer
+from preparation import data_checks, duplicates
+from preparation.data_checks import SPLITS, Bounds, Picture
+from preparation.data_survey import Survey, examine_all, examine_other, take_survey
+from preparation.faults import CAPTIONS, CHECKS, EVALUATED, LISTS, PICTURES, Verdict, judge
+from utils import data_report
+from utils.errors import InputError
+
+SAMPLES = 12  # pairs of each split on the page
+CHROMA_BINS = (*range(0, 101, 2), 200)  # CIE units; the last holds all that is above
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("data_path", type=Path, nargs="?", metavar="DATA", help="data folder in the layout of docs/DATA.md")
+    add("--against", type=Path, metavar="OTHER", help="another data folder, to find pictures that are in both")
+    add("--output_dir", type=Path, default=Path("output/check_data"), help="folder of the page and the JSON")
+    add("--overwrite", action="store_true", help="write over what an earlier check left there")
+    add("--num_workers", type=int, default=os.cpu_count(), help="pictures decoded at once (default: one per core)")
+    add("--limit", action="append", default=[], metavar="CHECK=SHARE", help="largest share of a fault, 0 to 1")
+    add("--min_chroma", type=float, default=Bounds().min_chroma, help="99th percentile of CIE chroma; below: gray")
+    add("--min_side", type=int, default=Bounds().min_side, help="shorter side in pixels; below: tiny")
+    add("--max_aspect", type=float, default=Bounds().max_aspect, help="longer side over the shorter; above: extreme")
+    add("--distance", type=int, default=duplicates.MAX_DISTANCE, help="bits of 64 by which the hashes of near"
+        f" duplicates differ, 0 to {duplicates.MAX_DISTANCE} (default: all)")  # fmt: skip
+    add("--list_checks", action="store_true", help="print every check with its limit, and end")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse_arguments(arguments)
+    if options.list_checks:
+        for name, check in CHECKS.items():
+            print(f"{name:20}{check.limit:5g} of {check.of:25}{check.meaning}")
+        return 0
+    try:
+        check_options(options)
+        report = inspect(options)
+        options.output_dir.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(report, indent=1, default=str)
+        (options.output_dir / "report.json").write_text(text + "\n", encoding="utf-8")
+        data_report.write_page(options.output_dir / "index.html", json.loads(text), thumbnail)
+    except InputError as error:
+        print(f"check_data.py: {error}", file=sys.stderr)
+        return 2
+    print(data_report.summary(report))
+    print(f"{options.output_dir / 'index.html'}, report.json")
+    return 0 if report["fit"] else 1
+
+
+def check_options(options: argparse.Namespace) -> None:
+    """InputError for what cannot be checked; turns `options.limit` into {check: share}."""
+    if options.data_path is None:
+        raise InputError("pass the data folder to check")
+    for root in filter(None, (options.data_path, options.against)):
+        if not any((root / f"cap-img-pairs_{split}.json").is_file() for split in SPLITS):
+            raise InputError(f"{root}: no cap-img-pairs_{{train,val,test}}.json there; pass the folder that holds them")
+    if options.against and options.against.resolve() == options.data_path.resolve():
+        raise InputError(f"--against {options.against}: the same folder; its splits are compared without it")
+    limits = {}
+    for text in options.limit:
+        name, _, share = text.partition("=")
+        try:
+            limits[name] = float(share)
+        except ValueError:
+            limits[name] = -1.0
+        if name not in CHECKS or not 0 <= limits[name] <= 1:
+            raise InputError(f"--limit {text}: pass CHECK=SHARE with a check of --list_checks and a share in [0, 1]")
+    options.limit = limits
+    bounds = {"num_workers": 1, "min_side": 0, "min_chroma": 0, "max_aspect": 1}
+    for name, least in bounds.items():
+        if not getattr(options, name) >= least:
+            raise InputError(f"--{name} {getattr(options, name)}: pass at least {least}")
+    if not 0 <= options.distance <= duplicates.MAX_DISTANCE:
+        raise InputError(f"--distance {options.distance}: pass 0 to {duplicates.MAX_DISTANCE}")
+    there = [file for file in ("index.html", "report.json") if (options.output_dir / file).exists()]
+    if there and not options.overwrite:
+        raise InputError(f"{options.output_dir / there[0]}: is there already; pass another --output_dir or --overwrite")
+
+
+def inspect(options: argparse.Namespace) -> dict[str, Any]:
+    """The whole report; `options` as `check_options` leaves them. Paths in it are `Path`s."""
+    started = time.monotonic()
+    survey = take_survey(options.data_path)
+    findings = survey.findings
+    lengths = caption_lengths(survey.pairs)
+    for split, pairs in survey.pairs.items():
+        findings += data_checks.check_captions(survey.root, split, pairs, lengths[split], MAX_WORDS)
+
+    places, pictures, found = examine_all(survey.places, options.num_workers)
+    findings += found
+    bounds = Bounds(options.min_chroma, options.min_side, options.max_aspect)
+    for place, picture in zip(places, pictures, strict=True):
+        findings += data_checks.check_picture(place.split, place.path, place.name, picture, bounds)
+    figures = {
+        "splits": count_splits(survey, Counter(place.split for place in places)),
+        "tokens": {split: sorted(Counter(counts).items()) for split, counts in lengths.items()},
+        "chroma": np.histogram([picture.chroma for picture in pictures], CHROMA_BINS)[0].tolist(),
+        "sizes": Counter(f"{picture.width}x{picture.height}" for picture in pictures).most_common(),
+        "samples": draw_samples(survey),
+    }
+
+    if options.against is not None:
+        other_places, other_pictures, found = examine_other(options.against, options.num_workers)
+        places, pictures, findings = places + other_places, pictures + other_pictures, findings + found
+    groups = find_groups(pictures, options.distance)
+    findings += duplicates.judge_groups(groups, places, survey.root)
+
+    totals = {
+        LISTS: len(survey.pairs),
+        CAPTIONS: sum(map(len, survey.pairs.values())),
+        PICTURES: sum(count["pictures"] for count in figures["splits"].values()),
+        EVALUATED: sum(place.split != "train" for place in places),
+    }
+    limits = {name: options.limit.get(name, check.limit) for name, check in CHECKS.items()}
+    verdicts = judge(findings, totals, limits)
+    return {
+        "data_path": options.data_path,
+        "against": options.against,
+        "fit": not any(verdict.severity == "error" for verdict in verdicts.values()),
+        "seconds": round(time.monotonic() - started, 1),
+        "max_words": MAX_WORDS,
+        "min_chroma": options.min_chroma,
+        "chroma_bins": CHROMA_BINS,
+        **figures,
+        "checks": {name: describe_check(name, limits[name], verdict) for name, verdict in verdicts.items()},
+        "findings": [finding._asdict() for finding in findings],
+    }
+
+
+def describe_check(name: str, limit: float, verdict: Verdict) -> dict[str, Any]:
+    return verdict._asdict() | CHECKS[name]._asdict() | {"limit": limit}
+
+
+def find_groups(pictures: list[Picture], distance: int) -> list[duplicates.Group]:
+    return duplicates.find_groups(
+        [picture.digest for picture in pictures],
+        np.array([picture.hash for picture in pictures], np.uint16).reshape(-1, duplicates.BANDS),
+        np.array([picture.look for picture in pictures]).reshape(-1, duplicates.LOOK_SIDE**2),
+        np.array([picture.contrast < data_checks.PLAIN_CONTRAST for picture in pictures], bool),
+        distance,
+    )
+
+
+def caption_lengths(pairs: dict[str, list[tuple[str, str]]]) -> dict[str, list[int]]:
+    """Tokens of every caption in BERT's vocabulary, [CLS] and [SEP] counted, nothing cut off."""
+    tokenizer = CaptionTokenizer.from_vocabulary(BERT_VOCABULARY).tokenizer
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return {
+        split: [len(encoded.ids) for encoded in tokenizer.encode_batch([caption for _, caption in listed])]
+        for split, listed in pairs.items()
+    }
+
+
+def count_splits(survey: Survey, readable: Counter[str]) -> dict[str, dict[str, Any]]:
+    counts = {}
+    for split, pairs in survey.pairs.items():
+        colors = data_checks.count_colors([caption for _, caption in pairs])
+        counts[split] = {
+            "pictures": len({name for name, _ in pairs}),
+            "readable": readable[split],
+            "captions": len(pairs),
+            "two_colors": colors.two_or_more,
+            "words": colors.words.most_common(),
+            "colors": colors.families.most_common(),
+            "color_pairs": [[*pair, count] for pair, count in colors.pairs.most_common()],
+        }
+    return counts
+
+
+def draw_samples(survey: Survey) -> list[dict[str, Any]]:
+    """The same few pairs of each split every time."""
+    there, samples = {place.path for place in survey.places}, []
+    for split, pairs in survey.pairs.items():
+        whole = [(name, caption) for name, caption in pairs if survey.root / split / name in there]
+        for i in sorted(np.random.default_rng(0).permutation(len(whole))[:SAMPLES]):
+            name, caption = whole[i]
+            samples.append({"file": survey.root / split / name, "name": f"{split}/{name}", "caption": caption})
+    return samples
+
+
+def thumbnail(path: Path) -> Image.Image | None:
+    """The picture for the page; None where there is none."""
+    try:
+        return read_image(path, at_least=(data_report.THUMBNAIL, data_report.THUMBNAIL))
+    except InputError:
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""The multi-instance data set from the sources that the paper names: MDETR's annotations and Localized Narratives.
+
+    python scripts/prepare_multi_instance.py DATA --split train --mdetr final_mixed_train.json \\
+        --narratives coco_train_localized_narratives-*.jsonl --coco train2017 --vg VG_100K VG_100K_2 --resize 256
+    python scripts/prepare_multi_instance.py DATA --split val --list multi_instance.json --coco train2017 val2017 ...
+
+The first keeps the captions that give colours to at least two instances (preparation/colored_things.py), the second
+follows a published list of names such as coco_<id>.jpg_0. A source that you do not have is left out by --without.
+Beside the pairs it writes DATA/prepare_<split>.json: what each rule dropped, what is missing, what is cut at 80 tokens.
+The same command goes on where it was interrupted. docs/DATA.md says where to download.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from datasets import color_words
+from models.text_encoder import BERT_VOCABULARY, MAX_WORDS, CaptionTokenizer
+from preparation import colored_things
+from preparation.caption_lists import Pair
+from preparation.command import Selection, add_flags, check_flags, complete, exclude, follow
+from preparation.grounded_captions import RULES, Judged, read_mdetr, read_narratives
+from preparation.image_sources import SOURCES, file_names, source_of
+from preparation.reduced_copies import ImageFolders
+from utils.errors import InputError
+
+BATCH = 1000  # captions tokenised at once
+OWN_RULES = RULES | {
+    "repeated": "the picture has the same caption already",
+    "beyond_captions_per_image": "the picture has --captions_per_image captions already",
+    "without_source": "its source was left out by --without",
+}
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_flags(parser)
+    parser.add_argument("--mdetr", type=Path, nargs="+", default=[], help="MDETR's annotation files (final_*.json)")
+    parser.add_argument("--narratives", type=Path, nargs="+", default=[], help="Localized Narratives' .jsonl files")
+    parser.add_argument("--captions_per_image", type=int, help="keep the first so many of a picture (default: all)")
+    parser.add_argument("--without", choices=SOURCES, nargs="+", default=[], help="sources to leave out")
+    for source in SOURCES.values():
+        parser.add_argument(source.flag, type=Path, nargs="+", default=[], help=f"folders; {source.origin}")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse_arguments(arguments)
+    try:
+        check_flags(options)
+        prepare(options)
+    except InputError as error:
+        print(f"prepare_multi_instance.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def prepare(options: argparse.Namespace) -> None:
+    if options.captions_per_image is not None and options.captions_per_image < 1:
+        raise InputError(f"--captions_per_image {options.captions_per_image}: pass 1 or more")
+    if (options.list is None) == (not options.mdetr and not options.narratives):
+        raise InputError("pass either --mdetr and --narratives files, for our rules, or --list FILE, to follow a list")
+    folders = read_folders(options)
+    if options.list is not None:
+        selection = follow(options.list, colored_things.drop_rule)
+    else:
+        judged = (one for path in options.mdetr for one in read_mdetr(path))
+        narrated = (one for path in options.narratives for one in read_narratives(path))
+        selection = select([judged, narrated], options.captions_per_image)
+    selection = without(exclude(selection, options.exclude), options.without)
+    named = Counter(source_of(pair.image, "the lists") for pair in selection.pairs)
+    for source, number in named.items():
+        if folders is not None and source not in folders:
+            flag, origin = SOURCES[source]
+            remedy = f"pass {flag} FOLDER with its pictures ({origin}), or --without {source}"
+            raise InputError(f"{number:,} captions are of {source}: {remedy}")
+    details = {"captions_of": dict(named), "tokens": cut(selection.pairs)}
+    complete(
+        "prepare_multi_instance.py",
+        options,
+        selection._replace(details=selection.details | details),
+        {"--list": [options.list] if options.list else [], "--exclude": options.exclude}
+        | {"--mdetr": options.mdetr, "--narratives": options.narratives},
+        lambda image: folders[source_of(image, "the lists")].find(file_names(image)),
+    )
+    print(tokens_line(details["tokens"]))
+
+
+def read_folders(options: argparse.Namespace) -> dict[str, ImageFolders] | None:
+    """The folders of each source; GQA's and Visual Genome's stand for each other. None with --lists_only."""
+    given = {name: getattr(options, source.flag.removeprefix("--")) for name, source in SOURCES.items()}
+    if options.lists_only:
+        for name, folders in given.items():
+            if folders:
+                raise InputError(f"{SOURCES[name].flag}: --lists_only looks at no pictures; leave out one of both")
+        return None
+    given["vg"], given["GQA"] = given["vg"] or given["GQA"], given["GQA"] or given["vg"]
+    return {name: ImageFolders(folders, *SOURCES[name]) for name, folders in given.items() if folders}
+
+
+def select(files: Iterable[Iterable[Judged]], most: int | None) -> Selection:
+    """The captions that the rules keep, in the order of the files. most: captions of one picture."""
+    counts = Counter(dict.fromkeys(RULES, 0) | {"repeated": 0, "beyond_captions_per_image": 0, "kept": 0})
+    kept: list[Pair] = []
+    seen: dict[str, set[str]] = {}
+    for pair, rule in (judged for file in files for judged in file):
+        if rule is None:
+            captions = seen.setdefault(pair.image, set())
+            if pair.caption.lower() in captions:
+                rule = "repeated"
+            elif most is not None and len(captions) >= most:
+                rule = "beyond_captions_per_image"
+            else:
+                captions.add(pair.caption.lower())
+                kept.append(pair)
+        counts[rule or "kept"] += 1
+    return Selection(kept, counts, OWN_RULES, False, {})
+
+
+def without(selection: Selection, sources: list[str]) -> Selection:
+    pairs = [pair for pair in selection.pairs if source_of(pair.image, "the lists") not in sources]
+    gone = len(selection.pairs) - len(pairs)
+    counts = selection.counts | Counter({"without_source": gone})
+    counts["kept"] -= gone
+    return selection._replace(pairs=pairs, counts=counts) if sources else selection
+
+
+def cut(pairs: list[Pair]) -> dict[str, Any]:
+    """What the network does not read: it takes 80 tokens of a caption, BERT's [CLS] and [SEP] counted."""
+    tokenizer = CaptionTokenizer.from_vocabulary(BERT_VOCABULARY).tokenizer
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    totals = Counter({"captions": len(pairs), "tokens": 0, "captions_cut": 0, "tokens_cut": 0, "color_words_cut": 0})
+    totals["captions_losing_color_words"] = longest = 0
+    for start in range(0, len(pairs), BATCH):
+        captions = [pair.caption for pair in pairs[start : start + BATCH]]
+        for caption, encoded in zip(captions, tokenizer.encode_batch(captions), strict=True):
+            number = len(encoded.ids)
+            longest = max(longest, number)
+            totals["tokens"] += number
+            if number > MAX_WORDS:
+                end = encoded.offsets[MAX_WORDS - 2][1]  # the last of the 78 that stay between the marks
+                lost = sum(last > end for _, last in color_words.find(caption))
+                totals.update(captions_cut=1, tokens_cut=number - MAX_WORDS, color_words_cut=lost)
+                totals["captions_losing_color_words"] += lost > 0
+    words = sum(len(pair.caption.split()) for pair in pairs)
+    return dict(totals) | {
+        "longest": longest,
+        "most": MAX_WORDS,
+        "words_per_caption": round(words / max(len(pairs), 1), 1),
+    }
+
+
+def tokens_line(tokens: dict[str, Any]) -> str:
+    share = tokens["captions_cut"] / tokens["captions"]
+    return (
+        f"{tokens['words_per_caption']} words a caption; {tokens['captions_cut']:,} ({share:.1%}) have more than"
+        f" {MAX_WORDS} tokens (the longest {tokens['longest']}) and are cut; {tokens['captions_losing_color_words']:,}"
+        f" of them lose {tokens['color_words_cut']:,} colour words"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

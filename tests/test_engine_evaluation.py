@@ -1,0 +1,240 @@
+"""Evaluation: protocols, subsets, each pair once; a network of a few numbers in the place of the real one."""
+
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+from skimage.color import lab2rgb, rgb2lab
+from torch import nn
+from torchvision.models import Inception3
+
+import engine
+from datasets.batch import Batch
+from utils import distributed, report
+from utils.fid import FID, _pool_as_in_2015, frechet_distance
+from utils.protocol import LabBatch, enlarge
+
+SIDE = 24
+CPU = torch.device("cpu")
+CAPTIONS = ["a red ball", "two dogs", "a black and white cat", "a grey bus under a blue sky", "a crimson cup"]
+
+
+class Words:
+    def to(self, *_: object, **__: object) -> "Words":
+        return self
+
+
+class Painter(nn.Module):
+    """ab from the luminance: enough to be neither gray nor true."""
+
+    def forward(self, gray, words):
+        ab = torch.cat([gray * 0.3, gray.flip(-1) * -0.2], dim=1)
+        return SimpleNamespace(ab=ab, assignment=torch.zeros(len(gray), 0, 9))
+
+
+def photographs(count=5, height=SIDE, width=SIDE):
+    rng = np.random.default_rng(0)
+    coarse = torch.from_numpy(rng.uniform(0, 256, (count, 3, 4, 4)))
+    smooth = nn.functional.interpolate(coarse, (height, width), mode="bilinear")
+    return (smooth + torch.from_numpy(rng.normal(0, 8, smooth.shape))).clamp(0, 255).to(torch.uint8)
+
+
+def batches(size, photos=None):
+    photos = photographs() if photos is None else photos
+    for places in torch.arange(len(photos)).split(size):
+        indices = places.tolist()
+        names, captions = [f"{i}.jpg" for i in indices], [CAPTIONS[i] for i in indices]
+        yield Batch(
+            photos[places], Words(), None, torch.zeros(len(indices), dtype=torch.bool), captions, names, indices
+        )
+
+
+def evaluate(size=2, photos=None, **options):
+    return engine.evaluate(Painter(), batches(size, photos), CPU, "none", **options)
+
+
+def test_any_batch_size_gives_the_same_figures():
+    one = evaluate(1)
+    for size in (2, 5):
+        assert evaluate(size) == one
+    assert [row["index"] for row in one] == [0, 1, 2, 3, 4]
+
+
+def test_ranks_that_each_see_every_pair_count_it_once(monkeypatch):
+    monkeypatch.setattr(distributed, "gather_objects", lambda value: [value, value])
+    assert [row["index"] for row in evaluate()] == [0, 1, 2, 3, 4]
+
+
+def test_rounding_gives_the_truth_its_bytes_back():
+    cut, rounded = engine.summarize(evaluate()), engine.summarize(evaluate(protocol="rounded"))
+    assert cut["ceiling"]["identical"] == 0 and 45 < cut["ceiling"]["psnr"] < 60
+    ceiling = rounded["ceiling"]
+    assert ceiling["psnr"] is None and ceiling["identical"] == 5 and ceiling["ssim"] == 1.0
+    assert cut["model"]["psnr"] != rounded["model"]["psnr"]
+    json.dumps(rounded, allow_nan=False)  # an infinite PSNR never reaches the file
+
+
+def test_full_is_the_photograph_s_own_size_with_its_own_luminance():
+    sizes = [(30, 47), (24, 24), (51, 20), (7, 90), (33, 33)]
+    own = {f"{i}.jpg": photographs(1, *size)[0] for i, size in enumerate(sizes)}
+    parts = []
+    squashed = photographs()
+    rows = evaluate(2, squashed, protocol="full", photograph=own.__getitem__, visit=parts.append)
+    assert [tuple(part.predicted.shape[2:]) for part in parts] == sizes and len(rows) == 5
+    gray = LabBatch.of(squashed).gray.float()
+    for i, part in enumerate(parts):
+        lab = rgb2lab(own[f"{i}.jpg"].permute(1, 2, 0).numpy())
+        truth = (lab2rgb(lab) * 255 + 1e-6).astype(np.uint8)
+        assert np.abs(part.truth[0].permute(1, 2, 0).numpy().astype(int) - truth).max() <= 1  # whole numbers are cut
+        ab = enlarge(Painter()(gray[i : i + 1], None).ab, sizes[i])[0].permute(1, 2, 0).double().numpy() * 110
+        wanted = lab2rgb(np.concatenate([lab[..., :1], ab], axis=2)) * 255
+        assert np.abs(part.predicted[0].permute(1, 2, 0).numpy() - wanted).max() <= 1 + 1e-6
+
+
+def test_enlarging_keeps_what_is_flat_and_what_has_the_size():
+    ab = torch.rand(1, 2, 5, 5)
+    assert enlarge(ab, (5, 5)) is ab
+    flat = enlarge(torch.full((1, 2, 5, 5), 0.25), (9, 31))
+    assert flat.shape == (1, 2, 9, 31)
+    torch.testing.assert_close(flat, torch.full_like(flat, 0.25))
+
+
+def test_subsets_follow_the_captions_colours():
+    rows = evaluate()
+    subsets = engine.summarize_subsets(rows)
+    held = {name: summary["count"] for name, summary in subsets.items()}
+    assert held == {"chromatic": 3, "two_or_more_colors": 2, "red": 2, "blue": 1, "black": 1, "white": 1, "gray": 1}
+    mean = (rows[0]["model_psnr"] + rows[4]["model_psnr"]) / 2
+    assert subsets["red"]["model"]["psnr"] == pytest.approx(mean, rel=1e-12)
+    text = report.subset_table(subsets)
+    assert "two or more colours" in text and len(text.splitlines()) == 8
+    nothing = engine.summarize_subsets([rows[1]])
+    assert nothing["chromatic"]["count"] == 0 and nothing["chromatic"]["model"]["psnr"] is None
+    assert "-" in report.subset_table(nothing)
+
+
+def test_fid_by_hand_and_by_the_matrix_root():
+    rng = np.random.default_rng(0)
+    a = torch.from_numpy(rng.normal(size=(40, 6)) @ rng.normal(size=(6, 6)))
+    shift = torch.arange(6.0, dtype=torch.float64)
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
+    assert frechet_distance(a + shift, a) == pytest.approx(shift.square().sum().item())
+    centred = a - a.mean(dim=0)
+    assert frechet_distance(3 * centred, centred) == pytest.approx(4 * centred.T.cov().trace().item())
+    for count in (50, 4):  # fewer samples than features: a singular covariance
+        b = torch.from_numpy(rng.normal(size=(count, 6)) @ rng.normal(size=(6, 6)) + 1)
+        s_a, s_b = a.T.cov(), b.T.cov()
+        roots = torch.linalg.eigvals(s_a @ s_b).real.clamp(min=0).sqrt().sum()  # of a product of two covariances
+        expected = (a.mean(dim=0) - b.mean(dim=0)).square().sum() + s_a.trace() + s_b.trace() - 2 * roots
+        assert frechet_distance(a, b) == pytest.approx(expected.item(), rel=1e-6)
+
+
+class Colors(nn.Module):
+    """Six numbers of a picture in the place of Inception's 2048."""
+
+    def forward(self, images):
+        assert images.shape[2:] == (299, 299) and images.abs().max() < 1.001
+        return torch.cat([images.mean(dim=(2, 3)), images.square().mean(dim=(2, 3))], dim=1)
+
+
+def test_fid_is_of_the_whole_set_however_it_is_dealt_out(monkeypatch):
+    whole = FID(Colors(), "colours")
+    evaluate(2, visit=whole.add)
+    distances = whole.distances()
+    assert list(distances) == list(engine.ROWS) and distances["model"] > distances["ceiling"] > 0
+    ranks = [FID(Colors(), "colours") for _ in range(2)]
+    parts = []
+    evaluate(5, visit=parts.append)
+    for i, part in enumerate(parts):
+        ranks[i % 2].add(part)
+    monkeypatch.setattr(distributed, "gather_objects", lambda _: [rank.features for rank in ranks])
+    assert ranks[0].distances() == distances
+    monkeypatch.undo()
+    assert FID(Colors(), "colours").distances() == dict.fromkeys(engine.ROWS)
+
+
+class Block(nn.Module):
+    """An Inception block in small: one channel as it is, then one pooled."""
+
+    def __init__(self):
+        super().__init__()
+        self.branch_pool = nn.Conv2d(1, 1, 1)
+
+    def forward(self, x):
+        return torch.cat([x, self.branch_pool(nn.functional.avg_pool2d(x, 3, 1, 1))], dim=1)
+
+
+def test_pooling_of_2015_leaves_padding_out_and_ends_with_a_maximum():
+    network = nn.Module()
+    for name in ("5b", "5c", "5d", "6b", "6c", "6d", "6e", "7b", "7c"):
+        setattr(network, f"Mixed_{name}", Block().requires_grad_(False))
+    _pool_as_in_2015(network)
+    image = torch.arange(1.0, 10).view(1, 1, 3, 3)
+    for name, corner in (("5b", (1 + 2 + 4 + 5) / 4), ("7c", 5.0)):
+        block = getattr(network, f"Mixed_{name}")
+        out, convolution = block(image), block.block.branch_pool
+        assert torch.equal(out[:, :1], image) and out.shape[1] == 2
+        assert out[0, 1, 0, 0] == pytest.approx((convolution.weight * corner + convolution.bias).item())
+
+
+def test_both_inception_files_are_told_apart(tmp_path):
+    image, features = photographs(1), {}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Inception3(num_classes=1008, aux_logits=False, init_weights=False)
+    state = {name: tensor.half() for name, tensor in network.state_dict().items() if "num_batches" not in name}
+    for classes in (1008, 1000):
+        state["fc.weight"], state["AuxLogits.fc.bias"] = torch.zeros(classes, 2048), torch.zeros(classes)
+        torch.save(state, tmp_path / "inception.pth")
+        fid = FID.load(tmp_path / "inception.pth")
+        assert ("not comparable" in fid.name) == (classes == 1000)
+        features[classes] = fid.extract(image)
+        assert features[classes].shape == (1, 2048) and features[classes].dtype == torch.float32
+    assert not torch.equal(features[1008], features[1000])  # the two pool in different ways
+
+
+DEALT_OUT = """
+import json, sys
+import torch
+from test_engine_evaluation import CPU, Colors, Painter, batches
+import engine
+from utils import distributed
+from utils.fid import FID
+
+torch.set_num_threads(1)
+distributed.setup("cpu")
+mine = [b for i, b in enumerate(batches(1)) if i % distributed.world_size() == distributed.rank()]
+fid = FID(Colors(), "colours")
+rows = engine.evaluate(Painter(), mine, CPU, "none", visit=fid.add)
+distances = fid.distances()
+if distributed.is_main():
+    json.dump([rows, distances], open(sys.argv[1], "w"))
+distributed.shutdown()
+"""
+
+
+def test_processes_share_the_pairs_and_agree_with_one(tmp_path):
+    fid = FID(Colors(), "colours")
+    rows, distances = evaluate(1, visit=fid.add), fid.distances()
+    script = tmp_path / "dealt_out.py"
+    script.write_text(DEALT_OUT)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    for processes in (2, 3):
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+        file = tmp_path / f"{processes}.json"
+        words = [*command, str(script), str(file)]
+        done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        theirs, their_distances = json.loads(file.read_text())
+        assert their_distances == pytest.approx(distances, rel=1e-6)
+        for row, their_row in zip(rows, theirs, strict=True):
+            same = [key for key, value in row.items() if isinstance(value, str | int)]
+            assert [their_row[key] for key in same] == [row[key] for key in same]
+            values = {key: value for key, value in row.items() if key not in same}
+            assert {key: their_row[key] for key in values} == pytest.approx(values, rel=1e-12)
