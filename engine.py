@@ -7,6 +7,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,7 +26,8 @@ from utils.errors import DivergedError
 from utils.figures import figures, means
 from utils.log import MetricLog
 from utils.metrics import LPIPS
-from utils.protocol import ROWS, Colorized, LabBatch, colorized
+from utils.protocol import ROWS, Colorized, LabBatch, colorized, pieces
+from utils.side_by_side import side_by_side
 
 __all__ = ["ROWS", "TrainState", "attention_for_training", "autocast", "evaluate", "summarize", "summarize_subsets"]
 __all__ += ["train_one_epoch"]
@@ -193,13 +195,21 @@ def evaluate(
             squashed = LabBatch.of(batch.rgb.to(device))
             batch = batch.to(device)
             output = network(squashed.gray.float(), batch.words)
-            for part in colorized(batch, squashed, output, protocol, photograph):
-                rows += _rows(part, figures(part.compared(), part.truth, lpips))
+            measure = partial(_measured, partial(colorized, batch, squashed, output, protocol, photograph), lpips)
+            for part, values in side_by_side(measure, pieces(squashed, protocol), device):
+                rows += _rows(part, values)
                 if visit is not None:
                     visit(part)
     everyone = (row for part in distributed.gather_objects(rows) for row in part)
     once = {row["index"]: row for row in everyone}  # ranks that do not share the loader see every pair
     return [once[index] for index in sorted(once)]
+
+
+def _measured(
+    colorize: Callable[[slice], Colorized], lpips: LPIPS | None, place: slice
+) -> tuple[Colorized, dict[str, Tensor]]:
+    part = colorize(place)
+    return part, figures(part.compared(), part.truth, lpips)
 
 
 def _rows(part: Colorized, values: dict[str, Tensor]) -> list[dict[str, Any]]:

@@ -15,7 +15,6 @@ import resource
 import shlex
 import sys
 import tempfile
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -49,6 +48,7 @@ from scripts.benchmark_timing import (
 )
 from utils import color, distributed, options
 from utils.errors import InputError
+from utils.side_by_side import side_by_side
 
 ROWS = ("scenes", "release", "memory", "forward", "training", "evaluation", "loader")
 STEPS = {"cpu": 1, "cuda": 10}  # batches in a timing: a GPU works through a queue, which one batch leaves empty
@@ -254,7 +254,7 @@ def evaluation_row(run: Run, repeats: int) -> Figures:
         engine.evaluate(network, loader, device, amp)
 
     def again(calls: list[Callable[[], Any]]) -> Callable[[], None]:
-        return lambda: deque((call() for call in calls), maxlen=0)
+        return lambda: side_by_side(lambda call: call(), calls, device)
 
     calls = {"metrics": again(metrics), "color": again(conversions)}
     with torch.no_grad(), engine.autocast(device, amp):

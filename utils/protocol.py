@@ -7,7 +7,7 @@ full     at the photograph's own size: the predicted ab enlarged beside the phot
          photograph itself sent through Lab; cut as in `paper`
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from utils import color
+from utils.side_by_side import side_by_side
 
 PROTOCOLS = ("paper", "rounded", "full")
 ROWS = ("model", "gray", "ceiling")
@@ -47,31 +48,41 @@ class LabBatch(NamedTuple):
     @classmethod
     def of(cls, photo: Tensor) -> "LabBatch":
         """photo: (B, 3, H, W) uint8."""
-        parts = [color.split(piece.double() / 255) for piece in photo.split(_piece(photo))]
+        images = photo.split(_piece(photo))
+        parts = side_by_side(lambda piece: color.split(piece.double() / 255), images, photo.device)
         gray, ab = (torch.cat(part) for part in zip(*parts, strict=True))
         return cls(photo, gray, ab)
 
 
+def pieces(squashed: LabBatch, protocol: str) -> list[slice]:
+    """The parts of a batch that are computed at once: on a CPU and at the photographs' own sizes, single images."""
+    step = 1 if protocol == "full" else _piece(squashed.photo)
+    return [slice(start, start + step) for start in range(0, len(squashed.photo), step)]
+
+
 def colorized(
-    batch: Any, squashed: LabBatch, output: Any, protocol: str, photograph: Callable[[str], Tensor] | None
-) -> Iterator[Colorized]:
-    """The batch in pieces that belong to one computation: on a CPU and at the photographs' own sizes, single images.
+    batch: Any,
+    squashed: LabBatch,
+    output: Any,
+    protocol: str,
+    photograph: Callable[[str], Tensor] | None,
+    part: slice,
+) -> Colorized:
+    """One of the `pieces` of a batch.
 
     batch: datasets.batch.Batch; squashed: its photographs at the network's size; output: the network's, with `ab`
     (B, 2, S, S) in [-1, 1] and `assignment`; photograph: image name -> uint8 (3, H, W), asked by `full` alone.
     """
-    step = 1 if protocol == "full" else _piece(squashed.photo)
-    for start in range(0, len(batch.names), step):
-        part = slice(start, start + step)
-        own = LabBatch(*(tensor[part] for tensor in squashed))
-        if protocol == "full":
-            own = LabBatch.of(photograph(batch.names[start]).to(own.photo.device).unsqueeze(0))
-        chromas = (torch.zeros_like(own.ab), enlarge(output.ab[part], own.photo.shape[2:]), own.ab)
-        nothing, predicted, truth = (
-            color.to_uint8(color.colorize(own.gray, ab), rounded=protocol == "rounded") for ab in chromas
-        )
-        words = batch.indices[part], batch.names[part], batch.captions[part]
-        yield Colorized(*words, own.photo, nothing, predicted, truth, output.assignment[part])
+    own = LabBatch(*(tensor[part] for tensor in squashed))
+    if protocol == "full":
+        (name,) = batch.names[part]
+        own = LabBatch.of(photograph(name).to(own.photo.device).unsqueeze(0))
+    chromas = (torch.zeros_like(own.ab), enlarge(output.ab[part], own.photo.shape[2:]), own.ab)
+    nothing, predicted, truth = (
+        color.to_uint8(color.colorize(own.gray, ab), rounded=protocol == "rounded") for ab in chromas
+    )
+    words = batch.indices[part], batch.names[part], batch.captions[part]
+    return Colorized(*words, own.photo, nothing, predicted, truth, output.assignment[part])
 
 
 def enlarge(ab: Tensor, size: tuple[int, int]) -> Tensor:
