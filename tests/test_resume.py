@@ -81,7 +81,15 @@ def test_a_signal_ends_the_run_after_its_step_and_the_rest_is_the_same(
         assert [line[part] for line in lines[0]] == [line[part] for line in lines[1]]
 
 
-def test_a_second_signal_is_not_held_back():
+@pytest.fixture
+def sigint_raises():
+    """As in a terminal; a shell's background jobs start with SIGINT ignored."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
+def test_a_second_signal_is_not_held_back(sigint_raises):
     with pytest.raises(KeyboardInterrupt), Interruption() as interruption:
         signal.raise_signal(signal.SIGINT)
         assert interruption.asked()

@@ -494,6 +494,8 @@ def test_another_participant_starts_with_nothing(participant):
     participant.find("#again")[0].click()
     participant.browser.switch_to.alert.accept()
     assert participant.text("h1") == "Which picture?" and participant.text("code") not in code
+    participant.reload()
+    assert participant.text("code") not in code
     participant.press(ENTER, ENTER)
     assert participant.chosen() == []
 
