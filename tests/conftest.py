@@ -1,6 +1,7 @@
 """Small pictures, captions and networks that the tests share."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -21,6 +22,14 @@ def _two_threads_for_fixtures():
 @pytest.fixture(autouse=True)
 def _two_threads(_two_threads_for_fixtures):
     torch.set_num_threads(2)  # a test may have changed it
+
+
+@pytest.fixture
+def no_hang():
+    """A regular expression that goes back and forth for minutes ends the tests' process."""
+    signal.alarm(120)
+    yield
+    signal.alarm(0)
 
 
 CAPTIONS = ("a red ball on the left", "two dogs run", "a blue box and a green cup", "a yellow star over black sand")

