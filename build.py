@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +10,19 @@ import yaml
 from timm.optim import create_optimizer_v2, get_optimizer_info
 from timm.scheduler import CosineLRScheduler
 from timm.utils import ModelEmaV3
-from torch import Tensor, nn
+from torch import nn
 from torch.amp import GradScaler
 from torch.utils.data import DataLoader
-from torchvision.transforms.v2.functional import pil_to_tensor
 
 from augment import Luminance, LuminanceAugmentation
 from datasets import Augmentation, CaptionedImages, SceneOptions, Scenes, build_dataset, build_loader
-from datasets.captioned_images import read_image
 from engine import TrainState
 from losses import ColorizationLoss
 from models.lcoins import LCoIns
 from models.text_encoder import CaptionTokenizer
 from utils import checkpoint, distributed, options
 from utils.errors import InputError
-from utils.fid import FID
 from utils.log import MetricLog
-from utils.metrics import LPIPS, SSIM_WINDOW, BackboneMissing, is_cached
 
 logger = logging.getLogger(__name__)
 # Codes and the last layer, which optimizers of matrices (muon) leave to AdamW; for others it changes nothing.
@@ -176,52 +171,6 @@ def build_augmentation(args: argparse.Namespace) -> nn.Module:
 
 def build_criterion(args: argparse.Namespace) -> ColorizationLoss:
     return ColorizationLoss(args.alpha, args.beta)
-
-
-def build_lpips(args: argparse.Namespace, device: torch.device) -> LPIPS | None:
-    """None, and a word about it, where the backbone is missing: never a number from random weights.
-
-    Nothing is fetched unless --lpips_net names it.
-    """
-    net = args.lpips_net or "vgg"
-    if args.lpips_net is None and args.lpips_weights is None and not is_cached(net):
-        logger.warning(
-            "LPIPS is left out (null in the results): pass --lpips_net vgg to fetch it, or --lpips_weights FILE"
-        )
-        return None
-    try:
-        return LPIPS.load(net, args.lpips_weights).to(device)
-    except BackboneMissing as error:
-        logger.warning("LPIPS is left out (null in the results): %s", error)
-        return None
-
-
-def build_fid(args: argparse.Namespace, device: torch.device) -> FID | None:
-    """None, and a word about it, where no weights are given."""
-    if args.fid_weights is None:
-        logger.info("FID is left out (null in the results): pass --fid_weights FILE")
-        return None
-    fid = FID.load(args.fid_weights).to(device)
-    logger.info("FID in the features of %s", fid.name)
-    return fid
-
-
-def build_photograph(args: argparse.Namespace, dataset: CaptionedImages) -> Callable[[str], Tensor] | None:
-    """Image name -> (3, H, W) uint8 at its own size, for --protocol full; None for the others, which need none."""
-    if args.protocol != "full":
-        return None
-
-    def photograph(name: str) -> Tensor:
-        image = read_image(dataset.folder / name)
-        if min(image.size) < SSIM_WINDOW:
-            size = f"{image.width} x {image.height}"
-            raise InputError(
-                f"{dataset.folder / name}: {size} pixels are too few for SSIM; pass --protocol paper, or take its"
-                " pairs out"
-            )
-        return pil_to_tensor(image)
-
-    return photograph
 
 
 def checkpoint_content(

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 import build
+import measures
 import starting_point
 from datasets.scenes import TEST_SPLITS
 from engine import evaluate, summarize, summarize_subsets
@@ -55,7 +56,7 @@ def test(
         test_scenes(args, network, tokenizer, device, output_dir)
         return
     loader = build.build_eval_loader(args, network, tokenizer, "test" if args.test else "val")
-    lpips, fid = build.build_lpips(args, device), build.build_fid(args, device)
+    lpips, fid = measures.build_lpips(args, device), measures.build_fid(args, device)
     names = report.output_names(loader.dataset.pairs)
     visits = [partial(report.save_batch, output_dir, names)] if args.test else []
     visits += [fid.add] if fid is not None else []
@@ -64,7 +65,7 @@ def test(
         for call in visits:
             call(part)
 
-    photograph = build.build_photograph(args, loader.dataset)
+    photograph = measures.build_photograph(args, loader.dataset)
     rows = evaluate(network, loader, device, args.amp, lpips, visit, args.protocol, photograph)
     summary = summarize(rows) | {"protocol": args.protocol, "subsets": summarize_subsets(rows)}
     summary["fid_network"] = None if fid is None else fid.name

@@ -16,7 +16,7 @@ LEVELS = [
     {"scripts"},
     {"run_colorization"},
     {"training"},
-    {"build", "starting_point"},
+    {"build", "measures", "starting_point"},
     {"instances"},
     {"engine", "inference", "preparation"},
     {"models", "datasets", "losses", "augment"},
@@ -56,7 +56,7 @@ def test_only_one_module_speaks_to_other_processes(path):
 
 
 def test_every_flag_is_read():
-    readers = ("run_colorization.py", "training.py", "starting_point.py", "build.py", "utils/options.py")
+    readers = ("run_colorization.py", "training.py", "starting_point.py", "build.py", "measures.py", "utils/options.py")
     source = "".join((ROOT / name).read_text() for name in readers)
     for action in options.build_parser()._actions:
         if action.dest not in ("help", "config", *options.ARCHITECTURE):  # the last are read by a loop over them
