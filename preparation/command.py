@@ -62,6 +62,17 @@ def check_flags(options: argparse.Namespace) -> None:
         raise InputError(f"--resize {options.resize}: --lists_only makes no copies; leave out one of both")
 
 
+def run(script: str, options: argparse.Namespace, prepare: Callable[[argparse.Namespace], None]) -> int:
+    """The command's exit status: 2, and a word about it, for the user's mistake."""
+    try:
+        check_flags(options)
+        prepare(options)
+    except InputError as error:
+        print(f"{script}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
 def follow(path: Path, rule_of: Callable[[str], str | None]) -> Selection:
     """A published list as it is; the report says what our rules would have dropped of it."""
     pairs = read_list(path)

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from preparation.caption_lists import read_coco_captions
 from preparation.color_captions import RULES, drop_rule, select
-from preparation.command import Selection, add_flags, check_flags, complete, exclude, follow
+from preparation.command import Selection, add_flags, complete, exclude, follow, run
 from preparation.image_sources import SOURCES, coco_name
 from preparation.reduced_copies import ImageFolders
 from utils.errors import InputError
@@ -32,14 +32,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parse_arguments(arguments)
-    try:
-        check_flags(options)
-        prepare(options)
-    except InputError as error:
-        print(f"prepare_coco.py: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run("prepare_coco.py", parse_arguments(arguments), prepare)
 
 
 def prepare(options: argparse.Namespace) -> None:

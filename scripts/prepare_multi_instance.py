@@ -23,7 +23,7 @@ from datasets import color_words
 from models.text_encoder import BERT_VOCABULARY, MAX_WORDS, CaptionTokenizer
 from preparation import colored_things
 from preparation.caption_lists import Pair
-from preparation.command import Selection, add_flags, check_flags, complete, exclude, follow
+from preparation.command import Selection, add_flags, complete, exclude, follow, run
 from preparation.grounded_captions import RULES, Judged, read_mdetr, read_narratives
 from preparation.image_sources import SOURCES, file_names, source_of
 from preparation.reduced_copies import ImageFolders
@@ -50,14 +50,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parse_arguments(arguments)
-    try:
-        check_flags(options)
-        prepare(options)
-    except InputError as error:
-        print(f"prepare_multi_instance.py: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run("prepare_multi_instance.py", parse_arguments(arguments), prepare)
 
 
 def prepare(options: argparse.Namespace) -> None:
