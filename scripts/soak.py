@@ -19,7 +19,6 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from itertools import cycle
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -97,12 +96,11 @@ class Moment(NamedTuple):
 
 def moments(count: int, seed: int) -> list[Moment]:
     chance = random.Random(seed)
-    return [
-        Moment(
-            number, way, chance.randrange(PROCESSES), chance.randrange(4), chance.random() < 0.5, chance.random() / 4
-        )
-        for number, way in zip(range(1, count + 1), cycle(WAYS), strict=False)
-    ]
+    found = []
+    for number in range(1, count + 1):
+        way, rank, saves = WAYS[(number - 1) % len(WAYS)], chance.randrange(PROCESSES), chance.randrange(4)
+        found.append(Moment(number, way, rank, saves, chance.random() < 0.5, chance.random() / 4))
+    return found
 
 
 def start(flags: Sequence[str], folder: Path) -> list[BaseProcess]:
