@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 
 from datasets import color_words
 from utils import color, distributed
+from utils.devices import autocast
 from utils.errors import DivergedError
 from utils.figures import figures, means
 from utils.log import MetricLog
@@ -29,7 +30,7 @@ from utils.metrics import LPIPS
 from utils.protocol import ROWS, Colorized, LabBatch, colorized, pieces
 from utils.side_by_side import side_by_side
 
-__all__ = ["ROWS", "TrainState", "attention_for_training", "autocast", "evaluate", "summarize", "summarize_subsets"]
+__all__ = ["ROWS", "TrainState", "attention_for_training", "evaluate", "summarize", "summarize_subsets"]
 __all__ += ["train_one_epoch"]
 
 
@@ -52,12 +53,6 @@ class TrainState:
     def evaluated(self) -> nn.Module:
         """The weights that are evaluated: the moving average where there is one."""
         return self.network if self.ema is None else self.ema.module
-
-
-def autocast(device: torch.device, amp: str) -> torch.autocast:
-    """amp: 'bf16', 'fp16' or 'none'."""
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "none": torch.float32}[amp]
-    return torch.autocast(device.type, dtype=dtype, enabled=amp != "none")
 
 
 def train_one_epoch(

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from datasets.scenes import COLORS, PALETTE, SHAPES, SceneBatch, Scenes
-from engine import autocast
 from utils import color, distributed
+from utils.devices import autocast
 from utils.errors import DivergedError
 from utils.instance_metrics import (
     adjusted_rand_index,

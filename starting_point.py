@@ -10,16 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from models import RELEASE_MODEL, create_model, text_config_from_json
-from models.lcoins import LCoIns
-from models.release import ReleasedLCoIns, without_marks
-from models.release_file import from_release, is_release
-from models.text_encoder import BERT_VOCABULARY, CaptionTokenizer
+from models import RELEASE_MODEL, create_model
+from models.release_file import is_release
+from models.restore import Network, restore
+from models.text_encoder import CaptionTokenizer
 from utils import checkpoint, distributed, options, pretrained
 from utils.errors import InputError
 
 logger = logging.getLogger(__name__)
-Network = LCoIns | ReleasedLCoIns
 
 
 def read_start(args: argparse.Namespace, output_dir: Path) -> dict[str, Any] | None:
@@ -61,24 +59,15 @@ def build_network(args: argparse.Namespace, start: dict[str, Any] | None) -> tup
 
 def _from_checkpoint(args: argparse.Namespace, start: dict[str, Any]) -> tuple[Network, CaptionTokenizer]:
     path, held = args.resume or args.finetune, start["architecture"]
-    missing = [name for name in (*options.ARCHITECTURE, "img_size", "text_config") if name not in held]
-    if missing:
-        raise InputError(f"{path}: its architecture lacks {missing[0]}; restore the file")
     given = {name: getattr(args, name) for name in options.ARCHITECTURE if getattr(args, name) is not None}
+    averaged = args.resume is None or args.eval or args.test
+    network, tokenizer, notes = restore(path, start, averaged, **_numbers(args))
     checkpoint.check_architecture(path, start, given)
-    for name in options.ARCHITECTURE:
-        setattr(args, name, held[name])
     if args.image_encoder_weights or args.text_encoder_weights:
         logger.info("the encoders are the checkpoint's: their own weights flags are not read")
-    try:
-        overrides = {"img_size": held["img_size"], "text_config": text_config_from_json(held["text_config"])}
-        network = create_model(args.model, **overrides | _overrides(args))
-        tokenizer = CaptionTokenizer.from_json(start["tokenizer"])
-    except InputError:
-        raise
-    except Exception as error:  # whatever timm, transformers and tokenizers make of damaged numbers
-        raise InputError(f"{path}: its network or tokenizer cannot be built ({error}); restore the file") from error
-    for note in checkpoint.load_network(network, path, start, averaged=args.resume is None or args.eval or args.test):
+    for name in options.ARCHITECTURE:
+        setattr(args, name, held[name])
+    for note in notes:
         logger.info("%s", note)
     return network, tokenizer
 
@@ -90,18 +79,19 @@ def _from_release(args: argparse.Namespace, start: dict[str, Any]) -> tuple[Netw
     for name in options.ARCHITECTURE:
         if getattr(args, name) is None:
             setattr(args, name, name != "counter_color")
-    network = create_model(RELEASE_MODEL, **_overrides(args))
-    weights, notes = from_release(start, network.img_size)
-    checkpoint.load_fully(network, weights, args.finetune)
-    for note in (f"{len(weights)} tensors from {args.finetune}", *notes):
+    network, tokenizer, notes = restore(args.finetune, start, **_overrides(args))
+    for note in notes:
         logger.info("%s", note)
-    return network, without_marks(CaptionTokenizer.from_vocabulary(BERT_VOCABULARY))
+    return network, tokenizer
 
 
 def _overrides(args: argparse.Namespace) -> dict[str, Any]:
-    flags = {name: getattr(args, name) for name in options.ARCHITECTURE if name != "model"}
-    flags |= {"drop_path": args.drop_path}
-    return flags if args.input_size is None else flags | {"img_size": args.input_size}
+    return {name: getattr(args, name) for name in options.ARCHITECTURE if name != "model"} | _numbers(args)
+
+
+def _numbers(args: argparse.Namespace) -> dict[str, Any]:
+    size = {} if args.input_size is None else {"img_size": args.input_size}
+    return {"drop_path": args.drop_path} | size
 
 
 def _from_encoders(args: argparse.Namespace) -> tuple[Network, CaptionTokenizer]:

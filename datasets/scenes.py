@@ -166,12 +166,7 @@ class Scenes(Dataset):
             counter_colors=tensors["counter_color"],
             named=tensors["named"],
             shapes=tensors["shape"],
-            places=torch.tensor(
-                [
-                    [_PLACE_NUMBER[place] if k < count else -1 for k, place in enumerate(places)]
-                    for places, count in zip(draws.place.tolist(), draws.count.tolist(), strict=True)
-                ]
-            ),
+            places=_places(draws),
             background_mask=labels == 0,
             background_color=tensors["background_color"],
             background=tensors["background"],
@@ -187,6 +182,21 @@ class Scenes(Dataset):
         draws = draw(self.split, self.seed, stream, self.rules)
         again = reword(draws, self.split, self.seed, stream)
         return list(zip(captions(draws, draws.color), captions(again, again.color), strict=True))
+
+    def owners(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """What has each of COLORS in a scene: its noun and its place, (B, C) int64 each, of SHAPES and PLACES.
+
+        One beyond the last of either is the ground, -1 nothing. A scene gives no colour twice.
+        """
+        draws = draw(self.split, self.seed, self._stream(indices), self.rules)
+        count = torch.from_numpy(draws.count)[:, None]
+        colors = torch.from_numpy(np.concatenate([draws.color, draws.background_color[:, None]], axis=1))
+        colors[:, :N] = torch.where(torch.arange(N) < count, colors[:, :N], len(COLORS))  # no instance: a colour beyond
+        owners = []
+        for values, kinds in ((torch.from_numpy(draws.shape), SHAPES), (_places(draws), PLACES)):
+            values = torch.cat([values, torch.full_like(count, len(kinds))], dim=1)
+            owners.append(torch.full((len(count), len(COLORS) + 1), -1).scatter(1, colors, values)[:, :-1])
+        return owners[0], owners[1]
 
     def recolored(self, index: int, count: int) -> list[tuple[str, list[int]]]:
         """`count` captions of one scene, its own first, with the colours (N) that each gives.
@@ -279,6 +289,16 @@ class Scenes(Dataset):
             inside, change = paint(shape, own[:, 0, None, :], own[:, 1, :, None], *look)
             entries = _entries(change, draws.light[scenes, instances], rows[scenes, instances])
             yield from zip(scenes.tolist(), instances.tolist(), corner.tolist(), inside, entries, strict=True)
+
+
+def _places(draws: Draws) -> Tensor:
+    """(B, N) index into PLACES, -1 where there is no instance."""
+    return torch.tensor(
+        [
+            [_PLACE_NUMBER[place] if k < count else -1 for k, place in enumerate(places)]
+            for places, count in zip(draws.place.tolist(), draws.count.tolist(), strict=True)
+        ]
+    )
 
 
 def _entries(change: NDArray, light: NDArray, rows: NDArray) -> NDArray:

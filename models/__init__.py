@@ -111,7 +111,11 @@ def colorization_vit_tiny_patch8_112_group_post(**overrides: Any) -> LCoIns:
 
 @register_model
 def colorization_vit_pico_patch8_64_group_post(**overrides: Any) -> LCoIns:
-    """For Scenes, and for Table 1's ablations on two CPU cores: an 8x8 grid, codes of full scale, no InstanceNorm."""
+    """For Scenes, and for Table 1's ablations on two CPU cores: an 8x8 grid, codes of full scale, no InstanceNorm.
+
+    Both encoders' maps into the grouping transformer start as the identity: what scripts/pretrain_encoders.py taught
+    them to say alike enters it alike.
+    """
     numbers = {
         "img_size": 64,
         "patch": 8,
@@ -128,6 +132,7 @@ def colorization_vit_pico_patch8_64_group_post(**overrides: Any) -> LCoIns:
         "channels": (64, 48, 32, 16),
         "normalize": False,
         "sine_positions": True,
+        "identity_maps": True,
     }
     return _build(**numbers | overrides)
 
@@ -158,6 +163,7 @@ def _build(
     channels: Sequence[int],
     normalize: bool = True,
     sine_positions: bool = False,
+    identity_maps: bool = False,
     drop_path: float = 0.0,
     group_tokens: bool = True,
     grouping_attention: bool = True,
@@ -191,6 +197,10 @@ def _build(
         num_groups if group_tokens else 0,
         group_scale,
     )
+    if identity_maps:
+        for encoder in (model.image_encoder, model.text_encoder):
+            nn.init.eye_(encoder.project.weight)
+            nn.init.zeros_(encoder.project.bias)
     if not counter_color:
         for part in (model.grouping_layer, model.language_head, model.group_head):
             part.requires_grad_(False)

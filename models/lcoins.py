@@ -38,6 +38,7 @@ class Colorization(NamedTuple):
     language: Tensor  # (B, N_L, C) features R_lag of Eq. (14)
     group: Tensor  # (B, N_G, C) features R_grp of Eq. (14)
     assignment: Tensor  # (B, N_G, N_I) hard assignment A-hat of Eq. (11)
+    soft_assignment: Tensor  # (B, N_G, N_I) A-bar of Eq. (11); each image token's add up to 1
 
 
 class CounterColorization(NamedTuple):
@@ -85,22 +86,34 @@ class LCoIns(nn.Module):
         Both captions go through the text encoder and the grouping transformer in one batch of 2B; the image encoder
         and the upsampler run once.
         """
-        batch = gray.shape[0]
-        both = words if counter_words is None else words.stack(counter_words)  # (B or 2B, N_L)
-
-        image = self.image_encoder(gray)  # (B, N_I, C)
-        language = self.text_encoder(both)  # (B or 2B, N_L, C)
-        tokens = self._embed(image.repeat(len(both.ids) // batch, 1, 1), language)
-        tokens = self.transformer(tokens, both.mask)
+        image = self.encode_image(gray)  # (B, N_I, C)
+        if counter_words is None:
+            return self.colorize(image, self.encode_text(words), words.mask)
+        batch, both = gray.shape[0], words.stack(counter_words)  # (2B, N_L)
+        tokens = self.transformer(self._embed(image.repeat(2, 1, 1), self.encode_text(both)), both.mask)
 
         ab = self.upsampler(tokens.image[:batch])  # (B, 2, H, W)
         merged, assignment, _ = self.grouping_layer(tokens.image, tokens.group)
         language, group = self.language_head(tokens.language), self.group_head(merged)
+        own = language[:batch, : words.ids.shape[1]], group[:batch]
+        counter = language[batch:, : counter_words.ids.shape[1]], group[batch:]
+        return CounterColorization(ab, *own, assignment[:batch], *counter)
 
-        own = Colorization(ab, language[:batch, : words.ids.shape[1]], group[:batch], assignment[:batch])
-        if counter_words is None:
-            return own
-        return CounterColorization(*own, language[batch:, : counter_words.ids.shape[1]], group[batch:])
+    def encode_image(self, gray: Tensor) -> Tensor:
+        """gray: (B, 1, H, W) in [-1, 1]. Returns T_img, (B, N_I, C)."""
+        return self.image_encoder(gray)
+
+    def encode_text(self, words: Words) -> Tensor:
+        """Returns T_lag, (B, N_L, C)."""
+        return self.text_encoder(words)
+
+    def colorize(self, image: Tensor, language: Tensor, word_mask: Tensor) -> Colorization:
+        """The rest of `forward`, from what `encode_image` and `encode_text` gave: a photograph under many captions
+        needs one, a caption for many photographs the other. word_mask: (B, N_L) bool, True on real words."""
+        tokens = self.transformer(self._embed(image, language), word_mask)
+        ab = self.upsampler(tokens.image)  # (B, 2, H, W)
+        merged, assignment, soft = self.grouping_layer(tokens.image, tokens.group)
+        return Colorization(ab, self.language_head(tokens.language), self.group_head(merged), assignment, soft)
 
     def _embed(self, image: Tensor, language: Tensor) -> Tokens:
         """Eq. (3): every token gets the embedding of its modality."""

@@ -106,11 +106,21 @@ class ReleasedLCoIns(nn.Module):
                 "the released architecture has no features for Eq. (15): its checkpoint lacks their two layers;"
                 " pass --no-counter_color"
             )
-        image = self.encoder_to_decoder(self.encoder(gray))  # (B, N_I, C)
-        language = self.text_encoder(words)  # (B, N_L, C)
+        return self.colorize(self.encode_image(gray), self.encode_text(words), words.mask)
+
+    def encode_image(self, gray: Tensor) -> Tensor:
+        """gray: (B, 1, H, W) in [-1, 1]. Returns (B, N_I, C)."""
+        return self.encoder_to_decoder(self.encoder(gray))
+
+    def encode_text(self, words: Words) -> Tensor:
+        """Returns (B, num_words, C): padding too is read."""
+        return self.text_encoder(words)
+
+    def colorize(self, image: Tensor, language: Tensor, word_mask: Tensor) -> Colorization:
+        """The rest of `forward`, as `LCoIns.colorize`. word_mask: (B, N_L), of which the length alone is used."""
         image, language, group = self.decoder.exchange(image, language)
-        merged, assignment = self.decoder.group_block(image, group)
-        return Colorization(self.decoder.colorize(image), language[:, : words.ids.shape[1]], merged, assignment)
+        merged, assignment, soft = self.decoder.group_block(image, group)
+        return Colorization(self.decoder.colorize(image), language[:, : word_mask.shape[1]], merged, assignment, soft)
 
     @property
     def img_size(self) -> int:

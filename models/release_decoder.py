@@ -120,8 +120,11 @@ class GroupBlock(nn.Module):
         self.norm_new_x = norm(dim)
         self.mlp_channels = Mlp(dim, 4 * dim)
 
-    def forward(self, image: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, N_I, C), (B, N_G, C) -> merged (B, N_G, C), hard assignment (B, N_G, N_I)."""
+    def forward(self, image: Tensor, group: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, N_I, C), (B, N_G, C) -> merged (B, N_G, C); hard and soft assignment (B, N_G, N_I).
+
+        Open in the release: how soft its similarities are; they decide nothing. Here as in `GroupingLayer`.
+        """
         image = self.norm_x(image)
         mixed = self.mlp_inter(self.norm_tokens(group).transpose(1, 2)).transpose(1, 2)  # over the group tokens
         group = self.pre_assign_attn(self.norm_post_tokens(mixed), image)
@@ -130,7 +133,8 @@ class GroupBlock(nn.Module):
         hard = torch.zeros_like(similarity).scatter_(1, similarity.argmax(dim=1, keepdim=True), 1.0)
         weights = hard / (hard.sum(dim=2, keepdim=True) + 1)
         group = group + self.assign.proj(weights @ self.assign.v_proj(image))
-        return group + self.mlp_channels(self.norm_new_x(group)), hard
+        soft = (similarity * group.shape[-1] ** -0.5).softmax(dim=1)
+        return group + self.mlp_channels(self.norm_new_x(group)), hard, soft
 
 
 class PreAssign(nn.Module):

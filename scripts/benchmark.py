@@ -47,6 +47,7 @@ from scripts.benchmark_timing import (
     timed,
 )
 from utils import color, distributed, options
+from utils.devices import autocast
 from utils.errors import InputError
 from utils.side_by_side import side_by_side
 
@@ -208,7 +209,7 @@ def forward_row(run: Run, repeats: int) -> Figures:
             network(gray, batch.words)
 
     calls = {"own": lambda: forward(STEPS[run.device.type]), "matrix": matrix}
-    with torch.no_grad(), engine.autocast(run.device, run.flags.amp):
+    with torch.no_grad(), autocast(run.device, run.flags.amp):
         gflop = count_gflop(lambda: forward(1))
         seconds = timed(calls, repeats, run.device)
     return run.rate_and_share(gflop, matrix_gflop, seconds["own"], seconds["matrix"])
@@ -257,7 +258,7 @@ def evaluation_row(run: Run, repeats: int) -> Figures:
         return lambda: side_by_side(lambda call: call(), calls, device)
 
     calls = {"metrics": again(metrics), "color": again(conversions)}
-    with torch.no_grad(), engine.autocast(device, amp):
+    with torch.no_grad(), autocast(device, amp):
         seconds = timed({"all": lambda: engine.evaluate(network, loader, device, amp)} | calls, repeats, device)
     shares = [(m / whole, c / whole) for whole, m, c in zip(*seconds.values(), strict=True)]
     return {

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine import autocast
 from models import PAPER_MODEL, RELEASE_MODEL, create_model
 from models.release import ReleasedLCoIns
 from models.text_encoder import Words
 from scripts.benchmark_timing import Figures, count_gflop, timed
+from utils.devices import autocast
 
 
 def release_row(

@@ -3,10 +3,12 @@
     python scripts/pretrain_encoders.py --output_dir output/scenes/encoders
 
     OUTPUT/image_encoder.safetensors   learnt to name every patch's object, and its place, in an augmented gray picture
-    OUTPUT/text_encoder/               learnt to fill in hidden words in two descriptions of one scene (BERT's own task)
+    OUTPUT/text_encoder/               learnt to fill in hidden words in two descriptions of a scene (BERT's own task)
+                                       and to name the object of every colour word, and its place
 
-Training takes them by --image_encoder_weights and --text_encoder_weights. Neither has seen a colour beside its picture,
-and both see the scenes of `train` alone: no held-out colour-object pair.
+Both name objects and places by the same fixed codes, so a patch and the colour word of its object begin alike: what
+CLIP's two encoders learn from pairs. Neither has seen a colour beside its picture, and both see the scenes of `train`
+alone: no held-out colour-object pair. Training takes them by --image_encoder_weights and --text_encoder_weights.
 """
 
 import argparse
@@ -27,14 +29,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from augment import LuminanceAugmentation
 from datasets.scenes import COLORS, PLACES, SHAPES, Scenes
-from engine import attention_for_training, autocast
+from engine import attention_for_training
 from models import SCENES_MODEL, create_model
 from models.lcoins import LCoIns
 from models.text_encoder import CaptionTokenizer
+from utils.devices import autocast
 from utils.instance_metrics import patch_labels
 
 STREAM = 10**8  # scenes of an epoch: pretraining never comes to the second
 WARMUP = 200  # steps
+KINDS = (len(SHAPES) + 1, len(PLACES) + 1)  # nouns and places, each with one more for the ground
+CODE_SCALE = 2.0  # scores of nouns and places per dot product: features need not be codes alone
 HIDDEN, HIDDEN_COLORS = 0.15, 0.3  # shares of the words: of all, BERT's; of the colour words, in addition
 
 
@@ -58,6 +63,16 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def noun_and_place(features: Tensor) -> tuple[Tensor, ...]:
+    """Scores (..., nouns + 1) and (..., places + 1) of features (..., W): dot products with orthonormal codes.
+
+    The codes are drawn by a seed of their own: either encoder meets the same ones without meeting the other.
+    """
+    codes = torch.randn(sum(KINDS), features.shape[-1], generator=torch.Generator().manual_seed(0))
+    codes = torch.linalg.qr(codes.T).Q * CODE_SCALE  # (W, nouns + places + 2)
+    return (features @ codes).split(KINDS, dim=-1)
+
+
 def pretrain_image_encoder(network: LCoIns, args: argparse.Namespace) -> None:
     """The noun and the place of every patch's object, or the ground, from the augmented gray picture.
 
@@ -65,8 +80,6 @@ def pretrain_image_encoder(network: LCoIns, args: argparse.Namespace) -> None:
     """
     vit = network.image_encoder.vit
     side, grid = vit.patch_embed.img_size[0], vit.patch_embed.grid_size[0]
-    kinds = (len(SHAPES), len(PLACES))  # one more each for the ground
-    model = nn.ModuleDict({"vit": vit, "head": nn.Linear(vit.embed_dim, sum(kinds) + 2)})
     augment = LuminanceAugmentation()
     scenes = Scenes("train", side, STREAM, args.seed)
 
@@ -76,22 +89,23 @@ def pretrain_image_encoder(network: LCoIns, args: argparse.Namespace) -> None:
         owner = patch_labels(batch.masks, grid)  # (B, N_I)
         with autocast(gray.device, "bf16"):
             features = vit.forward_features(gray.expand(-1, 3, -1, -1))
-        scores = model["head"](features.float()).split([kind + 1 for kind in kinds], dim=2)  # (B, N_I, kind + 1) each
         loss, right = gray.new_zeros(()), []
-        for kind, values, score in zip(kinds, (batch.shapes, batch.places), scores, strict=True):
-            wanted = torch.cat([values, torch.full((len(indices), 1), kind)], dim=1).gather(1, owner)  # (B, N_I)
+        scores = noun_and_place(features.float())
+        for kinds, values, score in zip(KINDS, (batch.shapes, batch.places), scores, strict=True):
+            wanted = torch.cat([values, torch.full((len(indices), 1), kinds - 1)], dim=1).gather(1, owner)  # (B, N_I)
             loss = loss + cross_entropy(score.flatten(0, 1), wanted.flatten())
             right.append(score.argmax(dim=2) == wanted)
         return loss, (right[0] & right[1])[owner < batch.shapes.shape[1]].float().mean()
 
-    accuracy = fit(model, loss_and_accuracy, ["head.*", "vit.pos_embed"], args, "image encoder")
+    accuracy = fit(vit, loss_and_accuracy, ["pos_embed"], args, "image encoder")
     path = args.output_dir / "image_encoder.safetensors"
     save_file({name: tensor.contiguous() for name, tensor in vit.state_dict().items()}, path)
     print(f"{path}: names object and place in {accuracy:.1%} of the objects' patches")
 
 
 def pretrain_text_encoder(network: LCoIns, args: argparse.Namespace) -> None:
-    """Masked words of [CLS] a description [SEP] another of the same scene [SEP]."""
+    """[CLS] a description [SEP] another of the same scene [SEP], some words hidden: which word stands at every hidden
+    place and at every colour's, and which noun and place has that colour."""
     encoder = network.text_encoder.encoder
     model = nn.ModuleDict({"bert": encoder, "head": nn.Linear(encoder.config.hidden_size, encoder.config.vocab_size)})
     words = CaptionTokenizer.from_vocabulary().tokenizer
@@ -109,9 +123,15 @@ def pretrain_text_encoder(network: LCoIns, args: argparse.Namespace) -> None:
         hidden &= ~torch.isin(ids, marks)
         with autocast(ids.device, "bf16"):
             shown = torch.where(hidden, mask_id, ids)
-            features = encoder(input_ids=shown, token_type_ids=kinds, attention_mask=mask).last_hidden_state
-        scores, wanted = model["head"](features[hidden].float()), ids[hidden]
-        return cross_entropy(scores, wanted), (scores.argmax(dim=-1) == wanted)[is_color[hidden]].float().mean()
+            features = encoder(input_ids=shown, token_type_ids=kinds, attention_mask=mask).last_hidden_state.float()
+        asked = hidden | is_color
+        scores, wanted = model["head"](features[asked]), ids[asked]
+        loss = cross_entropy(scores, wanted)
+        scene, place = is_color.nonzero(as_tuple=True)
+        color = (ids[scene, place, None] == colors).int().argmax(dim=1)
+        for score, owner in zip(noun_and_place(features[scene, place]), scenes.owners(indices), strict=True):
+            loss = loss + cross_entropy(score, owner[scene, color])
+        return loss, (scores.argmax(dim=-1) == wanted)[(hidden & is_color)[asked]].float().mean()
 
     accuracy = fit(model, loss_and_accuracy, ["bert.embeddings.*", "head.*"], args, "text encoder")
     folder = args.output_dir / "text_encoder"

@@ -59,7 +59,7 @@ class Painter(nn.Module):
         ab = paint(masks, CENTERS[colors]) / AB_SCALE
         labels = patch_labels(masks, GRID)
         assignment = nn.functional.one_hot(labels, 6).transpose(1, 2).float()[:, : self.groups]
-        return Colorization(ab, None, None, assignment)
+        return Colorization(ab, None, None, assignment, None)
 
 
 @pytest.fixture

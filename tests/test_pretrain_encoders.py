@@ -62,3 +62,21 @@ def test_learning_rate_and_loss_fall(tmp_path, monkeypatch):
     assert pretrain_encoders.fit(model, loss_and_accuracy, [], args, "sum") == 0.25
     assert sum(losses[-10:]) < 0.1 * sum(losses[:10])
     assert max(rates) > 0.09 and rates[-1] < 0.01 and rates[0] < 0.02
+
+
+def test_a_patch_and_a_colour_word_of_one_object_meet_the_same_codes():
+    """The codes are orthonormal, so the feature that is one noun's and one place's code is named that and no other."""
+    scores = pretrain_encoders.noun_and_place(torch.eye(128))
+    codes = torch.cat(scores, dim=1)  # (W, nouns + places)
+    torch.testing.assert_close(codes.T @ codes, torch.eye(codes.shape[1]) * pretrain_encoders.CODE_SCALE**2)
+    nouns, places = pretrain_encoders.noun_and_place((codes[:, 3] + codes[:, pretrain_encoders.KINDS[0] + 2])[None])
+    assert nouns.argmax() == 3 and places.argmax() == 2
+    torch.manual_seed(1)
+    torch.testing.assert_close(pretrain_encoders.noun_and_place(torch.eye(128)), scores)  # whatever was drawn before
+
+
+def test_what_the_encoders_say_alike_enters_the_grouping_transformer_alike():
+    network = create_model(SCENES_MODEL)
+    features = torch.randn(5, 128)
+    for encoder in (network.image_encoder, network.text_encoder):
+        torch.testing.assert_close(encoder.project(features), features)

@@ -431,3 +431,18 @@ def test_two_descriptions_of_a_scene_say_the_same(split):
                 assert not untrue(words, batch.masks[i, k])
             else:
                 assert COLORS.index(color) == batch.background_color[i]
+
+
+def test_every_colour_s_owner_is_the_one_in_the_picture():
+    scenes = Scenes("instances", 32, 40)
+    batch, (nouns, places) = scenes.render(range(40)), scenes.owners(range(40))
+    assert nouns.shape == places.shape == (40, len(COLORS))
+    for i in range(40):
+        own = {batch.background_color[i].item(): (len(SHAPES), len(PLACES))}
+        own |= {
+            color: (batch.shapes[i, k].item(), batch.places[i, k].item())
+            for k, color in enumerate(batch.colors[i].tolist())
+            if batch.shapes[i, k] >= 0
+        }
+        found = {c: (nouns[i, c].item(), places[i, c].item()) for c in range(len(COLORS)) if nouns[i, c] >= 0}
+        assert found == own

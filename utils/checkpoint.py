@@ -7,8 +7,8 @@ A checkpoint is plain data and tensors, so that it loads with `weights_only=True
   model         the network's tensors; ema: their moving average, or None
   optimizer, scaler, step, epoch, best, rng (one entry per rank), run (the resolved flags)
 
-A weights file (.safetensors), for use and not for resuming, holds the averaged network in fp16, and format,
-architecture and tokenizer as its metadata.
+A weights file (.safetensors), for use and not for resuming, holds the averaged network, in fp16 if nothing else is
+asked for, and format, architecture and tokenizer as its metadata.
 """
 
 import argparse
@@ -16,12 +16,15 @@ import json
 import os
 import pickle
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from timm.layers import resample_abs_pos_embed
@@ -31,6 +34,9 @@ from utils import distributed
 from utils.errors import InputError
 
 FORMAT = 1
+WEIGHTS = "model.safetensors"  # the weights file in a folder, under the hub's name for it
+ENDINGS = (".pth", ".pt", ".safetensors", ".onnx")
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 POSITIONS = "image_encoder.vit.pos_embed"
 
 
@@ -40,16 +46,32 @@ def save(path: Path, content: dict[str, Any]) -> None:
         _replace(path, lambda beside: torch.save(content, beside))
 
 
-def save_weights(path: Path, content: dict[str, Any]) -> None:
+def save_weights(path: Path, content: dict[str, Any], dtype: torch.dtype = torch.float16) -> None:
     """The weights file of a checkpoint's `content`: its moving average where it has one, else its trained weights."""
     weights = content["model"] if content["ema"] is None else content["ema"]
-    tensors = {name: tensor.to(torch.float16).contiguous() for name, tensor in weights.items()}
-    metadata = {
+    tensors = {name: tensor.to("cpu", dtype).contiguous() for name, tensor in weights.items()}
+    broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if broken:
+        raise InputError(f"{broken[0]} is not finite in {dtype}; pass --dtype float32, or another checkpoint")
+    _replace(path, lambda beside: save_file(tensors, beside, metadata(content)))
+
+
+def metadata(content: dict[str, Any]) -> dict[str, str]:
+    """What rebuilds the network, and its tokenizer, as the metadata of a file that is no checkpoint."""
+    return {
         "format": str(content["format"]),
         "architecture": json.dumps(content["architecture"]),
         "tokenizer": content["tokenizer"],
     }
-    _replace(path, lambda beside: save_file(tensors, beside, metadata))
+
+
+def is_weights_file(path: Path) -> bool:
+    """Whether `path` is a weights file of ours, told by its header."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return "architecture" in (file.metadata() or {})
+    except (OSError, SafetensorError):
+        return False
 
 
 def _replace(path: Path, write: Callable[[Path], None]) -> None:
@@ -67,6 +89,24 @@ def _replace(path: Path, write: Callable[[Path], None]) -> None:
     except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors wrap what the disk says
         beside.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written ({error}); make room or pass another folder") from error
+
+
+def locate(source: str, **fetch: Any) -> str:
+    """The weights file that `source` names: itself, a folder's WEIGHTS, or that of a repository on the Hugging Face hub
+    ("owner/name"), fetched into its cache. fetch: of `hf_hub_download`, such as `revision`. Raises InputError where
+    there is none."""
+    if os.path.isdir(source):
+        return os.path.join(source, WEIGHTS)
+    if os.path.exists(source) or not _HUB_NAME.fullmatch(source) or source.endswith(ENDINGS):
+        return source  # `load` says what is wrong with it
+    try:
+        return hf_hub_download(source, WEIGHTS, **fetch)
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"{source}: neither a file nor a folder here, nor a repository of the hub that could be fetched ({reason});"
+            " pass the path of a checkpoint, or check the name and the connection"
+        ) from error
 
 
 def read(path: str) -> dict[str, Any]:

@@ -37,14 +37,14 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
     rgb: (B, 3, H, W) floating, sRGB in [0, 1]. Returns (B, 3, H, W), L in [0, 100], ab in CIE units.
     Raises ValueError for whole-number input, which would be on another scale.
     """
-    f_x, f_y, f_z = (_root(t) for t in _mix(_linear(rgb), _WHITE_FROM_RGB))
+    f_x, f_y, f_z = (_root(t) for t in _mix(srgb_to_linear(rgb), _WHITE_FROM_RGB))
     return torch.stack([116.0 * f_y - 16.0, 500.0 * (f_x - f_y), 200.0 * (f_y - f_z)], dim=1)
 
 
 def luminance(rgb: Tensor) -> Tensor:
     """L alone, `rgb_to_lab(rgb)[:, :1]` at a third of the work. (B, 3, H, W) in [0, 1] -> (B, 1, H, W) in [0, 100]."""
-    (t_y,) = _mix(_linear(rgb), _WHITE_FROM_RGB[1:2])
-    return (116.0 * _root(t_y) - 16.0).unsqueeze(1)
+    (t_y,) = _mix(srgb_to_linear(rgb), _WHITE_FROM_RGB[1:2])
+    return lightness(t_y).unsqueeze(1)
 
 
 def lab_to_rgb(lab: Tensor) -> Tensor:
@@ -52,14 +52,33 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
 
     lab: (B, 3, H, W), L in [0, 100], ab in CIE units. Returns (B, 3, H, W) sRGB in [0, 1].
     """
+    return linear_to_srgb(lab_to_linear(lab)).clamp(0.0, 1.0)
+
+
+def lab_to_linear(lab: Tensor) -> Tensor:
+    """Lab -> linear light, (B, 3, H, W) both; outside [0, 1] where sRGB does not hold the colour."""
     lightness, a, b = at_least_float32(lab).unbind(1)
     f_y = (lightness + 16.0) / 116.0
     f = torch.stack([a / 500.0 + f_y, f_y, (f_y - b / 200.0).clamp(min=0.0)], dim=1)
     t = _piecewise(f, LAB_ROOT_KNEE, lambda f: f * f * f, lambda f: (f - LAB_OFFSET) / LAB_SLOPE)
-    linear = torch.stack(_mix(t, _RGB_FROM_WHITE), dim=1)
-    return _piecewise(linear, LINEAR_KNEE, lambda c: 1.055 * c.pow(1.0 / 2.4) - 0.055, lambda c: SRGB_SLOPE * c).clamp(
-        0.0, 1.0
+    return torch.stack(_mix(t, _RGB_FROM_WHITE), dim=1)
+
+
+def srgb_to_linear(rgb: Tensor) -> Tensor:
+    """sRGB in [0, 1] -> linear light in [0, 1]. Any shape."""
+    return _piecewise(
+        at_least_float32(rgb), SRGB_KNEE, lambda c: ((c + 0.055) / 1.055).pow(2.4), lambda c: c / SRGB_SLOPE
     )
+
+
+def linear_to_srgb(linear: Tensor) -> Tensor:
+    """The inverse of `srgb_to_linear`; not clipped. Any shape."""
+    return _piecewise(linear, LINEAR_KNEE, lambda c: 1.055 * c.pow(1.0 / 2.4) - 0.055, lambda c: SRGB_SLOPE * c)
+
+
+def lightness(y: Tensor) -> Tensor:
+    """Relative luminance Y in [0, 1] -> L in [0, 100]. Any shape."""
+    return 116.0 * _root(y) - 16.0
 
 
 def normalize_luminance(lightness: Tensor) -> Tensor:
@@ -113,13 +132,6 @@ def at_least_float32(x: Tensor) -> Tensor:
     if not x.is_floating_point():
         raise ValueError(f"a colour tensor must be floating, but is {x.dtype}: divide bytes by 255 first")
     return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def _linear(rgb: Tensor) -> Tensor:
-    """sRGB -> linear light, (B, 3, H, W) in [0, 1] both."""
-    return _piecewise(
-        at_least_float32(rgb), SRGB_KNEE, lambda c: ((c + 0.055) / 1.055).pow(2.4), lambda c: c / SRGB_SLOPE
-    )
 
 
 def _root(t: Tensor) -> Tensor:

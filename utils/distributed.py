@@ -12,6 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from utils import devices
 from utils.errors import FaultError, InputError
 
 logger = logging.getLogger(__name__)
@@ -22,16 +23,12 @@ _LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe",
 def setup(device: str) -> torch.device:
     """Join the process group torchrun describes in the environment, if any; pick this process's device.
 
-    device: 'auto' (a GPU where there is one), 'cpu', 'cuda' or 'cuda:N'. nccl on GPUs, gloo on CPUs.
+    device: as `devices.choose`; of several GPUs this process's own. nccl on GPUs, gloo on CPUs.
     """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"--device {device}: PyTorch sees no GPU here; pass --device cpu or auto")
-    if device == "cuda":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-    chosen = torch.device(device)
+    chosen = devices.choose(device)
     if chosen.type == "cuda":
+        if chosen.index is None:
+            chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(chosen)
     if "WORLD_SIZE" in os.environ and not dist.is_initialized():
         if os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0" and os.environ.get(_NEW_STORE) != "1":

@@ -1,0 +1,193 @@
+"""Colour photographs of any size as sentences say.
+
+    colorizer = Colorizer.from_checkpoint("checkpoints/scenes.safetensors")
+    colorizer(image, "a woman in a red dress beside a woman in a blue dress").save("colored.png")
+
+N_I image tokens; N_G group tokens; G side of the grid of image tokens, N_I = G * G; S side of the network's square.
+"""
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from datasets import color_words
+from models.restore import Network, restore
+from models.text_encoder import CaptionTokenizer, Words
+from utils import checkpoint, color, devices
+from utils.colored_photo import ColoredPhoto
+from utils.enlarge import explain, paint
+from utils.errors import InputError
+from utils.photo import Photo, from_image, turn_back
+
+logger = logging.getLogger(__name__)
+DEFAULT_CHECKPOINT = Path(__file__).with_name("checkpoints") / "scenes.safetensors"
+_WORD = re.compile(r"\w+(?:['-]\w+)*|[^\w\s]+")
+
+
+class WordEffect(NamedTuple):
+    """What a word of the caption does: the distance between the colours with it and with it hidden from the network."""
+
+    start: int  # place of the word in the caption: caption[start:end]
+    end: int
+    change: NDArray  # (S, S) float32, upright: distance of ab, CIE units
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything upright, as the eye sees the photograph."""
+
+    ab: NDArray  # (2, S, S) float32, CIE units
+    groups: NDArray  # (G, G) int64: the group of each image token, Eq. (11); empty where there are no groups
+    soft: NDArray  # (N_G, G, G) float32: the soft assignment that decided
+    words: list[WordEffect]
+
+
+@dataclass(frozen=True)
+class Colored:
+    photo: ColoredPhoto
+    notes: list[str]  # what the network could not read in the caption, and what the file could not keep
+    explanation: Explanation | None
+
+    @property
+    def image(self) -> Image.Image:
+        """Of the photograph's size, 8 bits a channel; `photo.save` writes 16 where the photograph had them."""
+        return self.photo.image
+
+
+class EncodedPhoto(NamedTuple):
+    """A photograph that the image encoder has read, for as many captions as one likes."""
+
+    photo: Photo
+    tokens: Tensor  # (1, N_I, C)
+
+
+class Colorizer:
+    """A network that colours photographs. On one device the same photograph and caption give the same picture: every
+    caption is decoded alone, whatever is asked beside it."""
+
+    def __init__(
+        self,
+        network: Network,
+        tokenizer: CaptionTokenizer,
+        device: str = "auto",
+        amp: str = "none",
+        compile: bool = False,
+    ) -> None:
+        """device: 'auto' (a GPU where there is one), 'cpu', 'cuda' or 'cuda:N'; amp: 'bf16', 'fp16' or 'none' (fp32);
+        compile: by torch.compile, which takes minutes at the first photograph."""
+        self.device = devices.choose(device)
+        self.amp = amp
+        self.network = network.eval().requires_grad_(False).to(self.device)
+        self.tokenizer = tokenizer
+        maybe = torch.compile if compile else lambda function: function
+        self._encode_image, self._encode_text, self._colorize = (
+            maybe(step) for step in (network.encode_image, network.encode_text, network.colorize)
+        )
+
+    @classmethod
+    def from_checkpoint(
+        cls, source: str | Path = DEFAULT_CHECKPOINT, device: str = "auto", amp: str = "none", compile: bool = False
+    ) -> "Colorizer":
+        """source: a checkpoint or weights file of ours, the authors' file, a folder that scripts/export.py wrote, or
+        the name of such a folder on the Hugging Face hub. Raises InputError naming the file and the remedy."""
+        path = checkpoint.locate(str(source))
+        network, tokenizer, notes = restore(path, checkpoint.load(path))
+        for note in notes:
+            logger.info("%s", note)
+        return cls(network, tokenizer, device, amp, compile)
+
+    def __call__(
+        self, image: Image.Image, caption: str | Sequence[str], strength: float = 1.0
+    ) -> Image.Image | list[Image.Image]:
+        """The picture in colour, of the same size and orientation, EXIF and profile kept; a list for several captions.
+
+        image: any mode and size, colours in it are not looked at. `colorize` also says what it could not keep or read.
+        """
+        several = [caption] if isinstance(caption, str) else caption
+        images = [colored.image for colored in self.colorize(self.encode(from_image(image)), several, strength)]
+        return images[0] if isinstance(caption, str) else images
+
+    def encode(self, photo: Photo) -> EncodedPhoto:
+        return self.encode_all([photo])[0]
+
+    @torch.no_grad()
+    def encode_all(self, photos: Sequence[Photo]) -> list[EncodedPhoto]:
+        """In one pass of the image encoder; the last digits may differ from those of one at a time."""
+        squares = np.stack([photo.square(self.network.img_size) for photo in photos])
+        rgb = torch.from_numpy(squares).permute(0, 3, 1, 2).to(self.device) / 255
+        gray = color.normalize_luminance(color.luminance(rgb))  # (B, 1, S, S)
+        with devices.autocast(self.device, self.amp):
+            tokens = self._encode_image(gray)
+        return [EncodedPhoto(photo, own[None]) for photo, own in zip(photos, tokens, strict=True)]
+
+    def colorize(
+        self, encoded: EncodedPhoto, captions: Sequence[str], strength: float = 1.0, explain_words: bool = False
+    ) -> list[Colored]:
+        """strength: factor of the chroma, 0 gray, 1 as the network says; explain_words: with explanations.
+
+        An empty caption leaves the colours to the photograph alone. Raises InputError for a strength below 0.
+        """
+        if not 0 <= strength < float("inf"):
+            raise InputError(f"strength {strength}: pass a factor of the chroma from 0, 1 being the network's own")
+        return [self._color(encoded, caption, strength, explain_words) for caption in captions]
+
+    def _color(self, encoded: EncodedPhoto, caption: str, strength: float, explain_words: bool) -> Colored:
+        words = self.tokenizer([caption])
+        ab, soft = self._predict(encoded.tokens, words)
+        photo = encoded.photo
+        stored = turn_back(ab * np.float32(strength), photo.orientation)
+        rgb = paint(photo.pixels, explain(photo.pixels, stored))
+        explanation = None
+        if explain_words:
+            groups = soft.argmax(axis=0) if len(soft) else np.empty((0, 0), np.int64)
+            explanation = Explanation(ab, groups, soft, self._word_effects(encoded.tokens, words, caption, ab))
+        return Colored(photo.colored(rgb), [*photo.notes, *self.notes(caption)], explanation)
+
+    @torch.no_grad()
+    def _predict(self, tokens: Tensor, words: Words) -> tuple[NDArray, NDArray]:
+        """tokens: (1, N_I, C). Returns ab (2, S, S) in CIE units and the soft assignment (N_G, G, G), float32."""
+        words = words.to(self.device)
+        with devices.autocast(self.device, self.amp):
+            output = self._colorize(tokens, self._encode_text(words), words.mask)
+        side = round(tokens.shape[1] ** 0.5)
+        soft = output.soft_assignment[0].float().unflatten(1, (side, side))
+        return color.denormalize_ab(output.ab[0]).cpu().numpy(), soft.cpu().numpy()
+
+    def _word_effects(self, tokens: Tensor, words: Words, caption: str, ab: NDArray) -> list[WordEffect]:
+        """The caption is read once for each of its words, with that word's tokens hidden from every attention."""
+        spans = self.tokenizer.tokenizer.encode(caption).offsets
+        effects = []
+        for match in _WORD.finditer(caption):
+            hidden = torch.tensor([match.start() < end and start < match.end() for start, end in spans])
+            if not hidden.any():
+                break  # beyond what the text encoder takes
+            rest = words.mask & ~hidden
+            without = ab if not rest.any() else self._predict(tokens, Words(words.ids, rest))[0]
+            effects.append(WordEffect(match.start(), match.end(), np.linalg.norm(without - ab, axis=0)))
+        return effects
+
+    def notes(self, caption: str) -> list[str]:
+        """What of a caption the network does not read, in words for the user."""
+        encoded = self.tokenizer.tokenizer.encode(caption)
+        notes = []
+        if encoded.overflowing:
+            last = max(end for _, end in encoded.offsets)
+            notes.append(f"the caption is too long: what follows {caption[:last].split()[-1]!r} is not read")
+        pieces = zip(encoded.offsets, encoded.tokens, strict=True)
+        unknown = [caption[start:end] for (start, end), token in pieces if token == "[UNK]"]
+        if unknown:
+            notes.append(f"unknown words: {', '.join(dict.fromkeys(unknown))}")
+        if not caption.strip():
+            notes.append("the caption is empty: the colours follow the photograph alone")
+        elif not color_words.find(caption):
+            notes.append("the caption names no colour: the colours follow the photograph alone")
+        return notes
