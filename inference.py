@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,12 +20,16 @@ from PIL import Image
 from torch import Tensor
 
 from datasets import color_words
+from models import onnx_file
+from models.onnx_file import OnnxNetwork
+from models.portable import architecture_of, content_of
 from models.restore import Network, restore
 from models.text_encoder import CaptionTokenizer, Words
 from utils import checkpoint, color, devices
 from utils.colored_photo import ColoredPhoto
-from utils.enlarge import explain, paint
+from utils.enlarge import explain, gray_of, paint
 from utils.errors import InputError
+from utils.hub_folder import HubMixin
 from utils.photo import Photo, from_image, turn_back
 
 logger = logging.getLogger(__name__)
@@ -67,23 +71,30 @@ class EncodedPhoto(NamedTuple):
     """A photograph that the image encoder has read, for as many captions as one likes."""
 
     photo: Photo
+    gray: NDArray  # (H, W) of the photograph's luminance, `utils.enlarge.gray_of`
     tokens: Tensor  # (1, N_I, C)
 
 
-class Colorizer:
+class Colorizer(HubMixin):
     """A network that colours photographs. On one device the same photograph and caption give the same picture: every
-    caption is decoded alone, whatever is asked beside it."""
+    caption is decoded alone, whatever is asked beside it.
+
+    For the Hugging Face hub it also has `from_pretrained`, `save_pretrained` and `push_to_hub` (utils/hub_folder.py).
+    """
 
     def __init__(
         self,
-        network: Network,
+        network: Network | OnnxNetwork,
         tokenizer: CaptionTokenizer,
         device: str = "auto",
         amp: str = "none",
         compile: bool = False,
+        architecture: dict[str, Any] | None = None,
     ) -> None:
         """device: 'auto' (a GPU where there is one), 'cpu', 'cuda' or 'cuda:N'; amp: 'bf16', 'fp16' or 'none' (fp32);
-        compile: by torch.compile, which takes minutes at the first photograph."""
+        compile: by torch.compile, which takes minutes at the first photograph; architecture: what rebuilds the network,
+        as its checkpoint says it, for whoever wants to save it again."""
+        self.architecture = architecture
         self.device = devices.choose(device)
         self.amp = amp
         self.network = network.eval().requires_grad_(False).to(self.device)
@@ -97,13 +108,27 @@ class Colorizer:
     def from_checkpoint(
         cls, source: str | Path = DEFAULT_CHECKPOINT, device: str = "auto", amp: str = "none", compile: bool = False
     ) -> "Colorizer":
-        """source: a checkpoint or weights file of ours, the authors' file, a folder that scripts/export.py wrote, or
-        the name of such a folder on the Hugging Face hub. Raises InputError naming the file and the remedy."""
+        """source: a checkpoint or weights file of ours, the authors' file, a folder or ONNX file of scripts/export.py,
+        or such a folder's name on the Hugging Face hub. Raises InputError naming the file and the remedy."""
         path = checkpoint.locate(str(source))
-        network, tokenizer, notes = restore(path, checkpoint.load(path))
+        if path.endswith(".onnx"):
+            if device not in ("auto", "cpu") or amp != "none" or compile:
+                raise InputError(
+                    f"{path}: an ONNX file is computed on the CPU as it is; leave --device, --amp and --compile out, or"
+                    " pass the checkpoint that it was made from"
+                )
+            return cls(*onnx_file.read(path), "cpu")
+        content = checkpoint.load(path)
+        network, tokenizer, notes = restore(path, content)
         for note in notes:
             logger.info("%s", note)
-        return cls(network, tokenizer, device, amp, compile)
+        return cls(network, tokenizer, device, amp, compile, architecture_of(network, content))
+
+    def content(self) -> dict[str, Any]:
+        """What a weights file holds of it (utils/checkpoint.py). Raises InputError where there is no `architecture`."""
+        if self.architecture is None:
+            raise InputError("nothing says what rebuilds this network; take a Colorizer.from_checkpoint of its weights")
+        return content_of(self.network, self.tokenizer, self.architecture)
 
     def __call__(
         self, image: Image.Image, caption: str | Sequence[str], strength: float = 1.0
@@ -127,7 +152,9 @@ class Colorizer:
         gray = color.normalize_luminance(color.luminance(rgb))  # (B, 1, S, S)
         with devices.autocast(self.device, self.amp):
             tokens = self._encode_image(gray)
-        return [EncodedPhoto(photo, own[None]) for photo, own in zip(photos, tokens, strict=True)]
+        return [
+            EncodedPhoto(photo, gray_of(photo.pixels), own[None]) for photo, own in zip(photos, tokens, strict=True)
+        ]
 
     def colorize(
         self, encoded: EncodedPhoto, captions: Sequence[str], strength: float = 1.0, explain_words: bool = False
@@ -145,7 +172,7 @@ class Colorizer:
         ab, soft = self._predict(encoded.tokens, words)
         photo = encoded.photo
         stored = turn_back(ab * np.float32(strength), photo.orientation)
-        rgb = paint(photo.pixels, explain(photo.pixels, stored))
+        rgb = paint(encoded.gray, explain(encoded.gray, stored), photo.pixels.dtype)
         explanation = None
         if explain_words:
             groups = soft.argmax(axis=0) if len(soft) else np.empty((0, 0), np.int64)

@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import json
 import multiprocessing
-import resource
 import shlex
 import sys
 import tempfile
@@ -33,12 +32,14 @@ from datasets.batch import Batch
 from models import NAMES
 from models.text_encoder import MAX_WORDS
 from scripts.benchmark_data import FILL, TIMED, loader_row, scenes_row, write_photographs
+from scripts.benchmark_photo import photo_row
 from scripts.benchmark_release import release_row
 from scripts.benchmark_timing import (
     CORES,
     DTYPES,
     Figures,
     count_gflop,
+    largest_memory,
     machine,
     matrix_product,
     matrix_row,
@@ -51,7 +52,7 @@ from utils.devices import autocast
 from utils.errors import InputError
 from utils.side_by_side import side_by_side
 
-ROWS = ("scenes", "release", "memory", "forward", "training", "evaluation", "loader")
+ROWS = ("scenes", "photo", "release", "memory", "forward", "training", "evaluation", "loader")
 STEPS = {"cpu": 1, "cuda": 10}  # batches in a timing: a GPU works through a queue, which one batch leaves empty
 CLIP_GRAD = 1.0
 
@@ -70,6 +71,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if "scenes" in args.rows:
         report["scenes"] = scenes_row(args.repeats)
         show("scenes", report["scenes"])
+    if "photo" in args.rows:
+        report["photo"] = photo_row(args.repeats)
+        show("photo", report["photo"])
     if "release" in args.rows:
         report["release"] = release_row(device, args.amp, args.words, args.repeats)
         show("release", report["release"])
@@ -183,19 +187,9 @@ def memory_row(name: str, args: argparse.Namespace, device: torch.device, data: 
     """
     torch.set_num_threads(args.threads)
     run = build_run(name, args, device, data)
-    before = _largest_memory(device)
+    before = largest_memory(device)
     run.train(run.batch, steps=2)
-    return {"peak_gb": _largest_memory(device) / 1e9, "before_training_gb": before / 1e9}
-
-
-def _largest_memory(device: torch.device) -> int:
-    """Bytes: allocated on the GPU, or resident."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    status = Path("/proc/self/status")
-    if status.is_file():  # getrusage would count what the parent held when it started this process
-        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if "VmHWM" in line)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {"peak_gb": largest_memory(device) / 1e9, "before_training_gb": before / 1e9}
 
 
 def forward_row(run: Run, repeats: int) -> Figures:

@@ -1,6 +1,5 @@
 """The row of scripts/benchmark.py about the authors' released architecture: what not computing all of it saves."""
 
-from statistics import median
 from typing import Any
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor
 from models import PAPER_MODEL, RELEASE_MODEL, create_model
 from models.release import ReleasedLCoIns
 from models.text_encoder import Words
-from scripts.benchmark_timing import Figures, count_gflop, timed
+from scripts.benchmark_timing import Figures, count_gflop, ratio, timed
 from utils.devices import autocast
 
 
@@ -42,8 +41,8 @@ def release_row(
         "gflop": gflop["ours"],
         "everything_gflop": gflop["everything"],
         "everything_operation_ratio": gflop["everything"] / gflop["ours"],
-        "everything_time_ratio": _ratio(seconds["everything"], seconds["ours"]),
-        "paper_model_speedup": _ratio(seconds["everything"], seconds["paper"]),
+        "everything_time_ratio": ratio(seconds["everything"], seconds["ours"]),
+        "paper_model_speedup": ratio(seconds["everything"], seconds["paper"]),
     }
 
 
@@ -63,8 +62,3 @@ def compute_everything(model: ReleasedLCoIns, gray: Tensor, words: Words) -> tup
     ab = up.c4(up.up4(up.c3(up.up3(grid).relu())).relu())
     bins = up.c4_classify(up.up4_classify(up.c3_classify(up.up3_classify(grid).relu())).relu())
     return ab, up.classifier(bins.flatten(2).transpose(1, 2))
-
-
-def _ratio(one: list[float], other: list[float]) -> float:
-    """The median of the ratios within a turn."""
-    return median(a / b for a, b in zip(one, other, strict=True))

@@ -2,9 +2,11 @@
 
 import os
 import platform
+import resource
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -106,3 +108,24 @@ def recorded(*functions: tuple[ModuleType, str]) -> Iterator[list[Callable[[], A
         for module, name in functions:
             patches.enter_context(mock.patch.object(module, name, partial(noted, getattr(module, name))))
         yield calls
+
+
+def largest_memory(device: torch.device) -> int:
+    """Bytes: allocated on the GPU, or resident."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.is_file():  # getrusage would count what the parent held when it started this process
+        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if "VmHWM" in line)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def forget_largest_memory() -> None:
+    """Let `largest_memory` of a CPU begin anew, where the system can (Linux)."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def ratio(one: list[float], other: list[float]) -> float:
+    """The median of the ratios within a turn."""
+    return median(a / b for a, b in zip(one, other, strict=True))

@@ -51,9 +51,9 @@ def whole_report(tmp_path_factory) -> dict:
 def test_every_row_holds_finite_positive_figures(report):
     assert report["matrix"].keys() == {"fp32_gflop_per_second", "bf16_gflop_per_second"}
     rows = report["models"][SMALL_MODEL]
-    assert {"scenes", "release", *rows} == set(benchmark.ROWS)
+    assert {"scenes", "photo", "release", *rows} == set(benchmark.ROWS)
     assert "fused_attention_time_ratio" in rows["training"]
-    for row, figures in (rows | {name: report[name] for name in ("matrix", "scenes", "release")}).items():
+    for row, figures in (rows | {name: report[name] for name in ("matrix", "scenes", "photo", "release")}).items():
         assert figures and all(math.isfinite(value) and value > 0 for value in figures.values()), (row, figures)
     assert {"cpu", "cores", "threads", "torch", "torchvision", "timm", "transformers"} <= report["machine"].keys()
     assert report["command"].startswith("python scripts/benchmark.py --device cpu")

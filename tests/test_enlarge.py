@@ -7,7 +7,7 @@ import skimage.data
 import torch
 
 from utils import color
-from utils.enlarge import explain, paint
+from utils.enlarge import explain, gray_of, paint
 
 
 def lab(rgb):
@@ -17,6 +17,11 @@ def lab(rgb):
 def luminance(rgb, white=255):
     linear = color.srgb_to_linear(torch.from_numpy(rgb.astype(np.float64) / white))
     return linear @ linear.new_tensor(color.XYZ_FROM_RGB[1])
+
+
+def painted(pixels, ab):
+    gray = gray_of(pixels)
+    return paint(gray, explain(gray, ab), pixels.dtype)
 
 
 def waves(side, strength=40.0):
@@ -32,7 +37,7 @@ def test_luminance_stays_to_the_last_bit(dtype, channels):
     white = np.iinfo(dtype).max
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, white + 1, (61, 83, *channels)).astype(dtype)
-    out = paint(pixels, explain(pixels, waves(16)))
+    out = painted(pixels, waves(16))
     assert out.shape == (61, 83, 3) and out.dtype == dtype
     before = luminance(pixels if channels else np.repeat(pixels[..., None], 3, axis=2), white)
     gray = [np.rint(color.linear_to_srgb(y).numpy() * white) for y in (before, luminance(out, white))]
@@ -42,14 +47,14 @@ def test_luminance_stays_to_the_last_bit(dtype, channels):
 
 def test_no_chroma_gives_the_photograph_back():
     gray = skimage.data.camera()
-    out = paint(gray, explain(gray, np.zeros((2, 32, 32), np.float32)))
+    out = painted(gray, np.zeros((2, 32, 32), np.float32))
     np.testing.assert_array_equal(out, np.repeat(gray[..., None], 3, axis=2))
 
 
 def test_one_colour_everywhere_is_that_colour_where_srgb_holds_it():
     gray = np.full((40, 60), 128, np.uint8)
     ab = np.stack([np.full((16, 16), 30, np.float32), np.full((16, 16), -20, np.float32)])
-    found = lab(paint(gray, explain(gray, ab)))
+    found = lab(painted(gray, ab))
     np.testing.assert_allclose(found[1], 30, atol=0.6)
     np.testing.assert_allclose(found[2], -20, atol=0.6)
 
@@ -57,7 +62,7 @@ def test_one_colour_everywhere_is_that_colour_where_srgb_holds_it():
 def test_what_srgb_does_not_hold_loses_chroma_and_keeps_hue():
     gray = np.full((8, 8), 200, np.uint8)
     ab = np.stack([np.full((8, 8), -90, np.float32), np.full((8, 8), 60, np.float32)])
-    _, a, b = lab(paint(gray, explain(gray, ab)))[:, 4, 4]
+    _, a, b = lab(painted(gray, ab))[:, 4, 4]
     assert np.hypot(a, b) < 100 and abs(np.degrees(np.arctan2(b, a)) - np.degrees(np.arctan2(60, -90))) < 12
 
 
@@ -69,7 +74,8 @@ def test_edges_are_the_photograph_s(name):
     truth = lab(photo)
     small = np.stack([cv2.resize(plane, (64, 64), interpolation=cv2.INTER_AREA) for plane in truth[1:]])
     slope_a, slope_b, offset_a, offset_b = (
-        cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in explain(photo, small).numpy()
+        cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR)
+        for plane in explain(gray_of(photo), small).numpy()
     )
     guided = np.stack([slope_a * truth[0] + offset_a, slope_b * truth[0] + offset_b])
     cubic = np.stack([cv2.resize(plane, (width, height), interpolation=cv2.INTER_CUBIC) for plane in small])
@@ -83,13 +89,14 @@ def test_edges_are_the_photograph_s(name):
 @pytest.mark.parametrize("size", [(1, 1), (1, 400), (400, 1), (3, 2000), (5, 7)])
 def test_any_shape(size):
     pixels = np.random.default_rng(0).integers(0, 256, size).astype(np.uint8)
-    out = paint(pixels, explain(pixels, waves(16)))
+    out = painted(pixels, waves(16))
     assert out.shape == (*size, 3)
 
 
 def test_strips_do_not_show(monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (97, 61)).astype(np.uint8)
-    explained = explain(pixels, waves(16))
-    whole = paint(pixels, explained)
-    monkeypatch.setattr("utils.enlarge._STRIP", 61 * 3)
-    np.testing.assert_array_equal(paint(pixels, explained), whole)
+    for photo in (pixels, np.stack([pixels, pixels[::-1], pixels], axis=2)):
+        monkeypatch.setattr("utils.enlarge._STRIP", 1 << 16)
+        whole = painted(photo, waves(16))
+        monkeypatch.setattr("utils.enlarge._STRIP", 61 * 3)
+        np.testing.assert_array_equal(painted(photo, waves(16)), whole)

@@ -28,18 +28,34 @@ _STRIP = 1 << 16  # pixels that are painted at once: what a core's cache holds
 _LUMINANCE = color.XYZ_FROM_RGB[1]  # of linear light, Y
 
 
-def explain(pixels: NDArray, ab: NDArray) -> Tensor:
+def gray_of(pixels: NDArray) -> NDArray:
+    """What is painted on: the gray of the photograph's luminance, (H, W).
+
+    pixels: sRGB, uint8 or uint16; gray (H, W) is its own, RGB (H, W, 3) becomes uint16, finer than its own steps.
+    """
+    if pixels.ndim == 2:
+        return pixels
+    out = np.empty(pixels.shape[:2], np.uint16)
+
+    def strip(rows: slice) -> None:
+        light = _linear_table(_torch(pixels.dtype))[torch.from_numpy(pixels[rows].astype(np.int32))]
+        out[rows] = (color.linear_to_srgb(light @ light.new_tensor(_LUMINANCE)) * 65535).round().int().numpy()
+
+    side_by_side(strip, _strips(*out.shape), torch.device("cpu"))
+    return out
+
+
+def explain(gray: NDArray, ab: NDArray) -> Tensor:
     """A and B of ab = A L + B: slopes of a and b per unit of L, then their offsets in CIE units, (4, h, w) float32.
 
-    pixels: (H, W) or (H, W, 3), uint8 or uint16 sRGB; ab: (2, S, S) float32 in CIE units, of the whole picture.
+    gray: (H, W) uint8 or uint16 sRGB; ab: (2, S, S) float32 in CIE units, of the whole picture.
     """
-    height, width = pixels.shape[:2]
+    height, width = gray.shape
     side = ab.shape[-1]
     scale = min(1.0, GUIDE_SCALE * side / max(height, width))
     grid = max(1, round(width * scale)), max(1, round(height * scale))
-    small = cv2.resize(pixels, grid, interpolation=cv2.INTER_AREA).reshape(grid[1], grid[0], -1)
-    rgb = torch.from_numpy(small / np.float32(np.iinfo(pixels.dtype).max)).permute(2, 0, 1)[None]
-    lightness = color.luminance(rgb.expand(-1, 3, -1, -1))[0, 0].numpy()
+    small = torch.from_numpy(cv2.resize(gray, grid, interpolation=cv2.INTER_AREA).astype(np.int32))
+    lightness = _lightness_table(_torch(gray.dtype))[small].numpy()
     wanted = np.stack([cv2.resize(plane, grid, interpolation=cv2.INTER_CUBIC) for plane in ab])
     slope, offset = _guided(lightness, wanted)
     for _ in range(CORRECTIONS):
@@ -66,48 +82,59 @@ def _guided(lightness: NDArray, ab: NDArray) -> tuple[NDArray, NDArray]:
     return np.stack(slopes), np.stack(offsets)
 
 
-def paint(pixels: NDArray, explained: Tensor) -> NDArray:
-    """The coloured picture, (H, W, 3) sRGB of the kind of `pixels`. explained: (4, h, w), of `explain`.
+def paint(gray: NDArray, explained: Tensor, dtype: type[np.unsignedinteger]) -> NDArray:
+    """The coloured picture, (H, W, 3) sRGB of `dtype`: np.uint8 or np.uint16.
 
-    Its luminance Y is the photograph's up to the rounding of green: where a colour lies outside sRGB its chroma gives
-    way and not its luminance, and green is rounded after red and blue, to what their rounding has left of Y.
+    gray: (H, W), of `gray_of`; explained: (4, h, w), of `explain`. The luminance Y is the photograph's up to the
+    rounding of green: where a colour lies outside sRGB its chroma gives way and not its luminance, and green is rounded
+    after red and blue, to what their rounding has left of Y.
     """
-    height, width = pixels.shape[:2]
+    height, width = gray.shape
     wide = interpolate(explained[None], size=(explained.shape[1], width), mode="bilinear", align_corners=False)[0]
-    out = np.empty((height, width, 3), pixels.dtype)
+    out = np.empty((height, width, 3), dtype)
 
     def strip(rows: slice) -> None:
-        out[rows] = _paint(torch.from_numpy(pixels[rows].copy()), _rows(wide, rows, height)).permute(1, 2, 0).numpy()
+        for channel, plane in enumerate(_paint(torch.from_numpy(gray[rows].copy()), _rows(wide, rows, height), dtype)):
+            out[rows, :, channel] = plane.numpy()
 
-    count = max(1, _STRIP // width)
-    strips = [slice(top, min(top + count, height)) for top in range(0, height, count)]
-    side_by_side(strip, strips, torch.device("cpu"))
+    side_by_side(strip, _strips(height, width), torch.device("cpu"))
     return out
 
 
-def _paint(pixels: Tensor, explained: Tensor) -> Tensor:
-    """pixels: (h, W) or (h, W, 3); explained: (4, h, W), of the same rows. Returns (3, h, W)."""
-    white = torch.iinfo(pixels.dtype).max
-    light = _linear_table(pixels.dtype)
-    if pixels.ndim == 2:
-        place = pixels.flatten().int()
-        y, lightness = (table[place].view(pixels.shape) for table in (light, _lightness_table(pixels.dtype)))
-    else:
-        y = light[pixels.int()] @ light.new_tensor(_LUMINANCE)
-        lightness = color.lightness(y)
+def _paint(gray: Tensor, explained: Tensor, dtype: type[np.unsignedinteger]) -> tuple[Tensor, Tensor, Tensor]:
+    """gray: (h, W); explained: (4, h, W), of the same rows. Returns red, green and blue (h, W) of `dtype`."""
+    own, light = _linear_table(gray.dtype), _linear_table(_torch(dtype))
+    y, lightness = (_look_up(table, gray) for table in (own, _lightness_table(gray.dtype)))
     ab = explained[:2] * lightness + explained[2:]
-    linear = color.lab_to_linear(torch.cat([lightness[None], ab])[None])[0]  # (3, h, W)
+    linear = color.lab_to_linear(torch.stack([lightness, *ab])[None])[0]  # (3, h, W)
 
-    chroma = linear - y
-    chroma = torch.where(chroma == 0, 1e-9, chroma)
-    room = torch.maximum((1.0 - y) / chroma, -y / chroma)  # up to white, or down to black
-    linear = y + chroma * room.amin(dim=0).clamp(max=1.0)
+    least = 1e-9  # no division by 0: where there is no chroma, any factor of it will do
+    to_white = (1.0 - y) / (linear.amax(dim=0) - y).clamp(min=least)
+    to_black = y / (y - linear.amin(dim=0)).clamp(min=least)
+    linear = y + (linear - y) * torch.minimum(to_white, to_black).clamp(max=1.0)
 
-    red, blue = (color.linear_to_srgb(linear[::2]) * white).round().int().clamp(0, white)
+    red, blue = (_encode(linear[channel], dtype) for channel in (0, 2))
     weight = _LUMINANCE
-    green = (y - weight[0] * light[red] - weight[2] * light[blue]) / weight[1]
-    green = (color.linear_to_srgb(green) * white).round().int().clamp(0, white)
-    return torch.stack([red, green, blue]).to(pixels.dtype)
+    green = (y - weight[0] * _look_up(light, red) - weight[2] * _look_up(light, blue)) / weight[1]
+    return red, _encode(green, dtype), blue
+
+
+def _encode(linear: Tensor, dtype: type[np.unsignedinteger]) -> Tensor:
+    """Linear light (h, W), clipped to [0, 1] -> sRGB of `dtype`, rounded."""
+    linear = linear.clamp(0.0, 1.0)
+    if dtype == np.uint8:  # a table is as good here, and several times as fast
+        return _look_up(_byte_table(), linear * (len(_byte_table()) - 1) + 0.5)
+    return (color.linear_to_srgb(linear) * np.iinfo(dtype).max).round().to(_torch(dtype))
+
+
+def _look_up(table: Tensor, place: Tensor) -> Tensor:
+    return table.index_select(0, place.flatten().int()).view(place.shape)
+
+
+@functools.cache
+def _byte_table() -> Tensor:
+    """The sRGB byte of linear light 0, 1 / 65535, ... 1: steps of a twentieth of a byte where bytes are densest."""
+    return (color.linear_to_srgb(torch.arange(65536) / 65535) * 255).round().to(torch.uint8)
 
 
 @functools.cache
@@ -121,6 +148,15 @@ def _linear_table(dtype: torch.dtype) -> Tensor:
 def _lightness_table(dtype: torch.dtype) -> Tensor:
     """The L of every gray."""
     return color.lightness(_linear_table(dtype))
+
+
+def _torch(dtype: np.dtype | type) -> torch.dtype:
+    return {np.dtype(np.uint8): torch.uint8, np.dtype(np.uint16): torch.uint16}[np.dtype(dtype)]
+
+
+def _strips(height: int, width: int) -> list[slice]:
+    count = max(1, _STRIP // width)
+    return [slice(top, min(top + count, height)) for top in range(0, height, count)]
 
 
 def _rows(wide: Tensor, rows: slice, height: int) -> Tensor:

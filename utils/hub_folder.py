@@ -1,0 +1,144 @@
+"""A network as a folder: weights that `Colorizer.from_checkpoint` reads, and for readers a config and a model card.
+
+The files have the names that the Hugging Face hub looks for. The weights file alone rebuilds the network, tokenizer
+included (utils/checkpoint.py); config.json repeats what of it a reader may want to know.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from huggingface_hub import ModelHubMixin
+from huggingface_hub.constants import CONFIG_NAME
+
+from utils import checkpoint, options
+from utils.beside import beside
+from utils.errors import InputError
+
+LIBRARY = "lcoins"
+CARD = "README.md"
+_CARD_TEXT = """---
+library_name: {library}
+pipeline_tag: image-to-image
+license: unknown
+tags:
+- image-colorization
+---
+
+# {model}
+
+Colours a gray photograph as a sentence says: L-CoIns (CVPR 2023). This card was written with the weights; before you
+publish them, fill in what it cannot know.
+
+| | |
+|---|---|
+| architecture | `{model}`{ablations} |
+| parameters | {parameters:,} |
+| the network sees | a square of {side} × {side} pixels; photographs of any size are coloured at their own |
+| weights | {dtype}, {megabytes:.1f} MB, tokenizer included |
+| trained on | *to be filled in* |
+| licence of the weights | *to be filled in, here and above: it follows the data and the encoders they come from* |
+
+```python
+from inference import Colorizer
+
+colorizer = Colorizer.from_pretrained("OWNER/NAME")  # or this folder
+colorizer(image, "a woman in a red dress").save("colored.png")
+```
+"""
+
+
+def write(folder: Path, content: dict[str, Any], dtype: torch.dtype) -> None:
+    """content: a checkpoint's (utils/checkpoint.py). A model card that is there stays: somebody may have finished it.
+
+    Raises InputError, with the folder as it was, where it holds something else or cannot be written.
+    """
+    with beside(folder) as new:
+        check(folder)
+        checkpoint.save_weights(new / checkpoint.WEIGHTS, content, dtype)
+        config = _config(content, dtype)
+        (new / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        (new / CARD).write_text(_card(config, (new / checkpoint.WEIGHTS).stat().st_size), encoding="utf-8")
+        folder.mkdir(exist_ok=True)
+        for file in new.iterdir():
+            if file.name != CARD or not (folder / CARD).exists():
+                os.replace(file, folder / file.name)
+
+
+def check(folder: Path) -> None:
+    """Raises InputError unless `folder` may be written: it is new, empty, or holds a network that was written here."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; pass the name of a folder")
+    held = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    if held and not checkpoint.is_weights_file(folder / checkpoint.WEIGHTS):
+        raise InputError(f"{folder}: holds {held[0]} and no network of this program; pass a new or empty folder")
+
+
+def _config(content: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:
+    """What a reader may want to know. No name in it is an argument of Colorizer's: the hub's mixin would pass it on."""
+    held = content["architecture"]
+    weights = content["model"] if content["ema"] is None else content["ema"]
+    return {
+        "library_name": LIBRARY,
+        "format": content["format"],
+        **held,
+        "text_config": json.loads(held["text_config"]),
+        "parameters": sum(tensor.numel() for tensor in weights.values()),
+        "dtype": str(dtype).removeprefix("torch."),
+    }
+
+
+def _card(config: dict[str, Any], size: int) -> str:
+    """size: of the weights file, in bytes."""
+    without = [f"`--no-{flag}`" for flag in options.ARCHITECTURE if config[flag] is False]
+    return _CARD_TEXT.format(
+        library=LIBRARY,
+        model=config["model"],
+        ablations=f", {' '.join(without)}" if without else "",
+        parameters=config["parameters"],
+        side=config["img_size"],
+        dtype=config["dtype"],
+        megabytes=size / 1e6,
+    )
+
+
+class HubMixin(ModelHubMixin):
+    """`from_pretrained`, `save_pretrained` and `push_to_hub` for a class with `from_checkpoint` and `content`.
+
+    The first is `from_checkpoint` with the hub's own arguments, `revision` and the like.
+    """
+
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
+        """Checked before the hub's mixin begins, for it begins by taking a config.json away."""
+        self.content()
+        check(Path(save_directory))
+        return super().save_pretrained(save_directory, **options)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """In the precision in which the network is in use: not a bit is lost."""
+        write(save_directory, self.content(), torch.float32)
+
+    @classmethod
+    def _from_pretrained(
+        cls,
+        *,
+        model_id: str,
+        revision: str | None,
+        cache_dir: str | Path | None,
+        force_download: bool,
+        local_files_only: bool,
+        token: str | bool | None,
+        **options: Any,
+    ) -> Self:
+        """options: of `from_checkpoint`."""
+        path = checkpoint.locate(
+            model_id,
+            revision=revision,
+            cache_dir=cache_dir,
+            force_download=force_download,
+            local_files_only=local_files_only,
+            token=token,
+        )
+        return cls.from_checkpoint(path, **options)
