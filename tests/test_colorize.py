@@ -2,13 +2,24 @@
 
 import json
 
+import cv2
 import numpy as np
+import odd_photos
 import pytest
+import tifffile
 from PIL import ExifTags, Image
 
+from inference import Colorizer
 from scripts import colorize
+from utils.enlarge import gray_of
+from utils.photo import read_photo
 
 GRAY = np.random.default_rng(0).integers(0, 256, (40, 60)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def colorizer():
+    return Colorizer.from_checkpoint(device="cpu")
 
 
 @pytest.fixture
@@ -139,3 +150,33 @@ def test_a_strength_that_is_none_is_told_for_the_photograph(photos, tmp_path, ca
     words = [str(photos / "a.gif"), "--caption", "red", "--strength", "-1", "--output", str(tmp_path / "o")]
     assert colorize.main(words) == 1
     assert "strength -1" in capsys.readouterr().err
+
+
+def test_every_odd_kind_of_photograph_passes(tmp_path, colorizer):
+    """By the command line and by Python: size, orientation, transparency and luminance are the photograph's."""
+    folder, out = tmp_path / "odd", tmp_path / "out"
+    folder.mkdir()
+    paths = odd_photos.write(folder)
+    assert len(paths) >= 28
+    assert colorize.main([str(folder), "--caption", "a red cup on a blue table", "--output", str(out)]) == 0
+    for path in paths:
+        (target,) = out.glob(f"{path.stem}.*")
+        before, after = read_photo(path), read_photo(target)
+        assert after.size == before.size and after.orientation == before.orientation, path.name
+        assert (before.alpha is None) == (after.alpha is None), path.name
+        assert before.pixels.dtype == (np.uint16 if path.stem in ("deep", "deeper", "float") else np.uint8), path.name
+        by_hand = colorizer.colorize(colorizer.encode(before), ["a red cup on a blue table"])[0].photo.pixels
+        if target.suffix != ".jpg":
+            stored = read_pixels(target)
+            np.testing.assert_array_equal(stored[..., :3], by_hand[..., :3], err_msg=path.name)
+            scale = 257 if stored.dtype == np.uint16 else 1
+            wanted, found = (
+                gray_of(pixels[..., :3] if pixels.ndim == 3 else pixels) for pixels in (before.pixels, stored)
+            )
+            wanted = wanted.astype(float) * (257 if wanted.dtype == np.uint8 else 1)
+            assert np.abs(found - wanted).max() <= 400 / scale, path.name  # of 65535: less than a step of 8 bits
+
+
+def read_pixels(path):
+    pixels = tifffile.imread(path) if path.suffix == ".tif" else cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    return pixels if path.suffix == ".tif" else pixels[..., [2, 1, 0, *range(3, pixels.shape[2])]]

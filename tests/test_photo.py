@@ -214,6 +214,12 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path, pixels, name, words):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_side_that_the_format_does_not_take_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"wide\.webp: cannot be written .* pass another name"):
+        ColoredPhoto(np.zeros((1, 20000, 3), np.uint8), None, None).save(tmp_path / "wide.webp")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_picture_that_cannot_be_written_leaves_the_former(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     path.write_bytes(b"former")

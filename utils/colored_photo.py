@@ -46,8 +46,8 @@ class ColoredPhoto:
             with beside.open("wb") as file:
                 self._write(file, suffix)
             os.replace(beside, path)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error}); make room or pass another folder") from error
+        except (OSError, ValueError) as error:  # the disk's words, and a format's: too wide, too much EXIF
+            raise InputError(f"{path}: cannot be written ({error}); make room, or pass another name") from error
         finally:
             beside.unlink(missing_ok=True)
 

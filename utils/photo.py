@@ -19,6 +19,16 @@ from utils.errors import InputError
 
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS  # what Pillow finds safe to decode, 89 million
 _DECODING_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
+_LAYOUT = frozenset(  # EXIF's tags of how a file's own pixels are stored: a TIFF has them, and no other file may
+    ExifTags.Base[name]
+    for name in (
+        *("ImageWidth", "ImageLength", "BitsPerSample", "Compression", "PhotometricInterpretation", "FillOrder"),
+        *("StripOffsets", "SamplesPerPixel", "RowsPerStrip", "StripByteCounts", "PlanarConfiguration", "Predictor"),
+        *("ColorMap", "TileWidth", "TileLength", "TileOffsets", "TileByteCounts", "SubIFDs", "InkSet", "NumberOfInks"),
+        *("ExtraSamples", "SampleFormat", "JPEGTables", "JPEGProc", "JpegIFOffset", "JpegIFByteCount"),
+        *("YCbCrCoefficients", "YCbCrSubSampling", "YCbCrPositioning", "ReferenceBlackWhite", "InterColorProfile"),
+    )
+)
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
@@ -99,6 +109,8 @@ def from_image(image: Image.Image, name: str = "image") -> Photo:
         notes.append(f"{name}: has {frames} frames or pages; the first is coloured")
     image.load()
     exif = image.getexif()
+    for tag in [tag for tag in exif if tag in _LAYOUT]:
+        del exif[tag]
     orientation = exif.get(ExifTags.Base.Orientation, 1)
     profile, kind = _profile(image, name, notes)
     pixels, alpha = _planes(image, name, notes)
