@@ -61,7 +61,7 @@ def prepare_output(args: argparse.Namespace) -> Path:
 def build_train_loader(
     args: argparse.Namespace, network: LCoIns, tokenizer: CaptionTokenizer, device: torch.device
 ) -> DataLoader:
-    augmentation = Augmentation(tuple(args.crop_scale), args.flip, args.counter_color)
+    augmentation = Augmentation(tuple(args.crop_scale), args.flip, args.counter_color, args.caption_dropout)
     dataset = build_dataset(
         args.data_set,
         args.data_path,
@@ -71,6 +71,7 @@ def build_train_loader(
         args.seed,
         _scene_options(args),
         args.correspondence,
+        args.uncaptioned,
     )
     broken = distributed.on_main(dataset.unreadable)
     if len(broken) > args.skip_unreadable:

@@ -36,10 +36,12 @@ def build_dataset(
     seed: int = 0,
     scenes: SceneOptions | None = None,
     correspondence: str | None = None,
+    uncaptioned: str | None = None,
 ) -> CaptionedImages | Scenes:
     """The data set `--data_set` names; `augmentation` only for training (of it, Scenes read `counter` alone).
 
-    correspondence: file of `datasets.correspondence` for this split's captions, whose matrices the batches then hold.
+    correspondence: file of `datasets.correspondence` for this split's captions, whose matrices the batches then hold;
+    uncaptioned: folder of photographs that join the pairs with empty captions.
     Raises InputError where data is missing.
     """
     if name not in DATA_SETS:
@@ -49,6 +51,8 @@ def build_dataset(
             raise InputError(f"--data_path {data_path}: scenes are made, not read; leave it out")
         if correspondence is not None:
             raise InputError(f"--correspondence {correspondence}: is for captions that are read; scenes are made")
+        if uncaptioned is not None or (augmentation is not None and augmentation.caption_dropout > 0):
+            raise InputError("--uncaptioned, --caption_dropout: are for captions that are read; scenes are made")
         scenes = scenes or SceneOptions()
         length = scenes.eval_length if augmentation is None else scenes.length
         counter = augmentation is not None and augmentation.counter
@@ -57,7 +61,8 @@ def build_dataset(
     if data_path is None:
         raise InputError("--data_path: pass the folder with cap-img-pairs_{train,val,test}.json and the images")
     metadata = None if correspondence is None else Path(correspondence)
-    return CaptionedImages(Path(data_path), split, size, augmentation, seed, metadata)
+    photographs = None if uncaptioned is None else Path(uncaptioned)
+    return CaptionedImages(Path(data_path), split, size, augmentation, seed, metadata, photographs)
 
 
 def build_loader(

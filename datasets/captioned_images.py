@@ -20,6 +20,8 @@ from datasets.batch import Sample
 from datasets.mirror import mirror
 from utils.errors import InputError
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -28,6 +30,7 @@ class Augmentation:
     crop_scale: tuple[float, float]  # share of the picture's area that a random resized crop keeps
     flip: float  # probability of a horizontal flip, where the caption can be mirrored
     counter: bool  # draw a counter caption for Eq. (15)
+    caption_dropout: float = 0.0  # probability that a caption is shown as an empty one, and its counter caption not
 
 
 class CaptionedImages(Dataset):
@@ -46,11 +49,13 @@ class CaptionedImages(Dataset):
         augmentation: Augmentation | None = None,
         seed: int = 0,
         metadata: Path | None = None,
+        uncaptioned: Path | None = None,
     ):
         """Reads and checks the list and that every file is there; pictures are decoded when asked for.
 
         size: side of the square in pixels; metadata: object-colour correspondence of the captions, to be given with the
-        samples. Raises InputError naming file, value and remedy.
+        samples; uncaptioned: folder of photographs that join the pairs with empty captions. Raises InputError naming
+        file, value and remedy.
         """
         self.folder = root / split
         self.pairs = read_pairs(root, split)
@@ -62,6 +67,11 @@ class CaptionedImages(Dataset):
         self.seed = seed
         self.epoch = 0
         _check_files(self.folder, [name for name, _ in self.pairs])
+        if uncaptioned is not None:
+            added = [(str(path), "") for path in find_images(uncaptioned)]  # a whole path: `folder / name` is itself
+            self.pairs += added
+            if self.correspondence is not None:
+                self.correspondence += [()] * len(added)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -76,6 +86,8 @@ class CaptionedImages(Dataset):
         mirrored = mirror(caption)
         if draw.random() < self.augmentation.flip and mirrored is not None:
             rgb, caption = F.horizontal_flip(rgb), mirrored
+        if self.augmentation.caption_dropout > 0 and draw.random() < self.augmentation.caption_dropout:
+            caption, words = "", None
         counter = color_words.replace(caption, draw) if self.augmentation.counter else None
         return Sample(rgb, caption, counter, name, index, words)  # mirror() moves no word, so they stay true
 
@@ -158,6 +170,14 @@ def _check_pair(path: Path, place: int, pair: object) -> None:
         raise InputError(
             f"{where} names {name!r}; an image name stays inside its split's folder (no '..', no '/' first)"
         )
+
+
+def find_images(folder: Path) -> list[Path]:
+    """Every picture in a folder and its sub-folders, by name, as whole paths. Raises InputError where there is none."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    if not found:
+        raise InputError(f"{folder}: no picture in this folder ({', '.join(IMAGE_SUFFIXES)}); pass another")
+    return [path.resolve() for path in found]
 
 
 def _check_files(folder: Path, names: list[str]) -> None:

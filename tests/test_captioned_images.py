@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -234,3 +235,44 @@ def test_a_subfolder_is_fine_and_a_fifo_is_not_a_file(data):
     rewrite(data, [["pipe.jpg", "red"]])
     with pytest.raises(InputError, match="not a file"):
         CaptionedImages(data, "train", 16)
+
+
+def test_dropped_captions_are_the_share_asked_for_and_the_picture_stays(data):
+    rewrite(data, [["0.jpg", "a red ball"]] * 400)
+    kept = CaptionedImages(data, "train", 16, AUGMENTATION)
+    dropped = CaptionedImages(data, "train", 16, dataclasses.replace(AUGMENTATION, caption_dropout=0.25))
+    pairs = [(kept[i], dropped[i]) for i in range(400)]
+    empty = [not own.caption for _, own in pairs]
+    assert 70 < sum(empty) < 130
+    for (whole, own), is_empty in zip(pairs, empty, strict=True):
+        assert torch.equal(whole.rgb, own.rgb)
+        assert (own.caption, own.counter_caption is None) == (("", True) if is_empty else (whole.caption, False))
+
+
+def test_uncaptioned_photographs_join_with_empty_captions(data, tmp_path):
+    (tmp_path / "more" / "sub").mkdir(parents=True)
+    for number, name in enumerate(("b.png", "sub/a.jpg", "notes.txt")):
+        Image.new("RGB", (20, 10), (number * 40, 0, 0)).save(tmp_path / "more" / name, "PNG")
+    own = CaptionedImages(data, "train", 16, AUGMENTATION)
+    both = build_dataset("captioned_images", str(data), "train", 16, AUGMENTATION, uncaptioned=str(tmp_path / "more"))
+    assert len(both) == len(own) + 2 and both.unreadable() == []
+    added = [both[i] for i in (len(own), len(own) + 1)]
+    assert [sample.caption for sample in added] == ["", ""]
+    assert [Path(sample.name).name for sample in added] == ["b.png", "a.jpg"]
+    assert added[1].rgb[0].max() > 30 and added[1].counter_caption is None
+    batch = next(iter(build_loader(both, CaptionTokenizer.from_vocabulary(), len(both), 0, train=True, counter=True)))
+    nothing = [i for i, caption in enumerate(batch.captions) if not caption]
+    assert len(nothing) == 2 and not batch.has_counter[nothing].any() and batch.words.mask[nothing].sum() == 4
+    (tmp_path / "more" / "sub" / "a.jpg").write_bytes(b"broken")
+    assert [Path(name).name for name in both.unreadable()] == ["a.jpg"]
+    both.leave_out(both.unreadable())
+    assert len(both) == len(own) + 1
+    with pytest.raises(InputError, match="no picture in this folder"):
+        build_dataset("captioned_images", str(data), "train", 16, AUGMENTATION, uncaptioned=str(tmp_path / "nothing"))
+
+
+def test_scenes_take_neither():
+    with pytest.raises(InputError, match="--uncaptioned, --caption_dropout"):
+        build_dataset("scenes", None, "train", 16, dataclasses.replace(AUGMENTATION, caption_dropout=0.5))
+    with pytest.raises(InputError, match="--uncaptioned, --caption_dropout"):
+        build_dataset("scenes", None, "train", 16, AUGMENTATION, uncaptioned="folder")

@@ -93,6 +93,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--crop_scale", type=float, nargs=2, default=(0.5, 1.0), help="share of the area a random crop keeps, from to")
     add("--flip", type=float, default=0.5, help="probability of a horizontal flip where the caption can be mirrored")
     workers = min(4, os.cpu_count() or 1)
+    add("--uncaptioned", default=None, help="folder of photographs that join the training with empty captions")
+    add("--caption_dropout", type=float, default=0.0, help="probability that training shows an empty caption instead")
     add("--num_workers", type=int, default=workers, help="loader processes for each training process")
     add("--skip_unreadable", type=int, default=0, help="leave out at most so many broken training images, by name")
 
@@ -222,7 +224,7 @@ def _check(args: argparse.Namespace) -> None:
             raise InputError(f"--{name} {getattr(args, name)}: pass 0 or more")
     if args.save_every is not None and args.save_every < 1:
         raise InputError(f"--save_every {args.save_every}: pass at least 1")
-    for name in ("drop_path", "flip"):
+    for name in ("drop_path", "flip", "caption_dropout"):
         if not 0 <= getattr(args, name) <= 1:
             raise InputError(f"--{name} {getattr(args, name)}: a probability, pass 0 to 1")
     low, high = args.crop_scale
