@@ -35,7 +35,7 @@ SAME_RUN = (
     *("config", "resume", "auto_resume", "finetune", "output_dir", "log_dir", "device", "num_workers"),
     *("print_freq", "save_every", "keep_checkpoints", "dist_eval", "eval_scenes", "compile", "grad_checkpointing"),
     *("image_encoder_weights", "text_encoder_weights", "lpips_net", "lpips_weights", "eval", "test"),
-    *("fid_weights", "protocol"),
+    *("fid_weights", "protocol", "obedience"),
 )
 
 

@@ -14,6 +14,7 @@ import torch
 
 import build
 import measures
+import obedience
 import starting_point
 from datasets.scenes import TEST_SPLITS
 from engine import evaluate, summarize, summarize_subsets
@@ -72,6 +73,11 @@ def test(
     for row, distance in (fid.distances() if fid is not None else {}).items():
         summary[row]["fid"] = distance
     logger.info("%s\n%s", report.table(summary), report.subset_table(summary["subsets"]))
+    if args.obedience:
+        summary["obedience"] = obedience.summarize(
+            obedience.evaluate(network, loader, loader.dataset.pairs, tokenizer, device, args.amp)
+        )
+        logger.info("%s", obedience.table(summary["obedience"]))
     if args.test and distributed.is_main():
         report.save_tables(output_dir, rows, names, summary)
         logger.info("page: %s", (output_dir / "index.html").resolve())

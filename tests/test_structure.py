@@ -17,7 +17,7 @@ LEVELS = [
     {"run_colorization"},
     {"training"},
     {"build", "measures", "starting_point"},
-    {"instances"},
+    {"instances", "obedience"},
     {"engine", "inference", "preparation"},
     {"models", "datasets", "losses", "augment"},
     {"utils"},

@@ -141,6 +141,12 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--lpips_weights", default=None, help="its weights, a file with torchvision's names (of vgg if no net is named)"
     )
+    add(
+        "--obedience",
+        action=switch,
+        default=False,
+        help="with --eval or --test: also whether words are obeyed (obedience.py), eleven more colourings a pair",
+    )
     add("--fid_weights", default=None, help="Inception weights for FID, see utils/fid.py; no FID if not given")
     add(
         "--protocol",
@@ -232,9 +238,11 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError(f"--crop_scale {low} {high}: shares of the area, pass 0 < from <= to <= 1")
     if not 0 < args.layer_decay <= 1:
         raise InputError(f"--layer_decay {args.layer_decay}: pass a factor above 0, at most 1")
-    for name, default in (("protocol", "paper"), ("fid_weights", None)):
+    for name, default in (("protocol", "paper"), ("fid_weights", None), ("obedience", False)):
         if args.data_set == "scenes" and getattr(args, name) != default:
             raise InputError(f"--{name} {getattr(args, name)}: scenes are judged by their instances; leave it out")
+    if args.obedience and not (args.eval or args.test):
+        raise InputError("--obedience: is part of an evaluation; pass --eval or --test with it")
     if args.eval and args.test:
         raise InputError("--eval and --test: pass one of them (val split, test split)")
     if args.clip_grad is not None and args.clip_grad <= 0:

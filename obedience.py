@@ -1,0 +1,209 @@
+"""Does the network do what the words say? Measured on photographs that have captions and no masks.
+
+B pairs; K captions of one photograph; S side of the network's square.
+
+word response      the first colour word of the caption, of eight chromatic colours, is replaced by each of the other
+                   seven, and the change of the picture is judged (utils/obedience_metrics.py)
+description gain   PSNR and mean ab error with the pair's own caption, against no caption, against another photograph's,
+                   and against the counter caption of Eq. (15)
+
+A network that ignores the words scores 0 in both; its row is computed in the same way, from the answers to an empty
+caption. Differs: the paper shows obedience by pictures and a user study, and has none of these figures.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from datasets import color_words
+from datasets.scenes import PALETTE
+from utils import color, distributed
+from utils.color_metrics import LabBytes
+from utils.devices import autocast
+from utils.instance_metrics import Interval, bootstrap_interval
+from utils.metrics import psnr
+from utils.obedience_metrics import word_response
+from utils.protocol import LabBatch
+
+COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
+CENTERS = torch.tensor([PALETTE[name] for name in COLORS], dtype=torch.float64)  # (8, 2), CIE units
+DESCRIPTIONS = ("own", "empty", "other", "counter")
+METRICS = {"psnr": "PSNR, dB", "chroma_error": "ab error"}
+
+
+@torch.no_grad()
+def evaluate(
+    network: nn.Module,
+    loader: Iterable[Any],
+    pairs: Sequence[tuple[str, str]],
+    tokenize: Callable[[list[str]], Any],
+    device: torch.device,
+    amp: str,
+) -> list[dict[str, Any]]:
+    """One row per pair, all ranks', in file order, on every rank.
+
+    pairs: (image name, caption) of the whole split. A row holds index, name, caption; `{metric}_{description}` of
+    METRICS and DESCRIPTIONS, None for a counter caption that there is not; `from`, the colour replaced, or None; and
+    `responses`, one for each other colour: to, right, angle, share.
+    """
+    network.eval()
+    rows = []
+    for batch in loader:
+        squashed = LabBatch.of(batch.rgb.to(device))
+        with autocast(device, amp):
+            tokens = network.encode_image(squashed.gray.float())  # (B, N_I, C)
+        for i, (index, name, caption) in enumerate(zip(batch.indices, batch.names, batch.captions, strict=True)):
+            counter = color_words.replace(caption, np.random.default_rng((0, index)))
+            described = [caption, "", _other_caption(pairs, index), counter]
+            source, replaced = replacements(caption)
+            asked = [text for text in described if text is not None] + replaced
+            with autocast(device, amp):
+                words = tokenize(asked).to(device)
+                language = network.encode_text(words)
+                output = network.colorize(tokens[i : i + 1].expand(len(asked), -1, -1), language, words.mask)
+            own = LabBatch(*(part[i : i + 1] for part in squashed))
+            found = output.ab.double()
+            row = {"index": index, "name": name, "caption": caption}
+            row |= _gains(own, found[: len(asked) - len(replaced)], with_counter=counter is not None)
+            row |= _responses(found, source, len(replaced))
+            rows.append(row)
+    once = {row["index"]: row for part in distributed.gather_objects(rows) for row in part}
+    return [once[index] for index in sorted(once)]
+
+
+def replacements(caption: str) -> tuple[int | None, list[str]]:
+    """The first colour word of COLORS, as an index into it, and the caption with each of the others in its place."""
+    for start, end in color_words.find(caption):
+        family = color_words.family(caption[start:end])
+        if family in COLORS:
+            others = [name for name in COLORS if name != family]
+            return COLORS.index(family), [caption[:start] + name + caption[end:] for name in others]
+    return None, []
+
+
+def _other_caption(pairs: Sequence[tuple[str, str]], index: int) -> str:
+    """The caption half the list further on, or the next one behind it that is another photograph's."""
+    name, count = pairs[index][0], len(pairs)
+    for step in range(count):
+        other, caption = pairs[(index + count // 2 + step) % count]
+        if other != name:
+            return caption
+    return ""
+
+
+def _gains(own: LabBatch, ab: Tensor, with_counter: bool) -> dict[str, float | None]:
+    """ab: (3 or 4, 2, S, S) in [-1, 1], under DESCRIPTIONS."""
+    gray, truth = own.gray.expand(len(ab), -1, -1, -1), color.to_uint8(color.colorize(own.gray, own.ab))
+    predicted, truth = color.to_uint8(color.colorize(gray, ab)), truth.expand(len(ab), -1, -1, -1)
+    distance = LabBytes(predicted).errors(LabBytes(truth)).chroma_error
+    values = {"psnr": psnr(predicted, truth).tolist(), "chroma_error": distance.tolist()}
+    missing = [] if with_counter else [None]
+    return {
+        f"{metric}_{description}": value
+        for metric, own_values in values.items()
+        for description, value in zip(DESCRIPTIONS, own_values + missing, strict=True)
+    }
+
+
+def _responses(ab: Tensor, source: int | None, count: int) -> dict[str, Any]:
+    """ab: (K, 2, S, S) in [-1, 1], under the own caption first and the `count` replaced ones last."""
+    if source is None:
+        return {"from": None, "responses": []}
+    wanted = torch.tensor([color for color in range(len(COLORS)) if color != source])
+    changes = color.denormalize_ab(ab[-count:] - ab[:1]).cpu()
+    response = word_response(changes, torch.full_like(wanted, source), wanted, CENTERS)
+    values = zip(wanted.tolist(), *(part.tolist() for part in response), strict=True)
+    found = [{"to": COLORS[to], "right": right, "angle": angle, "share": share} for to, right, angle, share in values]
+    return {"from": COLORS[source], "responses": found}
+
+
+def summarize(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """`model`, and `ignoring` the words: means with 95 % bootstrap intervals over photographs; None where no pair can
+    be judged."""
+    return {"model": _summarize(rows), "ignoring": _summarize(ignoring(rows))}
+
+
+def _summarize(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "word_response": _summarize_responses(rows),
+        "description_gain": {
+            description: {metric: _gain(rows, metric, description) for metric in METRICS}
+            for description in DESCRIPTIONS[1:]
+        },
+        "pairs": len(rows),
+    }
+
+
+def _summarize_responses(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    flat = [(row["name"], response) for row in rows for response in row["responses"]]
+    if not flat:
+        return None
+    right = [response["right"] for _, response in flat]
+    by_color = {name: [r["right"] for _, r in flat if r["to"] == name] for name in COLORS}
+    return {
+        "count": len(flat),
+        "right": _interval(right, [name for name, _ in flat])._asdict(),
+        "angle": float(np.mean([response["angle"] for _, response in flat])),
+        "share": float(np.mean([response["share"] for _, response in flat])),
+        "right_of": {name: float(np.mean(values)) if values else None for name, values in by_color.items()},
+    }
+
+
+def _gain(rows: Sequence[dict[str, Any]], metric: str, description: str) -> dict[str, float] | None:
+    """Own caption minus `description`, over the pairs that have both."""
+    both = [row for row in rows if row[f"{metric}_{description}"] is not None]
+    if not both:
+        return None
+    gains = [row[f"{metric}_own"] - row[f"{metric}_{description}"] for row in both]
+    return _interval(gains, [row["name"] for row in both])._asdict()
+
+
+def _interval(values: Sequence[float], names: Sequence[str]) -> Interval:
+    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    groups = torch.tensor([places[name] for name in names])
+    return bootstrap_interval(torch.tensor(values, dtype=torch.float64), groups)
+
+
+def ignoring(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of a network that answers every caption as this one answers an empty one."""
+    told = []
+    for row in rows:
+        names = [(f"{metric}_{description}", f"{metric}_empty") for metric in METRICS for description in DESCRIPTIONS]
+        same = {name: None if row[name] is None else row[empty] for name, empty in names}
+        source = None if row["from"] is None else COLORS.index(row["from"])
+        nothing = torch.zeros(len(COLORS), 2, 1, 1)
+        told.append(row | same | _responses(nothing, source, len(COLORS) - 1))
+    return told
+
+
+def table(summary: dict[str, Any]) -> str:
+    """Of `summarize`."""
+    summary, baseline = summary["model"], summary["ignoring"]
+    lines = [f"{'obedience':44}{'this model':>26}{'ignoring the words':>26}"]
+    response, nothing = summary["word_response"], baseline["word_response"]
+    if response is not None:
+        for name, text in (
+            ("right", "word response, right, %"),
+            ("angle", "degrees off"),
+            ("share", "share changed, %"),
+        ):
+            lines.append(f"{text:44}{_cell(response[name], name):>26}{_cell(nothing[name], name):>26}")
+    for description, gains in summary["description_gain"].items():
+        for metric, gain in gains.items():
+            own = baseline["description_gain"][description][metric]
+            text = f"gain over {description} caption, {METRICS[metric]}"
+            lines.append(f"{text:44}{_cell(gain, metric):>26}{_cell(own, metric):>26}")
+    return "\n".join(lines)
+
+
+def _cell(value: Any, name: str) -> str:
+    scale, digits = (100, 1) if name in ("right", "share") else (1, 1 if name == "angle" else 3)
+    if value is None:
+        return "-"
+    if isinstance(value, dict):
+        mean, low, high = (value[part] * scale for part in ("mean", "low", "high"))
+        return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{value * scale:.{digits}f}"

@@ -1,0 +1,45 @@
+"""Word response: does a picture's change point to the colour that was said?  K changes; J colours; H, W image side."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+MOST_CHANGED = 0.1  # share of the pixels whose change is judged: those that change most
+LEAST_CHANGE = 3.0  # CIE units: a mean change below is none
+TINT = 0.75  # share of the picture from which a change is a tint of everything, and obeys no word
+
+
+class Response(NamedTuple):
+    right: Tensor  # (K,) bool: nearest to the colour asked for, visible, and no tint
+    angle: Tensor  # (K,) float64, degrees from the direction asked for, 0 to 180; 90 where nothing changes
+    share: Tensor  # (K,) float64: pixels that change at least half as much as the judged ones do on average
+
+
+def word_response(changes: Tensor, source: Tensor, wanted: Tensor, palette: Tensor) -> Response:
+    """What replacing one colour word does.
+
+    changes: (K, 2, H, W), ab under the new word minus ab under the old one, CIE units; source: (K,) and wanted: (K,),
+    indices into palette of the old colour and of the new, never equal; palette: (J, 2) ab of the colours.
+    The mean change of the judged pixels is compared with the directions from the old colour to every other one: right
+    is the nearest in angle. Chance is 1 / (J - 1) for a network that changes something somewhere, 0 for one that
+    ignores the words.
+    """
+    if (source == wanted).any():
+        raise ValueError("a colour word replaced by itself asks for no change")
+    changes, palette = changes.double(), palette.double()
+    size = changes.norm(dim=1).flatten(1)  # (K, H W)
+    judged = size >= size.quantile(1 - MOST_CHANGED, dim=1, keepdim=True)
+    count = judged.sum(dim=1)
+    mean = (changes.flatten(2) * judged[:, None]).sum(dim=2) / count[:, None]  # (K, 2)
+    strength = (size * judged).sum(dim=1) / count
+    share = (size >= strength[:, None] / 2).double().mean(dim=1)
+
+    directions = palette[None] - palette[source][:, None]  # (K, J, 2)
+    lengths = directions.norm(dim=2) * mean.norm(dim=1, keepdim=True)
+    cosine = (directions * mean[:, None]).sum(dim=2) / lengths.clamp(min=1e-12)  # (K, J)
+    cosine[torch.arange(len(source)), source] = -torch.inf  # the old colour is no answer
+    visible = mean.norm(dim=1) >= LEAST_CHANGE
+    right = (cosine.argmax(dim=1) == wanted) & visible & (share < TINT)
+    angle = cosine.gather(1, wanted[:, None]).squeeze(1).clamp(-1, 1).arccos().rad2deg()
+    return Response(right, angle, share)
