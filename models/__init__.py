@@ -27,8 +27,9 @@ from utils.errors import InputError
 PAPER_MODEL = "colorization_vit_base_patch16_224_group_post"
 SMALL_MODEL = "colorization_vit_tiny_patch8_112_group_post"
 SCENES_MODEL = "colorization_vit_pico_patch8_64_group_post"
+PHOTOS_MODEL = "colorization_vit_small_patch8_112_group_post"
 RELEASE_MODEL = "colorization_vit_base_patch16_224_group_post_release"
-NAMES = (PAPER_MODEL, SMALL_MODEL, SCENES_MODEL, RELEASE_MODEL)
+NAMES = (PAPER_MODEL, SMALL_MODEL, SCENES_MODEL, PHOTOS_MODEL, RELEASE_MODEL)
 
 
 def create_model(name: str, **overrides: Any) -> LCoIns | ReleasedLCoIns:
@@ -133,6 +134,35 @@ def colorization_vit_pico_patch8_64_group_post(**overrides: Any) -> LCoIns:
         "normalize": False,
         "sine_positions": True,
         "identity_maps": True,
+    }
+    return _build(**numbers | overrides)
+
+
+@register_model
+def colorization_vit_small_patch8_112_group_post(**overrides: Any) -> LCoIns:
+    """For photographs, in at most 60 MB: two thirds each of a ViT-S and of MiniLM (scripts/compact_encoders.py)."""
+    numbers = {
+        "img_size": 112,
+        "patch": 8,
+        "image_width": 384,
+        "image_depth": 8,
+        "image_heads": 6,
+        "position_scale": 0.02,
+        "text_config": BertConfig(
+            vocab_size=4096,
+            hidden_size=384,
+            num_hidden_layers=4,
+            num_attention_heads=12,
+            intermediate_size=1536,
+            max_position_embeddings=MAX_WORDS,
+        ),
+        "dim": 256,
+        "depth": 4,
+        "num_heads": 4,
+        "num_groups": 15,
+        "group_scale": 1.0,
+        "channels": (128, 64, 32, 16),
+        "normalize": False,
     }
     return _build(**numbers | overrides)
 

@@ -5,7 +5,8 @@
         --vocabulary 8192 --output encoders/text/
 
 image: the first layers of a ViT in timm's names. LayerScale is folded into the matrices before it, which changes
-    nothing; the patches are resampled to another side; the class token is left out.
+    nothing; so is the scaling of its pictures by ImageNet's mean and deviation, ours being gray in [-1, 1]; the patches
+    are resampled to another side; the class token is left out.
 text: the first layers of a BERT, and of its vocabulary the characters, all colour words and the most frequent tokens of
     the captions. What is kept has the rows it had, so a caption of kept tokens reads as before.
 
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.layers import resample_patch_embed
 from tokenizers import BertWordPieceTokenizer
 from torch import Tensor
@@ -49,6 +51,8 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     encoders = parser.add_subparsers(dest="encoder", required=True)
     image = encoders.add_parser("image")
     image.add_argument("source", type=Path, help="a .pth or .safetensors file of a ViT in timm's names")
+    image.add_argument("--mean", type=float, nargs=3, default=IMAGENET_DEFAULT_MEAN, help="of its pictures in [0, 1]")
+    image.add_argument("--std", type=float, nargs=3, default=IMAGENET_DEFAULT_STD, help="their deviation")
     image.add_argument("--patch", type=int, help="side of a patch in pixels; the file's own if not given")
     text = encoders.add_parser("text")
     text.add_argument("source", help="folder in Hugging Face's layout, or a hub name")
@@ -74,7 +78,11 @@ def compact_image(options: argparse.Namespace) -> str:
                 name = f"blocks.{layer}.{matrix}.{part}"
                 block[name] = block[name] * (gamma[:, None] if part == "weight" else gamma)
         kept |= block
-    patches = "patch_embed.proj.weight"
+    patches, shift = "patch_embed.proj.weight", "patch_embed.proj.bias"
+    mean, std = (torch.tensor(values)[:, None, None] for values in (options.mean, options.std))
+    # A pixel p in [0, 1] is (x + 1) / 2 for us and (p - mean) / std for it.
+    kept[shift] = kept[shift] + (kept[patches] * ((0.5 - mean) / std)).sum(dim=(1, 2, 3))
+    kept[patches] = kept[patches] * (0.5 / std)
     if options.patch is not None and kept[patches].shape[-1] != options.patch:
         kept[patches] = resample_patch_embed(kept[patches], [options.patch, options.patch])
     options.output.parent.mkdir(parents=True, exist_ok=True)

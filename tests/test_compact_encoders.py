@@ -5,6 +5,7 @@ import re
 
 import pytest
 import torch
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models.vision_transformer import VisionTransformer
 from transformers import BertConfig, BertModel
 
@@ -32,7 +33,9 @@ def test_folded_layer_scale_changes_nothing(tmp_path):
     pretrained.load_image_encoder(small, str(out))
     whole.blocks = whole.blocks[:2]
     picture = torch.randn(2, 3, 28, 28)
-    torch.testing.assert_close(small.forward_features(picture), whole.forward_features(picture), atol=1e-5, rtol=1e-5)
+    mean, std = (torch.tensor(v)[:, None, None] for v in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
+    scaled = ((picture + 1) / 2 - mean) / std
+    torch.testing.assert_close(small.forward_features(picture), whole.forward_features(scaled), atol=1e-5, rtol=1e-5)
 
 
 def test_patches_of_another_side_see_the_same_picture_at_that_side(tmp_path):
@@ -41,7 +44,8 @@ def test_patches_of_another_side_see_the_same_picture_at_that_side(tmp_path):
     whole = vit()
     torch.nn.init.normal_(whole.patch_embed.proj.weight, std=0.05)
     torch.save(whole.state_dict(), tmp_path / "vit.pth")
-    words = ["image", str(tmp_path / "vit.pth"), "--layers", "3", "--patch", "28", "--output"]
+    plain = ["--mean", "0.5", "0.5", "0.5", "--std", "0.5", "0.5", "0.5"]  # pictures as ours are
+    words = ["image", str(tmp_path / "vit.pth"), "--layers", "3", "--patch", "28", *plain, "--output"]
     assert compact_encoders.main([*words, str(tmp_path / "i.safetensors")]) == 0
     double = vit(img_size=56, patch_size=28)
     pretrained.load_image_encoder(double, str(tmp_path / "i.safetensors"))

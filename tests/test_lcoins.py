@@ -5,7 +5,16 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, DistilBertConfig, ElectraConfig, MPNetConfig, RobertaConfig
 
-from models import NAMES, PAPER_MODEL, SMALL_MODEL, create_model, parameter_count, text_config_from_json
+from models import (
+    NAMES,
+    PAPER_MODEL,
+    PHOTOS_MODEL,
+    SCENES_MODEL,
+    SMALL_MODEL,
+    create_model,
+    parameter_count,
+    text_config_from_json,
+)
 from models.lcoins import CounterColorization
 from models.text_encoder import CaptionTokenizer, Words
 from utils.errors import InputError
@@ -161,8 +170,9 @@ def test_layer_decay_reaches_both_encoders():
 
 def test_sizes_are_the_paper_s():
     with torch.device("meta"):
-        paper, small = create_model(PAPER_MODEL), create_model(SMALL_MODEL)
-    assert (parameter_count(paper), parameter_count(small)) == (369_357_538, 5_207_666)
+        paper, *others = (create_model(name) for name in (PAPER_MODEL, SMALL_MODEL, SCENES_MODEL, PHOTOS_MODEL))
+    counts = [parameter_count(network) for network in (paper, *others)]
+    assert counts == [369_357_538, 5_207_666, 2_458_898, 27_253_234]
     blocks, config = paper.transformer.blocks, paper.text_encoder.encoder.config
     assert (len(blocks), blocks[0].attention.num_heads, paper.group_tokens.shape) == (12, 16, (15, 1024))
     assert (config.hidden_size, config.num_hidden_layers, config.vocab_size) == (768, 12, 30522)
