@@ -14,7 +14,8 @@ if [ $# -lt 3 ]; then
     exit 2
 fi
 cd "${SLURM_SUBMIT_DIR:-.}"  # SLURM runs a copy of this file from elsewhere
-first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
+first=${hosts%%$'\n'*}
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 srun --kill-on-bad-exit=1 torchrun \
     --nnodes="$SLURM_NNODES" --nproc_per_node="${SLURM_GPUS_ON_NODE:-1}" --rdzv_id="$SLURM_JOB_ID" \
