@@ -3,7 +3,7 @@
     gray (B, 1, S, S) float32 in [-1, 1], ids (B, N_L) int64, mask (B, N_L) bool, True on real words
         -> ab (B, 2, S, S) in [-1, 1], soft_assignment (B, N_G, N_I)
 
-B (batch) and N_L (words, 1 to 80) are free; S is the network's own side. The file's metadata are those of a weights
+B (batch) and N_L (words, up to 80) are free; S is the network's own side. The file's metadata are those of a weights
 file (utils/checkpoint.py): it carries its tokenizer. N_I, N_G image and group tokens; P side of an image token's patch.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad, pixel_shuffle, pixel_unshuffle
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from models.restore import Network
 from models.text_encoder import MAX_WORDS, CaptionTokenizer, Words
@@ -45,13 +45,15 @@ class _Graph(nn.Module):
 
 
 def write(path: Path, network: Network, content: dict[str, Any]) -> None:
-    """network: on the CPU, in eval mode; content: a checkpoint's, for the metadata. Raises InputError."""
+    """network: on the CPU; it is left in eval mode. content: a checkpoint's, for the metadata. Raises InputError."""
     try:
         import onnxscript  # noqa: F401  torch.onnx needs it, and says so far less plainly
     except ImportError as error:
         raise InputError(f"{path}: ONNX files are written with onnxscript; pip install onnxscript") from error
     program = _trace(network)
     program.model.metadata_props.update(checkpoint.metadata(content))
+    for part in (program.model.graph, *program.model.graph):  # and every node of it
+        part.metadata_props.clear()  # the tracer's notes: lines of source, and where they lie on this machine
     with beside(path) as folder:
         program.save(folder / path.name, external_data=False)
         os.replace(folder / path.name, path)
@@ -84,13 +86,15 @@ def read(path: str) -> tuple["OnnxNetwork", CaptionTokenizer]:
     options.intra_op_num_threads = torch.get_num_threads()
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors have no class in common
+        held = session.get_modelmeta().custom_metadata_map
+        if held.get("format") != str(checkpoint.FORMAT):
+            raise InputError(f"{path}: not an ONNX file of this program; pass one that scripts/export.py wrote")
+        return OnnxNetwork(session), CaptionTokenizer.from_json(held["tokenizer"])
+    except InputError:
+        raise
+    except Exception as error:  # whatever onnxruntime and tokenizers make of a damaged file
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"{path}: not a readable ONNX file ({reason}); it may be truncated: restore it") from error
-    held = session.get_modelmeta().custom_metadata_map
-    if held.get("format") != str(checkpoint.FORMAT) or "tokenizer" not in held:
-        raise InputError(f"{path}: not an ONNX file of this program; pass one that scripts/export.py wrote")
-    return OnnxNetwork(session), CaptionTokenizer.from_json(held["tokenizer"])
 
 
 class OnnxNetwork(nn.Module):
@@ -120,7 +124,5 @@ class OnnxNetwork(nn.Module):
         """From what `encode_image` and `encode_text` gave; word_mask: (B, N_L) bool, True on real words."""
         side = self.img_size // self.patch
         gray = pixel_shuffle(image.transpose(1, 2).unflatten(2, (side, side)), self.patch)
-        if language.shape[1] == 0:  # an empty caption without marks; the graph wants a word, be it a hidden one
-            language, word_mask = pad(language, (0, 1)), pad(word_mask, (0, 1))
         given = {"gray": gray.numpy(), "ids": language.numpy(), "mask": word_mask.numpy()}
         return OnnxColorization(*map(torch.from_numpy, self.session.run(OUTPUTS, given)))

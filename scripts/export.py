@@ -1,35 +1,73 @@
-"""A checkpoint's network as a weights file: fp16 safetensors with all that rebuilds it, tokenizer included.
+"""A checkpoint's network for use elsewhere, with all that it needs, tokenizer included.
 
-    python scripts/export.py output/scenes/checkpoint-last.pth checkpoints/scenes.safetensors
+    python scripts/export.py output/scenes/checkpoint-last.pth scenes.safetensors   # a weights file
+    python scripts/export.py output/scenes/checkpoint-last.pth scenes/              # a folder, for the Hugging Face hub
+    python scripts/export.py output/scenes/checkpoint-last.pth scenes.onnx          # a graph, for onnxruntime
 
-`--finetune` reads it like a checkpoint; it holds no optimizer, so `--resume` does not.
+scripts/colorize.py reads all three, and `--finetune` the first; none holds an optimizer, so `--resume` does not.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
+import torch
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from utils import checkpoint
+from inference import Colorizer
+from models import onnx_file
+from utils import checkpoint, hub_folder
+from utils.beside import beside
 from utils.errors import InputError
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", help="a checkpoint-last.pth or checkpoint-best.pth")
-    parser.add_argument("output", type=Path, help="file to write, ending in .safetensors")
+    parser.add_argument("checkpoint", help="a checkpoint or weights file of this program or the authors', or a folder")
+    parser.add_argument("output", help="what to write: NAME.safetensors, NAME.onnx, or a folder (ending in /)")
+    parser.add_argument(
+        "--dtype",
+        choices=("float16", "float32"),
+        help="precision of the tensors (default: float16; an ONNX file's is float32, in which it is computed)",
+    )
     options = parser.parse_args(arguments)
     try:
-        if options.output.suffix != ".safetensors":
-            raise InputError(f"{options.output}: pass a name that ends in .safetensors")
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        checkpoint.save_weights(options.output, checkpoint.read(options.checkpoint))
+        output = Path(options.output)
+        kind = kind_of(options.output)
+        if kind == ".onnx" and options.dtype == "float16":
+            raise InputError(f"--dtype float16: {output} is computed in the precision of its tensors; leave it out")
+        colorizer = Colorizer.from_checkpoint(options.checkpoint, "cpu")
+        if colorizer.architecture is None:
+            raise InputError(f"{options.checkpoint}: is an export itself; pass the checkpoint that it was made from")
+        write(output, kind, colorizer, getattr(torch, options.dtype or "float16"))
     except InputError as error:
         print(f"export.py: {error}", file=sys.stderr)
         return 2
-    print(f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB")
+    weights = output / checkpoint.WEIGHTS if kind == "folder" else output
+    print(f"{weights}: {weights.stat().st_size / 1e6:.1f} MB")
     return 0
+
+
+def kind_of(output: str) -> str:
+    """'.safetensors', '.onnx' or 'folder'."""
+    suffix = Path(output).suffix
+    if output.endswith("/") or not suffix or Path(output).is_dir():
+        return "folder"
+    if suffix not in (".safetensors", ".onnx"):
+        raise InputError(f"{output}: pass a name that ends in .safetensors or .onnx, or a folder's, ending in /")
+    return suffix
+
+
+def write(output: Path, kind: str, colorizer: Colorizer, dtype: torch.dtype) -> None:
+    content = colorizer.content()
+    if kind == "folder":
+        hub_folder.write(output, content, dtype)
+    elif kind == ".onnx":
+        onnx_file.write(output, colorizer.network, content)
+    else:
+        with beside(output):  # for the folders above it, and what the disk may say to them
+            checkpoint.save_weights(output, content, dtype)
 
 
 if __name__ == "__main__":

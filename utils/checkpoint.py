@@ -53,7 +53,14 @@ def save_weights(path: Path, content: dict[str, Any], dtype: torch.dtype = torch
     broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if broken:
         raise InputError(f"{broken[0]} is not finite in {dtype}; pass --dtype float32, or another checkpoint")
-    _replace(path, lambda beside: save_file(tensors, beside, metadata(content)))
+
+    def write(beside: Path) -> None:
+        beside.touch()
+        usual = beside.stat().st_mode
+        save_file(tensors, beside, metadata(content))
+        beside.chmod(usual)  # safetensors lets nobody but its owner read it
+
+    _replace(path, write)
 
 
 def metadata(content: dict[str, Any]) -> dict[str, str]:
