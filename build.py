@@ -18,6 +18,7 @@ from augment import Luminance, LuminanceAugmentation
 from datasets import Augmentation, CaptionedImages, SceneOptions, Scenes, build_dataset, build_loader
 from engine import TrainState
 from losses import ColorizationLoss
+from models import text_config_to_json
 from models.lcoins import LCoIns
 from models.text_encoder import CaptionTokenizer
 from utils import checkpoint, distributed, options
@@ -180,7 +181,7 @@ def checkpoint_content(
     """What `checkpoint.save` writes; every rank takes part, for the random states and the means of the epoch."""
     architecture = {name: getattr(args, name) for name in options.ARCHITECTURE} | {
         "img_size": state.network.img_size,
-        "text_config": state.network.text_config.to_json_string(use_diff=False),
+        "text_config": text_config_to_json(state.network.text_config),
     }
     return {
         "format": checkpoint.FORMAT,

@@ -243,5 +243,12 @@ def text_config_from_json(text: str) -> PretrainedConfig:
     return AutoConfig.for_model(values.pop("model_type"), **values)
 
 
+def text_config_to_json(config: PretrainedConfig) -> str:
+    """The inverse, without the place on the disk that the encoder once came from."""
+    values = json.loads(config.to_json_string(use_diff=False))
+    values.pop("_name_or_path", None)
+    return json.dumps(values, indent=2, sort_keys=True)
+
+
 def parameter_count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from models import RELEASE_MODEL
+from models import RELEASE_MODEL, text_config_to_json
 from models.release_file import is_release
 from models.restore import Network
 from models.text_encoder import CaptionTokenizer
@@ -17,7 +17,7 @@ def architecture_of(network: Network, content: Any) -> dict[str, Any]:
         "model": RELEASE_MODEL,
         "counter_color": False,
         "img_size": network.img_size,
-        "text_config": network.text_config.to_json_string(use_diff=False),
+        "text_config": text_config_to_json(network.text_config),
     }
 
 

@@ -14,7 +14,7 @@ from transformers import BertConfig
 import models
 import models.release_file
 from inference import Colorizer
-from models import RELEASE_MODEL, SCENES_MODEL, create_model
+from models import RELEASE_MODEL, SCENES_MODEL, create_model, text_config_to_json
 from models.portable import content_of
 from models.release import released
 from models.text_encoder import CaptionTokenizer
@@ -50,7 +50,7 @@ def trained(tmp_path):
     torch.manual_seed(0)
     network, averaged = create_model(SCENES_MODEL), create_model(SCENES_MODEL)
     architecture = {"model": SCENES_MODEL, "group_tokens": True, "grouping_attention": True, "counter_color": True}
-    architecture |= {"img_size": 64, "text_config": network.text_config.to_json_string(use_diff=False)}
+    architecture |= {"img_size": 64, "text_config": text_config_to_json(network.text_config)}
     content = content_of(network, CaptionTokenizer.from_vocabulary(), architecture)
     checkpoint.save(tmp_path / "checkpoint-last.pth", content | {"ema": averaged.state_dict(), "step": 3})
     return tmp_path / "checkpoint-last.pth", averaged.state_dict()
@@ -99,7 +99,7 @@ def test_whoever_may_read_the_card_may_read_the_weights(tmp_path):
 def test_an_ablation_is_named_on_the_card(tmp_path):
     network = create_model(SCENES_MODEL, group_tokens=False)
     architecture = {"model": SCENES_MODEL, "group_tokens": False, "grouping_attention": True, "counter_color": True}
-    architecture |= {"img_size": 64, "text_config": network.text_config.to_json_string(use_diff=False)}
+    architecture |= {"img_size": 64, "text_config": text_config_to_json(network.text_config)}
     content = content_of(network, CaptionTokenizer.from_vocabulary(), architecture)
     hub_folder.write(tmp_path / "out", content, torch.float16)
     assert f"`{SCENES_MODEL}`, `--no-group_tokens` |" in (tmp_path / "out" / "README.md").read_text()
