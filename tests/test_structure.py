@@ -17,12 +17,12 @@ LEVELS = [
     {"run_colorization"},
     {"training"},
     {"build", "measures", "starting_point"},
-    {"instances", "obedience"},
+    {"instances", "obedience", "webapp"},
     {"engine", "inference", "preparation"},
     {"models", "datasets", "losses", "augment"},
     {"utils"},
 ]
-FOLDERS = ("models", "datasets", "preparation", "utils", "scripts")
+FOLDERS = ("models", "datasets", "preparation", "utils", "webapp", "scripts")
 PRODUCT = [*ROOT.glob("*.py"), *(path for folder in FOLDERS for path in (ROOT / folder).glob("*.py"))]
 
 

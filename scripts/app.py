@@ -1,0 +1,88 @@
+"""A web page that colours photographs as sentences say.
+
+    python scripts/app.py                                # http://127.0.0.1:7860
+    python scripts/app.py --checkpoint FILE --port 8000 --device cuda --amp bf16
+
+A visitor uploads a photograph, writes a sentence, compares gray and colour, clicks a region to see which words colour
+it, changes one colour from a palette, and downloads the picture at full size. `/health` answers {"status": "ok", ...}.
+
+Photographs are kept in a temporary folder, each visitor's under a random name, for an hour after the visitor last did
+something; the folder goes with the server. SIGTERM or Ctrl-C ends it with status 0. Nothing is fetched from the
+internet, and nothing sent there, but with --share. The page has no passwords: on a --host that others reach, they see
+the page and not each other's photographs.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from types import FrameType
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from inference import DEFAULT_CHECKPOINT, Colorizer
+from utils.errors import InputError
+from webapp.limits import Limits
+
+USUAL = Limits()
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    checkpoint = parser.add_argument_group("network")
+    checkpoint.add_argument(
+        "--checkpoint", default=str(DEFAULT_CHECKPOINT), help="file, folder or hub name (default: the one that ships)"
+    )
+    checkpoint.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    checkpoint.add_argument("--amp", choices=("none", "bf16", "fp16"), default="none", help="precision (default: none)")
+    server = parser.add_argument_group("server")
+    server.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0: all (default: 127.0.0.1)")
+    server.add_argument("--port", type=int, default=7860, help="0: any that is free (default: 7860)")
+    server.add_argument("--share", action="store_true", help="a public link by Gradio's service (default: none)")
+    limits = parser.add_argument_group("limits")
+    limits.add_argument("--max_megapixels", type=float, default=USUAL.megapixels, help="of a photograph (default: 24)")
+    limits.add_argument("--max_megabytes", type=float, default=USUAL.megabytes, help="of its file (default: 40)")
+    limits.add_argument("--max_visitors", type=int, default=USUAL.visitors, help="whose photographs are kept (100)")
+    limits.add_argument("--queue", type=int, default=USUAL.waiting, help="requests that may wait (default: 40)")
+    limits.add_argument("--concurrency", type=int, default=USUAL.at_once, help="worked on at a time (default: 2)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    options = parse_arguments(arguments)
+    try:
+        limits = Limits(
+            options.max_megapixels, options.max_megabytes, options.max_visitors, options.queue, options.concurrency
+        )
+        colorizer = Colorizer.from_checkpoint(options.checkpoint, options.device, options.amp)
+        with tempfile.TemporaryDirectory(prefix="lcoins-page-", ignore_cleanup_errors=True) as folder:
+            os.environ["GRADIO_TEMP_DIR"] = os.path.join(os.path.realpath(folder), "uploads")
+            from webapp.server import serve  # not sooner: where Gradio writes is settled when it is imported
+
+            serve(colorizer, about(options.checkpoint, colorizer), limits, options.host, options.port, options.share)
+    except InputError as error:
+        print(f"app.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def end(number: int, frame: FrameType | None) -> None:
+    """SIGTERM and Ctrl-C are how this program is meant to end; uvicorn lets its answers finish before it is called."""
+    raise SystemExit(0)
+
+
+def about(checkpoint: str, colorizer: Colorizer) -> str:
+    """The network, for the visitor."""
+    name, side = Path(checkpoint).name, colorizer.network.img_size
+    text = f"Your photograph keeps its size and luminance; {name} chooses colours from a copy of {side}×{side} pixels."
+    if name == "scenes.safetensors":
+        text += " It was trained on generated scenes like the first two examples: expect little of photographs."
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

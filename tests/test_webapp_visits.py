@@ -1,0 +1,206 @@
+"""A visitor's photograph from upload to download, without a page."""
+
+import threading
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+from inference import Colorizer
+from utils.errors import InputError
+from utils.photo import from_image, read_photo
+from webapp.visits import NOTHING, PREVIEW, Visits, preview
+
+CAPTION = "a red ball on blue grass"
+
+
+@pytest.fixture(scope="module")
+def colorizer():
+    return Colorizer.from_checkpoint(device="cpu")
+
+
+@pytest.fixture
+def visits(colorizer, tmp_path):
+    for name in ("originals", "pictures"):
+        (tmp_path / name).mkdir()
+    return Visits(colorizer, tmp_path / "originals", tmp_path / "pictures", most=2)
+
+
+def smooth(width, height, mode="RGB", seed=0):
+    noise = np.random.default_rng(seed).integers(0, 256, (4, 5, len(mode)), dtype=np.uint8).squeeze()
+    return Image.fromarray(noise, mode).resize((width, height), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def photograph(tmp_path):
+    """A JPEG of 1500x1100 pixels as stored, turned a quarter for the eye."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    smooth(1500, 1100).save(tmp_path / "upload", "JPEG", exif=exif)
+    return tmp_path / "upload"
+
+
+def files(folder):
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_preview_is_small_and_upright_and_the_download_is_what_the_library_makes(visits, photograph, colorizer):
+    visit = visits.begin()
+    visit.open(photograph, "Beach.JPG", 24)
+    gray, colored, notes = visit.color(CAPTION, 0.7)
+    assert visit.title == "Beach.JPG, 1500×1100 pixels" and notes == []
+    size = round(1100 * PREVIEW / 1500), PREVIEW
+    assert visit.preview_size == Image.open(gray).size == Image.open(colored).size == size
+    assert Image.open(gray).mode == "L" and Image.open(colored).mode == "RGB"
+    assert np.ptp(np.asarray(Image.open(colored)).astype(int), axis=2).mean() > 5  # it has colours
+
+    whole = visit.full_size()
+    assert whole.name == "Beach_colored.JPG"
+    assert Image.open(whole).size == (1500, 1100)
+    assert Image.open(whole).getexif()[ExifTags.Base.Orientation] == 6
+    expected = colorizer.colorize(colorizer.encode(read_photo(photograph)), [CAPTION], 0.7)[0]
+    expected.photo.save(photograph.with_suffix(".jpg"))
+    assert whole.read_bytes() == photograph.with_suffix(".jpg").read_bytes()
+
+
+def test_the_image_encoder_runs_once_for_a_photograph(visits, photograph, colorizer, monkeypatch):
+    runs = []
+    encode = colorizer._encode_image
+    monkeypatch.setattr(colorizer, "_encode_image", lambda gray: runs.append(1) or encode(gray))
+    visit = visits.begin()
+    visit.open(photograph, "a.jpg", 24)
+    for caption in (CAPTION, "a green ball"):
+        visit.color(caption, 1.0)
+    visit.explain()
+    visit.full_size()
+    assert len(runs) == 1
+
+
+def test_an_explanation_is_found_once_for_a_caption(visits, photograph, colorizer, monkeypatch):
+    asked = []
+    colorize = colorizer.colorize
+
+    def counting(encoded, captions, strength=1.0, explain_words=False):
+        asked.append(explain_words)
+        return colorize(encoded, captions, strength, explain_words)
+
+    monkeypatch.setattr(colorizer, "colorize", counting)
+    visit = visits.begin()
+    visit.open(photograph, "a.jpg", 24)
+    visit.color(CAPTION, 1.0)
+    first, caption = visit.explain()
+    visit.color(CAPTION, 0.3)
+    assert visit.explain()[0] is first and caption == CAPTION and asked.count(True) == 1
+    visit.color("a green ball", 0.3)
+    second, caption = visit.explain()
+    assert second is not first and caption == "a green ball"
+    assert [caption[word.start : word.end] for word in second.words] == ["a", "green", "ball"]
+
+
+def test_only_the_newest_files_are_kept(visits, photograph, tmp_path):
+    visit = visits.begin()
+    for _ in range(3):
+        visit.open(photograph, "a.jpg", 24)
+        shown = visit.color(CAPTION, 1.0)[:2]
+        visit.full_size()
+        visit.draw(lambda gray: gray)
+    assert files(tmp_path / "originals") == ["original"]
+    assert files(tmp_path / "pictures") == ["a_colored.jpg", "colored.jpg", "gray.jpg", "groups.jpg"]
+    assert all(path.exists() for path in shown)
+
+
+def test_what_cannot_be_taken_leaves_the_photograph_before(visits, photograph, tmp_path):
+    visit = visits.begin()
+    visit.open(photograph, "a.jpg", 24)
+    visit.color(CAPTION, 1.0)
+    (tmp_path / "broken").write_bytes(photograph.read_bytes()[:-9000])
+    with pytest.raises(InputError, match=r"b\.jpg"):
+        visit.open(tmp_path / "broken", "b.jpg", 24)
+    with pytest.raises(InputError, match=r"up to 1\b"):
+        visit.open(photograph, "b.jpg", 1)
+    assert visit.full_size().name == "a_colored.jpg"
+
+
+def test_visitors_share_no_folder_and_their_names_cannot_be_guessed(visits, photograph, tmp_path):
+    folders = []
+    for _ in range(2):
+        visit = visits.begin()
+        visit.open(photograph, "a.jpg", 24)
+        folders.append({path.relative_to(tmp_path / "pictures").parts[0] for path in visit.color(CAPTION, 1.0)[:2]})
+        assert tmp_path / "pictures" not in visit.opened.path.parents  # the upload itself is never served
+    assert folders[0].isdisjoint(folders[1]) and all(len(name) >= 40 for (name,) in folders)
+
+
+def test_who_did_nothing_for_the_longest_time_makes_room(visits, photograph, tmp_path):
+    first, second = visits.begin(), visits.begin()
+    for visit in (first, second):
+        visit.open(photograph, "a.jpg", 24)
+        visit.color(CAPTION, 1.0)
+    first.color("a green ball", 1.0)
+    visits.begin()
+    assert len(visits) == 2 and second.ended and not first.ended
+    assert files(tmp_path / "pictures") == ["colored.jpg", "gray.jpg"]
+    with pytest.raises(InputError) as told:
+        second.full_size()
+    assert str(told.value) == NOTHING
+    with pytest.raises(InputError):
+        second.open(photograph, "a.jpg", 24)
+    assert not second.pictures.exists() and not second.originals.exists()
+
+
+def test_whose_time_is_over_leaves_nothing(visits, photograph, tmp_path):
+    visit = visits.begin()
+    visit.open(photograph, "a.jpg", 24)
+    visit.color(CAPTION, 1.0)
+    visits.end(visit)
+    visits.end(None)
+    assert len(visits) == 0 and not files(tmp_path / "pictures") and not files(tmp_path / "originals")
+
+
+def test_without_a_photograph_or_a_result_the_visitor_is_told(visits, photograph):
+    visit = visits.begin()
+    for ask in (
+        lambda: visit.color(CAPTION, 1.0),
+        visit.explain,
+        visit.full_size,
+        lambda: visit.draw(lambda gray: gray),
+    ):
+        with pytest.raises(InputError, match="upload one"):
+            ask()
+    visit.open(photograph, "a.jpg", 24)
+    with pytest.raises(InputError, match="upload one"):
+        visit.full_size()
+
+
+def test_a_visitor_s_requests_wait_for_each_other(visits, photograph):
+    visit = visits.begin()
+    visit.open(photograph, "a.jpg", 24)
+    captions = [f"a {color} ball" for color in ("red", "blue", "green", "pink")]
+    threads = [threading.Thread(target=visit.color, args=(caption, 1.0)) for caption in captions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert files(visit.pictures) == ["colored.jpg", "gray.jpg"] and visit.shown.caption in captions
+
+
+def test_the_preview_of_transparency_is_white_and_of_16_bits_the_same(tmp_path):
+    image = smooth(8, 6, "L")
+    clear = Image.merge("LA", [image, Image.new("L", image.size, 0)])
+    assert (preview(from_image(clear)).pixels == 255).all()
+    half = Image.merge("LA", [image, Image.new("L", image.size, 128)])
+    expected = 255 - (255 - np.asarray(image).astype(float)) * 128 / 255
+    np.testing.assert_allclose(preview(from_image(half)).pixels, expected, atol=0.51)
+    deep = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
+    assert (preview(from_image(deep)).pixels == np.asarray(image)).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (9000, 3)])
+def test_odd_shapes_have_a_preview_and_a_note(visits, tmp_path, size):
+    smooth(*size, "L").save(tmp_path / "odd.png")
+    visit = visits.begin()
+    visit.open(tmp_path / "odd.png", "odd.png", 24)
+    _, colored, notes = visit.color("", 1.0)
+    assert max(Image.open(colored).size) == min(max(size), PREVIEW)
+    assert Image.open(visit.full_size()).size == size
+    assert "hardly anything" in notes[0] and "caption is empty" in notes[1]

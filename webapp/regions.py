@@ -1,0 +1,70 @@
+"""The groups of a coloured photograph: which one a place belongs to, and which words colour it.
+
+H, W sides of a picture; G side of the grid of image tokens; N_G groups; S side of the network's square.
+"""
+
+from collections import Counter
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inference import Explanation, WordEffect
+from utils.report import group_map
+from webapp.palette import named
+
+_OUTLINE = 0.004  # width of a region's outline, in longer sides of the picture; white, with black of as much around it
+
+
+class Region(NamedTuple):
+    group: int  # 0 ... N_G - 1
+    share: float  # of the picture, 0 ... 1
+    inside: NDArray  # (G, G) bool: the image tokens that belong to the group
+    words: list[tuple[str, float]]  # what each word of the caption changes there, the most first; ab, CIE units
+
+
+def region_at(explanation: Explanation, caption: str, x: float, y: float) -> Region:
+    """The region at a place of the picture: x, y in [0, 1) from the top left. There has to be a group."""
+    side = len(explanation.groups)
+    row, column = (min(max(int(place * side), 0), side - 1) for place in (y, x))
+    group = int(explanation.groups[row, column])
+    inside = explanation.groups == group
+    return Region(group, float(inside.mean()), inside, words_of(explanation.words, caption, inside))
+
+
+def words_of(effects: list[WordEffect], caption: str, inside: NDArray) -> list[tuple[str, float]]:
+    """Each word and its mean effect over the image tokens `inside` (G, G), the largest first. A word that the caption
+    holds twice comes with the word behind it; marks are no words."""
+    side = len(inside)
+    counts = Counter(caption[effect.start : effect.end].lower() for effect in effects)
+    words = []
+    for effect in effects:
+        word = caption[effect.start : effect.end]
+        if not any(character.isalnum() for character in word):
+            continue
+        label = word if counts[word.lower()] == 1 else named(caption, effect.start, effect.end)
+        per_token = cv2.resize(effect.change, (side, side), interpolation=cv2.INTER_AREA)
+        words.append((label, float(per_token[inside].mean())))
+    return sorted(words, key=lambda word: -word[1])
+
+
+def draw_map(explanation: Explanation, gray: NDArray, region: Region | None) -> NDArray:
+    """The groups as colours over the gray picture, (H, W, 3) uint8, with `region` outlined. gray: (H, W, 3)."""
+    soft = explanation.soft
+    picture = group_map(soft.reshape(len(soft), -1), gray).copy()
+    if region is not None:
+        height, width = gray.shape[:2]
+        inside = cv2.resize(region.inside.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+        contours, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+        thickness = max(1, round(_OUTLINE * max(height, width)))
+        for color, times in ((0, 3), (255, 1)):
+            cv2.drawContours(picture, contours, -1, (color,) * 3, times * thickness)
+    return picture
+
+
+def group_color(group: int, groups: int) -> str:
+    """As the map shows it, "#rrggbb": over white, as a picture that is bright there."""
+    soft = np.eye(groups, dtype=np.float32)[group][:, None]
+    red, green, blue = group_map(soft, np.full((1, 1, 3), 255, np.uint8))[0, 0]
+    return f"#{red:02x}{green:02x}{blue:02x}"

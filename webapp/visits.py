@@ -1,0 +1,222 @@
+"""Visitors: each has a photograph, what they see of it, and files that nobody else is shown.
+
+H, W sides of the preview.
+"""
+
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from inference import Colorizer, EncodedPhoto, Explanation
+from utils.colored_photo import to_bytes
+from utils.enlarge import gray_of
+from utils.errors import InputError
+from utils.photo import Photo, read_photo, turn
+from webapp.uploads import SMALL, Header, colored_name, read_header
+
+PREVIEW = 1024  # pixels, longer side of what the page shows; the download has the photograph's own
+LIFETIME = 3600  # seconds that a photograph is kept after its visitor last did something
+NOTHING = (
+    "There is no photograph: upload one or take an example. One that was here is forgotten after"
+    f" {LIFETIME // 60} minutes in which nothing is done with it, or earlier where many visitors come."
+)
+_JPEG = {"quality": 92, "subsampling": 0}  # colours at full size: their edges are looked at
+_POINT = Photo(np.zeros((1, 1), np.uint8))  # painted where only the explanation is asked for
+
+
+class Opened(NamedTuple):
+    """A visitor's photograph."""
+
+    path: Path  # the file as it was uploaded, where no address leads
+    name: str  # as the visitor calls it
+    header: Header
+    notes: tuple[str, ...]
+    preview: EncodedPhoto  # upright, gray, 8 bits: what the network sees of it
+
+    @property
+    def tokens(self) -> Tensor:
+        """(1, N_I, C): the image encoder read the photograph once, for every caption and for the download."""
+        return self.preview.tokens
+
+
+class Shown(NamedTuple):
+    """What the visitor sees of it now."""
+
+    caption: str
+    strength: float
+    explanation: Explanation | None  # None until it is asked for
+
+
+@dataclass(eq=False)
+class Visit:
+    """What one visitor asks for is done one after another: the methods wait for each other.
+
+    They raise InputError, in words for the visitor, for what cannot be done.
+    """
+
+    colorizer: Colorizer
+    originals: Path  # the visitor's folder for uploads
+    pictures: Path  # the visitor's folder in the one that is served: who does not know its name, finds nothing in it
+    used: float = field(default_factory=time.monotonic)
+    opened: Opened | None = None
+    shown: Shown | None = None
+    ended: bool = False  # for good: there are no folders any more
+    _files: dict[str, Path] = field(default_factory=dict)  # what is in the two folders, by what it shows
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def open(self, path: Path, name: str, max_megapixels: float) -> None:
+        """Take a copy of the file `path` for the photograph. Where it cannot be taken, the one before stays."""
+        with self._lock:
+            header = read_header(path, name, max_megapixels)
+            photo = read_photo(path, name, max_pixels=header.width * header.height)
+            tokens = self.colorizer.encode(photo).tokens
+            small = preview(photo)
+            notes = photo.notes
+            if min(photo.size) < SMALL:
+                notes += (f"{name}: only {header.width}×{header.height} pixels; there is hardly anything to colour",)
+            kept = self._file("original", self.originals, "original")
+            shutil.copyfile(path, kept)
+            self.opened = Opened(kept, name, header, notes, EncodedPhoto(small, small.pixels, tokens))
+            self.shown = None
+
+    @property
+    def title(self) -> str:
+        opened = self._photograph()
+        return f"{opened.name}, {opened.header.width}×{opened.header.height} pixels"
+
+    @property
+    def preview_size(self) -> tuple[int, int]:
+        """(width, height)."""
+        return self._photograph().preview.photo.size
+
+    def color(self, caption: str, strength: float) -> tuple[Path, Path, list[str]]:
+        """The preview in gray and in colour, and notes for the visitor."""
+        with self._lock:
+            opened = self._photograph()
+            colored = self.colorizer.colorize(opened.preview, [caption], strength)[0]
+            known = self.shown.explanation if self.shown is not None and self.shown.caption == caption else None
+            self.shown = Shown(caption, strength, known)
+            gray = self._save("gray", opened.preview.gray)
+            return gray, self._save("colored", colored.photo.pixels), [*opened.notes, *colored.notes]
+
+    def explain(self) -> tuple[Explanation, str]:
+        """Of what is shown, with its caption. Found once for a caption: the network runs once for each word."""
+        with self._lock:
+            opened, shown = self._photograph(), self._result()
+            if shown.explanation is None:
+                point = EncodedPhoto(_POINT, _POINT.pixels, opened.tokens)
+                colored = self.colorizer.colorize(point, [shown.caption], explain_words=True)[0]
+                self.shown = shown = shown._replace(explanation=colored.explanation)
+            return shown.explanation, shown.caption
+
+    def draw(self, draw: Callable[[NDArray], NDArray]) -> Path:
+        """The picture that `draw` makes of the gray preview, (H, W, 3) uint8 both."""
+        with self._lock:
+            gray = self._photograph().preview.gray
+            return self._save("groups", draw(np.repeat(gray[..., None], 3, axis=2)))
+
+    def full_size(self) -> Path:
+        """What is shown, at the photograph's own size and in its own format, under the visitor's name for it."""
+        with self._lock:
+            opened, shown = self._photograph(), self._result()
+            photo = read_photo(opened.path, opened.name, max_pixels=opened.header.width * opened.header.height)
+            whole = EncodedPhoto(photo, gray_of(photo.pixels), opened.tokens)
+            colored = self.colorizer.colorize(whole, [shown.caption], shown.strength)[0]
+            path = self._file("full size", self.pictures, colored_name(opened.name, opened.header.format))
+            colored.photo.save(path)
+            return path
+
+    def end(self) -> None:
+        """Remove the photograph and every file. Does not wait for what is being done."""
+        self.ended = True
+        self.opened = self.shown = None
+        for folder in (self.originals, self.pictures):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _photograph(self) -> Opened:
+        self.used = time.monotonic()
+        opened = self.opened
+        if opened is None:
+            raise InputError(NOTHING)
+        return opened
+
+    def _result(self) -> Shown:
+        if self.shown is None:
+            raise InputError(NOTHING)
+        return self.shown
+
+    def _save(self, what: str, pixels: NDArray) -> Path:
+        path = self._file(what, self.pictures, f"{what}.jpg")
+        Image.fromarray(pixels).save(path, **_JPEG)
+        return path
+
+    def _file(self, what: str, folder: Path, name: str) -> Path:
+        """A new path for `what`, whose file before is removed: a browser never takes the old for the new."""
+        if self.ended:
+            raise InputError(NOTHING)
+        if what in self._files:
+            pass
+        self._files[what] = folder / secrets.token_urlsafe(8) / name
+        self._files[what].parent.mkdir()
+        return self._files[what]
+
+
+class Visits:
+    """At most `most` at a time: who has done nothing for the longest time, makes room."""
+
+    def __init__(self, colorizer: Colorizer, originals: Path, pictures: Path, most: int) -> None:
+        self.colorizer = colorizer
+        self.originals = originals
+        self.pictures = pictures
+        self.most = most
+        self._visits: set[Visit] = set()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._visits)
+
+    def begin(self) -> Visit:
+        key = secrets.token_urlsafe()
+        visit = Visit(self.colorizer, self.originals / key, self.pictures / key)
+        for folder in (visit.originals, visit.pictures):
+            folder.mkdir()
+        with self._lock:
+            self._visits.add(visit)
+            idle = sorted(self._visits, key=lambda visit: visit.used)[: -self.most]
+        for one in idle:
+            self.end(one)
+        return visit
+
+    def end(self, visit: Visit | None) -> None:
+        """None: somebody who never had a photograph."""
+        if visit is not None:
+            with self._lock:
+                self._visits.discard(visit)
+            visit.end()
+
+
+def preview(photo: Photo) -> Photo:
+    """In gray, upright, of 8 bits, transparency on white, its longer side at most PREVIEW pixels."""
+    width, height = photo.size
+    scale = min(1.0, PREVIEW / max(width, height))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+
+    def small(planes: NDArray) -> NDArray:
+        return cv2.resize(to_bytes(planes), size, interpolation=cv2.INTER_AREA)
+
+    gray = to_bytes(gray_of(small(photo.pixels)))
+    if photo.alpha is not None:
+        opaque = small(photo.alpha) / np.float32(255)
+        gray = np.rint(255 + opaque * (gray - np.float32(255))).astype(np.uint8)
+    return Photo(turn(gray, photo.orientation))
