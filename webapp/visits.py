@@ -166,7 +166,7 @@ class Visit:
         if self.ended:
             raise InputError(NOTHING)
         if what in self._files:
-            pass
+            shutil.rmtree(self._files[what].parent, ignore_errors=True)
         self._files[what] = folder / secrets.token_urlsafe(8) / name
         self._files[what].parent.mkdir()
         return self._files[what]
@@ -193,7 +193,7 @@ class Visits:
             folder.mkdir()
         with self._lock:
             self._visits.add(visit)
-            idle = sorted(self._visits, key=lambda visit: visit.used)[: -self.most]
+            idle = sorted(self._visits, key=lambda visit: -visit.used)[: -self.most]
         for one in idle:
             self.end(one)
         return visit
