@@ -193,7 +193,7 @@ class Visits:
             folder.mkdir()
         with self._lock:
             self._visits.add(visit)
-            idle = sorted(self._visits, key=lambda visit: -visit.used)[: -self.most]
+            idle = sorted(self._visits, key=lambda visit: visit.used)[: -self.most]
         for one in idle:
             self.end(one)
         return visit
