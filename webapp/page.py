@@ -114,6 +114,7 @@ class Page:
         asked = [self.caption, self.strength, self.visit]
         shown = [self.visit, self.slider, self.notes, self.download]
         busy = {"concurrency_id": "network", "api_visibility": "private"}
+        raw = {"preprocess": False}  # a chosen word may have gone from the list while the browser was asking
         light = {"concurrency_limit": None, "api_visibility": "private", "show_progress": "hidden"}
 
         uploaded = self.file.upload(self.upload, [self.file, *asked], [self.file, *shown], **busy)
@@ -124,12 +125,12 @@ class Page:
             uploaded,
             self.examples.click(self.take_example, chosen, [self.caption, *shown], **busy),
             gr.on(color_it, self.color, asked, shown, **busy),
-            gr.on(choices, self.recolor, [self.word, *asked], [self.caption, *shown], **busy),
+            gr.on(choices, self.recolor, [self.word, *asked], [self.caption, *shown], **raw, **busy),
         ):  # the colours do not wait for the groups
             result.success(self.explain, self.visit, [self.map, self.words], **busy)
         self.map.select(self.point_at, self.visit, [self.map, self.words], **busy)
         words = [self.caption, self.word], [self.palette, self.word]
-        self.caption.change(self.list_words, *words, trigger_mode="always_last", **light)
+        self.caption.change(self.list_words, *words, trigger_mode="always_last", **raw, **light)
         made = self.download.click(self.make_full_size, self.visit, [self.visit, self.ready], **busy)
         made.success(None, self.ready, js="(file) => file && document.querySelector('#ready').click()")
 
