@@ -120,7 +120,7 @@ def test_a_request_of_the_page_passes_as_it_was():
     "path",
     [
         *("/etc/passwd", "http://example.org/a.png", f"{UPLOADS}/../originals/key/x/original", f"{UPLOADS}/./a", ""),
-        *(f"{UPLOADS}", f"{UPLOADS}-too/a.jpg", "a.jpg", 7, None),
+        *(f"{UPLOADS}", f"{UPLOADS}-too/a.jpg", f"{UPLOADS}/pictures/key/gray.jpg", "a.jpg", 7, None),
     ],
 )
 def test_a_request_names_no_file_but_an_upload(path):

@@ -48,7 +48,7 @@ def test_the_preview_is_small_and_upright_and_the_download_is_what_the_library_m
     visit = visits.begin()
     visit.open(photograph, "Beach.JPG", 24)
     gray, colored, notes = visit.color(CAPTION, 0.7)
-    assert visit.title == "Beach.JPG, 1500×1100 pixels" and notes == []
+    assert visit.title == "Beach.JPG, 1100×1500 pixels" and notes == []
     size = round(1100 * PREVIEW / 1500), PREVIEW
     assert visit.preview_size == Image.open(gray).size == Image.open(colored).size == size
     assert Image.open(gray).mode == "L" and Image.open(colored).mode == "RGB"

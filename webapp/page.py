@@ -2,22 +2,20 @@
 
 import functools
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from utils.errors import InputError
-from webapp import palette, regions
+from webapp import markup, palette, regions
 from webapp.examples import EXAMPLES
 from webapp.limits import Limits
 from webapp.visits import LIFETIME, NOTHING, Visit, Visits
 
 TITLE = "Colour a photograph by a sentence"
 _CLICK = "Click a region of the groups to see which words colour it."
-_LONGEST_NOTE = 300  # characters of a note that are shown
-_MOST_WORDS = 8  # of a caption, in the list of those that colour a region
 _CLEANING = 300  # seconds between two looks for uploads that are older than LIFETIME
 
 Values = dict[Any, Any]  # of components; those left out stay as they are
@@ -177,10 +175,11 @@ class Page:
         return {
             self.visit: visit,
             self.slider: (str(gray), str(colored)),
-            self.notes: _notes(visit.title, notes),
+            self.notes: markup.notes(visit.title, notes),
             self.download: gr.Button(interactive=True),
         }
 
+    @_told
     def explain(self, visit: Visit | None) -> Values:
         """The groups, once there is a result."""
         if visit is None or visit.shown is None:
@@ -200,7 +199,7 @@ class Page:
             return {self.map: None, self.words: "<p>This network has no groups.</p>"}
         region = None if place is None else regions.region_at(explanation, caption, *place)
         picture = visit.draw(lambda gray: regions.draw_map(explanation, gray, region))
-        words = f"<p>{_CLICK}</p>" if region is None else _words(region, len(explanation.soft))
+        words = f"<p>{_CLICK}</p>" if region is None else markup.words(region, len(explanation.soft))
         return {self.map: str(picture), self.words: words}
 
     def list_words(self, caption: str, word: int | None) -> Values:
@@ -218,12 +217,6 @@ class Page:
             return {self.ready: None}
 
 
-def style() -> str:
-    """Of the page, and of a swatch for each colour."""
-    chips = (f".{name}::before {{ background: {color} }}\n" for name, color in palette.SWATCHES.items())
-    return Path(__file__).with_name("style.css").read_text() + "".join(f".swatch{chip}" for chip in chips)
-
-
 def _known(visit: Visit | None) -> Visit:
     if visit is None:
         raise InputError(NOTHING)
@@ -233,25 +226,3 @@ def _known(visit: Visit | None) -> Visit:
 def _text(caption: str) -> str:
     """Without halves of characters, which a browser can send and no tokenizer takes."""
     return caption.encode("utf-8", "replace").decode("utf-8")
-
-
-def _notes(title: str, notes: Sequence[str]) -> str:
-    shortened = (note if len(note) <= _LONGEST_NOTE else note[:_LONGEST_NOTE] + " ..." for note in notes)
-    items = "".join(f"<li>{html.escape(note)}</li>" for note in shortened)
-    return f"<p>{html.escape(title)}</p><ul>{items}</ul>"
-
-
-def _words(region: regions.Region, groups: int) -> str:
-    """The region's group and its words, each with a bar as long as the colours change without it."""
-    chip = f'<span class="chip" style="background:{regions.group_color(region.group, groups)}"></span>'
-    place = f"<p>{chip}Group {region.group + 1} of {groups}, {100 * region.share:.0f} % of the picture."
-    if not region.words:
-        return f"{place} No word colours it.</p>"
-    most = max(region.words[0][1], 1e-6)
-    rows = "".join(
-        f'<tr><td>{html.escape(word)}</td><td><span class="bar" style="width:{100 * change / most:.0f}%"></span></td>'
-        f"<td>{change:.1f}</td></tr>"
-        for word, change in region.words[:_MOST_WORDS]
-    )
-    meaning = "How far its colours move when the network does not see a word (distance of ab):"
-    return f"{place} {meaning}</p><table>{rows}</table>"

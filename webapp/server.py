@@ -16,7 +16,8 @@ from utils.errors import InputError
 from webapp.examples import EXAMPLES
 from webapp.guard import Guard
 from webapp.limits import Limits
-from webapp.page import Page, style
+from webapp.markup import style
+from webapp.page import Page
 from webapp.visits import Visits
 
 LAST_ANSWERS = 5  # seconds that what is being answered has when the server ends

@@ -41,6 +41,7 @@ class Opened(NamedTuple):
     path: Path  # the file as it was uploaded, where no address leads
     name: str  # as the visitor calls it
     header: Header
+    size: tuple[int, int]  # (width, height), upright
     notes: tuple[str, ...]
     preview: EncodedPhoto  # upright, gray, 8 bits: what the network sees of it
 
@@ -87,13 +88,15 @@ class Visit:
                 notes += (f"{name}: only {header.width}×{header.height} pixels; there is hardly anything to colour",)
             kept = self._file("original", self.originals, "original")
             shutil.copyfile(path, kept)
-            self.opened = Opened(kept, name, header, notes, EncodedPhoto(small, small.pixels, tokens))
+            size = photo.size[::-1] if photo.orientation >= 5 else photo.size
+            self.opened = Opened(kept, name, header, size, notes, EncodedPhoto(small, small.pixels, tokens))
             self.shown = None
 
     @property
     def title(self) -> str:
         opened = self._photograph()
-        return f"{opened.name}, {opened.header.width}×{opened.header.height} pixels"
+        width, height = opened.size
+        return f"{opened.name}, {width}×{height} pixels"
 
     @property
     def preview_size(self) -> tuple[int, int]:
