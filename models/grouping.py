@@ -21,9 +21,9 @@ class Tokens(NamedTuple):
         """[image; language; group], (B, N, C): the [Z] of Eq. (4)."""
         return torch.cat(self, dim=1)
 
-    def split(self, joined: Tensor) -> "Tokens":
-        """The inverse of `join`, with this one's lengths."""
-        return Tokens(*joined.split([t.shape[1] for t in self], dim=1))
+    def split(self, joined: Tensor, dim: int = 1) -> "Tokens":
+        """The inverse of `join`, with this one's lengths; dim: that of the tokens."""
+        return Tokens(*joined.split([t.shape[1] for t in self], dim))
 
 
 class GroupingAttention(nn.Module):
@@ -34,7 +34,7 @@ class GroupingAttention(nn.Module):
         outer_i = attend(q_i, k_group, v_group)                                     Eq. (8)
         z_hat = [first stream, second stream] of every head, W_proj                 Eq. (9)
 
-    One qkv and one output projection serve all three modalities.
+    One qkv and one output projection serve all three modalities, in one matrix product each.
     Open in the paper: the group tokens have no inner stream; their two streams are the outer ones from the image
     and from the language tokens, so that every modality has exactly two.
     """
@@ -47,25 +47,19 @@ class GroupingAttention(nn.Module):
 
     def forward(self, tokens: Tokens, word_mask: Tensor) -> Tokens:
         """word_mask: (B, N_L) bool, True on real words, at least one per caption."""
-        image, language, group = (_heads(self.qkv(z), self.num_heads) for z in tokens)  # each q, k, v: (B, H, N_i, D)
+        q, k, v = (tokens.split(x, dim=2) for x in _heads(self.qkv(tokens.join()), self.num_heads))
         words = word_mask[:, None, None, :]  # (B, 1, 1, N_L)
 
-        inner_image = attend(*image)
-        inner_language = attend(*language, attn_mask=words)
-        outer_image = attend(image[0], *group[1:])
-        outer_language = attend(language[0], *group[1:])
-        group_from_image = attend(group[0], *image[1:])
-        group_from_language = attend(group[0], *language[1:], attn_mask=words)
-        return Tokens(
-            image=self._project(inner_image, outer_image),
-            language=self._project(inner_language, outer_language),
-            group=self._project(group_from_image, group_from_language),
-        )
+        inner_image = attend(q.image, k.image, v.image)  # (B, H, N_I, D)
+        inner_language = attend(q.language, k.language, v.language, attn_mask=words)
+        group_from_image = attend(q.group, k.image, v.image)
+        group_from_language = attend(q.group, k.language, v.language, attn_mask=words)
+        outer = attend(torch.cat([q.image, q.language], dim=2), k.group, v.group)  # (B, H, N_I + N_L, D)
 
-    def _project(self, first: Tensor, second: Tensor) -> Tensor:
-        """Two streams (B, H, N_i, D), side by side within each head, head after head -> (B, N_i, C)."""
-        streams = torch.cat([first, second], dim=-1)  # (B, H, N_i, 2D)
-        return self.proj(streams.transpose(1, 2).flatten(2))
+        first = torch.cat([inner_image, inner_language, group_from_image], dim=2)  # (B, H, N, D)
+        second = torch.cat([outer, group_from_language], dim=2)
+        streams = torch.cat([first, second], dim=-1)  # side by side within each head
+        return tokens.split(self.proj(streams.transpose(1, 2).flatten(2)))
 
 
 class JointAttention(nn.Module):
