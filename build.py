@@ -31,6 +31,7 @@ NO_MATRICES = (
     *("text_encoder.encoder.embeddings.*", "upsampler.last.2.*"),
     *("text_encoder.bert_model.embeddings.*", "decoder.conv_upsample.c4.0.*"),
 )
+ENCODERS = ("image_encoder.vit.*", "text_encoder.encoder.*")
 # Flags that may change when a run is resumed without making another run of it.
 SAME_RUN = (
     *("config", "resume", "auto_resume", "finetune", "output_dir", "log_dir", "device", "num_workers"),
@@ -145,7 +146,7 @@ def build_state(args: argparse.Namespace, network: LCoIns, updates: int, device:
         lr=args.lr,
         weight_decay=args.weight_decay,
         layer_decay=args.layer_decay,
-        fallback_list=NO_MATRICES,
+        fallback_list=NO_MATRICES + (() if args.muon_encoders else ENCODERS),
         fallback_no_weight_decay=True,
         **extra,
     )

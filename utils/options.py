@@ -106,6 +106,13 @@ def build_parser() -> argparse.ArgumentParser:
     add("--min_lr", type=float, default=1e-6, help="learning rate at the end of the cosine")
     add("--warmup_epochs", type=float, default=5, help="epochs of linear warm-up")
     add("--opt", default="adamw", help="optimizer, a name of timm.optim")
+    add(
+        "--muon_encoders",
+        action=switch,
+        default=True,
+        help="with --opt muon or nmuon: the encoders too; --no-muon_encoders leaves them to AdamW, which is cheaper for"
+        " large ones and gentler on pretrained ones",
+    )
     add("--opt_betas", type=float, nargs=2, default=(0.99, 0.999), help="beta1 beta2 of AdamW")
     add("--weight_decay", type=float, default=0.05, help="of matrices; vectors and codes have none")
     add("--layer_decay", type=float, default=0.75, help="factor of the rate per layer down either encoder; 1: none")
