@@ -7,7 +7,7 @@ the caption stays the caption of that photo: a network that read colour off the 
 import torch
 from torch import Tensor, nn
 
-from utils.color import L_MAX, at_least_float32, luminance, normalize_luminance
+from utils.color import L_MAX, at_least_float32, luminance, normalize_luminance, split
 from utils.errors import InputError
 
 
@@ -90,3 +90,18 @@ class LuminanceAugmentation(nn.Module):
         degrees = torch.empty(batch, device=device).uniform_(-self.max_degrees, self.max_degrees)
         gamma = torch.empty(batch, device=device).uniform_(1.0, self.max_gamma)
         return degrees, torch.where(torch.rand(batch, device=device) < 0.5, 1.0 / gamma, gamma)
+
+
+class InputAndTarget(nn.Module):
+    """What a training step shows the network and what it asks of it; one graph where it is compiled.
+
+    rgb (B, 3, H, W) in [0, 1] -> gray (B, 1, H, W), augmented, and ab (B, 2, H, W), as it was; both in [-1, 1].
+    """
+
+    def __init__(self, augment: nn.Module) -> None:
+        """augment: `Luminance` or `LuminanceAugmentation`."""
+        super().__init__()
+        self.augment = augment
+
+    def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
+        return self.augment(rgb), split(rgb)[1]

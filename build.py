@@ -10,11 +10,10 @@ import yaml
 from timm.optim import create_optimizer_v2, get_optimizer_info
 from timm.scheduler import CosineLRScheduler
 from timm.utils import ModelEmaV3
-from torch import nn
 from torch.amp import GradScaler
 from torch.utils.data import DataLoader
 
-from augment import Luminance, LuminanceAugmentation
+from augment import InputAndTarget, Luminance, LuminanceAugmentation
 from datasets import Augmentation, CaptionedImages, SceneOptions, Scenes, build_dataset, build_loader
 from engine import TrainState
 from losses import ColorizationLoss
@@ -168,8 +167,11 @@ def build_state(args: argparse.Namespace, network: LCoIns, updates: int, device:
     )
 
 
-def build_augmentation(args: argparse.Namespace) -> nn.Module:
-    return LuminanceAugmentation() if args.luminance_augmentation else Luminance()
+def build_prepare(args: argparse.Namespace) -> InputAndTarget:
+    prepare = InputAndTarget(LuminanceAugmentation() if args.luminance_augmentation else Luminance())
+    if args.compile:
+        prepare.compile()
+    return prepare
 
 
 def build_criterion(args: argparse.Namespace) -> ColorizationLoss:

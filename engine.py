@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from datasets import color_words
-from utils import color, distributed
+from utils import distributed
 from utils.devices import autocast
 from utils.errors import DivergedError
 from utils.figures import figures, means
@@ -58,7 +58,7 @@ class TrainState:
 def train_one_epoch(
     state: TrainState,
     criterion: nn.Module,
-    augment: Callable[[Tensor], Tensor],
+    prepare: Callable[[Tensor], tuple[Tensor, Tensor]],
     loader: DataLoader,
     device: torch.device,
     amp: str,
@@ -69,7 +69,8 @@ def train_one_epoch(
 ) -> bool:
     """One pass over `loader`, one update every `update_freq` batches (a rest that fills no update is left out).
 
-    augment: RGB (B, 3, H, W) in [0, 1] -> gray (B, 1, H, W) in [-1, 1]; clip_grad: largest norm of the gradient.
+    prepare: RGB (B, 3, H, W) in [0, 1] -> gray (B, 1, H, W) and ab (B, 2, H, W), both in [-1, 1].
+    clip_grad: largest norm of the gradient.
     after_update: called after every update; False, on every rank alike, ends the pass. Returns whether it was whole.
     Raises DivergedError on every rank, before the update, when a gradient is not finite.
     """
@@ -80,7 +81,7 @@ def train_one_epoch(
         totals: dict[str, Tensor] = {}
         for place, batch in enumerate(batches, start=1):
             batch = batch.to(device)
-            gray, ab = augment(batch.rgb), color.split(batch.rgb)[1]
+            gray, ab = prepare(batch.rgb)
             with _gradients_reduced(model, when=place == len(batches)), attention_for_training(device, amp):
                 with autocast(device, amp):
                     output = model(gray, batch.words, batch.counter_words)

@@ -18,6 +18,7 @@ from utils import checkpoint, distributed, options, pretrained
 from utils.errors import InputError
 
 logger = logging.getLogger(__name__)
+WORDS_TOGETHER = 8  # of compiled runs: captions are padded to a multiple of it, so that graphs are few
 
 
 def read_start(args: argparse.Namespace, output_dir: Path) -> dict[str, Any] | None:
@@ -53,6 +54,7 @@ def build_network(args: argparse.Namespace, start: dict[str, Any] | None) -> tup
     network.set_grad_checkpointing(args.grad_checkpointing)
     if args.compile:
         network.compile()
+        tokenizer.pad_to_multiple_of(WORDS_TOGETHER)
     _seed(args.seed + distributed.rank())
     return network, tokenizer
 

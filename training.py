@@ -42,7 +42,7 @@ def train(
     val_scenes = build.build_scenes(args, network, "val")
     updates = len(train_loader) // args.update_freq  # per epoch
     state = build.build_state(args, network, updates, device)
-    augment, criterion = build.build_augmentation(args), build.build_criterion(args)
+    prepare, criterion = build.build_prepare(args), build.build_criterion(args)
     update_images = args.update_freq * args.batch_size * distributed.world_size()
     log_dir = Path(args.log_dir or output_dir)
 
@@ -68,7 +68,7 @@ def train(
             started, first_step = time.monotonic(), state.step
             set_epoch(train_loader, state.epoch, state.seen)
             log.start_epoch(state.epoch, state.seen)
-            parts = state, criterion, augment, train_loader, device, args.amp, args.update_freq, args.clip_grad, log
+            parts = state, criterion, prepare, train_loader, device, args.amp, args.update_freq, args.clip_grad, log
             if not train_one_epoch(*parts, after_update):
                 raise Interrupted(
                     f"{output_dir / LAST}: saved at step {state.step}, as asked; go on with --auto_resume"

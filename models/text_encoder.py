@@ -1,5 +1,6 @@
 """Caption -> language tokens (Sec. 3.3).  B batch; N_L language tokens; C token width."""
 
+import json
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -79,8 +80,14 @@ class CaptionTokenizer:
         """The inverse of `to_json`: a checkpoint carries its tokenizer, so that testing needs no hub."""
         return cls(Tokenizer.from_str(text))
 
+    def pad_to_multiple_of(self, count: int) -> None:
+        """Batches of few lengths: for compiled graphs and GPU kernels. Not part of `to_json`."""
+        self.tokenizer.enable_padding(**self.tokenizer.padding | {"pad_to_multiple_of": count})
+
     def to_json(self) -> str:
-        return self.tokenizer.to_str()
+        content = json.loads(self.tokenizer.to_str())
+        content["padding"]["pad_to_multiple_of"] = None
+        return json.dumps(content, ensure_ascii=False)
 
     def __call__(self, captions: list[str]) -> Words:
         encoded = self.tokenizer.encode_batch(captions)

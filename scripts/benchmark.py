@@ -120,7 +120,7 @@ class Run(NamedTuple):
     plain: Batch  # the same without
 
     def train(self, batch: Batch, steps: int = 1) -> None:
-        parts = self.state, build.build_criterion(self.flags), build.build_augmentation(self.flags)
+        parts = self.state, build.build_criterion(self.flags), build.build_prepare(self.flags)
         engine.train_one_epoch(*parts, [batch] * steps, self.device, self.flags.amp, 1, CLIP_GRAD, _Silent())
 
     def train_with_fused_attention(self, batch: Batch, steps: int) -> None:

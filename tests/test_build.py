@@ -2,10 +2,12 @@
 
 import pytest
 import torch
-from models import SCENES_MODEL
 
 import build
 import starting_point
+from datasets.batch import Batch
+from models import SCENES_MODEL
+from models.text_encoder import CaptionTokenizer
 from utils import options
 
 RANDOM = ["--image_encoder_weights", "random", "--text_encoder_weights", "random", "--model", SCENES_MODEL]
@@ -34,3 +36,50 @@ def test_muon_leaves_the_encoders_alone_where_asked(encoder):
     assert any(name.startswith(encoder) for name in moved_by_muon())
     moved = moved_by_muon("--no-muon_encoders")
     assert moved and not any(name.startswith(encoder) for name in moved)
+
+
+GRAPHS = ["--no-luminance_augmentation", "--drop_path", "0"]  # without noise, so that two runs can be compared
+
+
+def losses_and_gradients(*words):
+    """And the batch, of a training step as build.py makes it."""
+    args = options.parse([*RANDOM, *GRAPHS, "--no-group_tokens", *words])
+    network, tokenizer = starting_point.build_network(args, None)
+    captions = ["a red ball on a box", "a blue cup and a very large green star, on the left of an orange ring"]
+    counter = ["a pink ball on a box", "a green cup and a very large blue star, on the left of a tan ring"]
+    rgb = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    batch = Batch(rgb, tokenizer(captions), tokenizer(counter), torch.ones(2, dtype=torch.bool), captions, [], [])
+    gray, ab = build.build_prepare(args)(rgb)
+    losses = build.build_criterion(args)(network(gray, batch.words, batch.counter_words), ab, batch)
+    losses["total"].backward()
+    gradients = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+    return batch, losses, gradients
+
+
+def test_compiled_steps_are_whole_graphs_with_the_same_losses_and_gradients(monkeypatch):
+    compiled_modules = []
+
+    def trace(module):  # everything is traced, but no kernels are written
+        compiled_modules.append(type(module).__name__)
+        compile_module(module, backend="eager", fullgraph=True)
+
+    compile_module = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", trace)
+    batch, losses, gradients = losses_and_gradients("--no-compile")
+    assert compiled_modules == []
+    padded, compiled, same = losses_and_gradients("--compile")
+    assert compiled_modules == ["LCoIns", "InputAndTarget"]
+    assert batch.words.ids.shape[1] % 8 and padded.words.ids.shape[1] % 8 == padded.counter_words.ids.shape[1] % 8 == 0
+    for name in losses:
+        torch.testing.assert_close(compiled[name], losses[name], rtol=1e-5, atol=1e-7)
+    assert gradients.keys() == same.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(same[name], gradient, rtol=1e-3, atol=1e-6, msg=name)
+
+
+def test_the_padding_of_a_compiled_run_is_not_the_checkpoint_s():
+    args = options.parse([*RANDOM, "--compile"])
+    _, tokenizer = starting_point.build_network(args, None)
+    _, plain = starting_point.build_network(options.parse(RANDOM), None)
+    assert tokenizer(["a cat"]).ids.shape == (1, 8) and tokenizer.to_json() == plain.to_json()
+    assert CaptionTokenizer.from_json(tokenizer.to_json())(["a cat"]).ids.shape == plain(["a cat"]).ids.shape
