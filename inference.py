@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +35,7 @@ from utils.photo import Photo, from_image, turn_back
 
 logger = logging.getLogger(__name__)
 DEFAULT_CHECKPOINT = Path(__file__).with_name("checkpoints") / "scenes.safetensors"
+KEPT_CAPTIONS = 64  # that are kept as the text encoder reads them
 _WORD = re.compile(r"\w+(?:['-]\w+)*|[^\w\s]+")
 
 
@@ -103,6 +105,7 @@ class Colorizer(HubMixin):
         self._encode_image, self._encode_text, self._colorize = (
             maybe(step) for step in (network.encode_image, network.encode_text, network.colorize)
         )
+        self._read = lru_cache(KEPT_CAPTIONS)(self._read_caption)
 
     @classmethod
     def from_checkpoint(
@@ -168,8 +171,8 @@ class Colorizer(HubMixin):
         return [self._color(encoded, caption, strength, explain_words) for caption in captions]
 
     def _color(self, encoded: EncodedPhoto, caption: str, strength: float, explain_words: bool) -> Colored:
-        words = self.tokenizer([caption])
-        ab, soft = self._predict(encoded.tokens, words)
+        words, language = self._read(caption)
+        ab, soft = self._decode(encoded.tokens, language, words.mask)
         photo = encoded.photo
         stored = turn_back(ab * np.float32(strength), photo.orientation)
         rgb = paint(encoded.gray, explain(encoded.gray, stored), photo.pixels.dtype)
@@ -179,12 +182,21 @@ class Colorizer(HubMixin):
             explanation = Explanation(ab, groups, soft, self._word_effects(encoded.tokens, words, caption, ab))
         return Colored(photo.colored(rgb), [*photo.notes, *self.notes(caption)], explanation)
 
+    def _read_caption(self, caption: str) -> tuple[Words, Tensor]:
+        """Its tokens, and what the text encoder says of them: the same for every photograph."""
+        words = self.tokenizer([caption]).to(self.device)
+        return words, self._encode_words(words)
+
     @torch.no_grad()
-    def _predict(self, tokens: Tensor, words: Words) -> tuple[NDArray, NDArray]:
-        """tokens: (1, N_I, C). Returns ab (2, S, S) in CIE units and the soft assignment (N_G, G, G), float32."""
-        words = words.to(self.device)
+    def _encode_words(self, words: Words) -> Tensor:
         with devices.autocast(self.device, self.amp):
-            output = self._colorize(tokens, self._encode_text(words), words.mask)
+            return self._encode_text(words)
+
+    @torch.no_grad()
+    def _decode(self, tokens: Tensor, language: Tensor, word_mask: Tensor) -> tuple[NDArray, NDArray]:
+        """tokens: (1, N_I, C). Returns ab (2, S, S) in CIE units and the soft assignment (N_G, G, G), float32."""
+        with devices.autocast(self.device, self.amp):
+            output = self._colorize(tokens, language, word_mask)
         side = round(tokens.shape[1] ** 0.5)
         soft = output.soft_assignment[0].float().unflatten(1, (side, side))
         return color.denormalize_ab(output.ab[0]).cpu().numpy(), soft.cpu().numpy()
@@ -197,8 +209,11 @@ class Colorizer(HubMixin):
             hidden = torch.tensor([match.start() < end and start < match.end() for start, end in spans])
             if not hidden.any():
                 break  # beyond what the text encoder takes
-            rest = words.mask & ~hidden
-            without = ab if not rest.any() else self._predict(tokens, Words(words.ids, rest))[0]
+            rest = words.mask & ~hidden.to(self.device)
+            if rest.any():
+                without, _ = self._decode(tokens, self._encode_words(Words(words.ids, rest)), rest)
+            else:
+                without = ab
             effects.append(WordEffect(match.start(), match.end(), np.linalg.norm(without - ab, axis=0)))
         return effects
 

@@ -61,6 +61,16 @@ def test_the_image_encoder_runs_once_for_many_captions():
         torch.testing.assert_close(own.tokens, colorizer.encode(photo).tokens, atol=1e-5, rtol=1e-5)
 
 
+def test_the_text_encoder_runs_once_for_a_caption_of_many_photographs():
+    colorizer = untrained()
+    calls, encode = [], colorizer._encode_text
+    colorizer._encode_text = lambda words: calls.append(words.ids.tolist()) or encode(words)
+    first, again = (colorizer(Image.fromarray(GRAY), CAPTIONS[0]) for _ in range(2))
+    colorizer(Image.fromarray(GRAY[:40]), CAPTIONS)
+    assert calls == [colorizer.tokenizer([caption]).ids.tolist() for caption in CAPTIONS]
+    assert first.tobytes() == again.tobytes()
+
+
 def test_it_predicts_what_the_network_does_in_an_evaluation():
     """`forward` on the same square, the same caption."""
     colorizer = untrained()
@@ -113,7 +123,7 @@ def test_a_word_s_effect_is_what_hiding_it_changes(colorizer):
     words = colorizer.tokenizer([caption])
     mask = words.mask.clone()
     mask[0, colorizer.tokenizer.tokenizer.encode(caption).tokens.index("red")] = False
-    without = colorizer._predict(encoded.tokens, words._replace(mask=mask))[0]
+    without, _ = colorizer._decode(encoded.tokens, colorizer._encode_words(words._replace(mask=mask)), mask)
     np.testing.assert_allclose(effects["red"], np.linalg.norm(without - colored.explanation.ab, axis=0), atol=1e-4)
 
 
