@@ -7,6 +7,7 @@ B (batch) and N_L (words, up to 80) are free; S is the network's own side. The f
 file (utils/checkpoint.py): it carries its tokenizer. N_I, N_G image and group tokens; P side of an image token's patch.
 """
 
+import logging
 import math
 import os
 import warnings
@@ -44,8 +45,12 @@ class _Graph(nn.Module):
         return output.ab, output.soft_assignment
 
 
-def write(path: Path, network: Network, content: dict[str, Any]) -> None:
-    """network: on the CPU; it is left in eval mode. content: a checkpoint's, for the metadata. Raises InputError."""
+def write(path: Path, network: Network, content: dict[str, Any], int8: bool = False) -> None:
+    """network: on the CPU; it is left in eval mode. content: a checkpoint's, for the metadata. Raises InputError.
+
+    int8: the matrices of linear maps have 8 bits, a scale for each row, and so have the tokens while they go through
+    them, by their own range each time (dynamic quantisation).
+    """
     try:
         import onnxscript  # noqa: F401  torch.onnx needs it, and says so far less plainly
     except ImportError as error:
@@ -56,7 +61,21 @@ def write(path: Path, network: Network, content: dict[str, Any]) -> None:
         part.metadata_props.clear()  # the tracer's notes: lines of source, and where they lie on this machine
     with beside(path) as folder:
         program.save(folder / path.name, external_data=False)
+        if int8:
+            _quantize(folder / path.name)
         os.replace(folder / path.name, path)
+
+
+def _quantize(path: Path) -> None:
+    try:
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+    except ImportError as error:
+        raise InputError(f"{path.name}: 8-bit files are written with onnxruntime; pip install onnxruntime") from error
+    logging.disable(logging.WARNING)  # it recommends an optimisation that onnxruntime does by itself when it reads
+    try:
+        quantize_dynamic(path, path, ["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QInt8)
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _trace(network: Network) -> torch.onnx.ONNXProgram:

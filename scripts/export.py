@@ -28,8 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("output", help="what to write: NAME.safetensors, NAME.onnx, or a folder (ending in /)")
     parser.add_argument(
         "--dtype",
-        choices=("float16", "float32"),
-        help="precision of the tensors (default: float16; an ONNX file's is float32, in which it is computed)",
+        choices=("float16", "float32", "int8"),
+        help="precision of the tensors (default: float16). An ONNX file is computed in it: float32 is its default, and"
+        " int8, which only it can have, is smaller and faster on a CPU, and changes the colours a little",
     )
     options = parser.parse_args(arguments)
     try:
@@ -37,10 +38,12 @@ def main(arguments: list[str] | None = None) -> int:
         kind = kind_of(options.output)
         if kind == ".onnx" and options.dtype == "float16":
             raise InputError(f"--dtype float16: {output} is computed in the precision of its tensors; leave it out")
+        if kind != ".onnx" and options.dtype == "int8":
+            raise InputError(f"--dtype int8: is for ONNX files, and {output} is none; leave it out")
         colorizer = Colorizer.from_checkpoint(options.checkpoint, "cpu")
         if colorizer.architecture is None:
             raise InputError(f"{options.checkpoint}: is an export itself; pass the checkpoint that it was made from")
-        write(output, kind, colorizer, getattr(torch, options.dtype or "float16"))
+        write(output, kind, colorizer, options.dtype)
     except InputError as error:
         print(f"export.py: {error}", file=sys.stderr)
         return 2
@@ -59,15 +62,16 @@ def kind_of(output: str) -> str:
     return suffix
 
 
-def write(output: Path, kind: str, colorizer: Colorizer, dtype: torch.dtype) -> None:
+def write(output: Path, kind: str, colorizer: Colorizer, dtype: str | None) -> None:
+    """dtype: of --dtype, None where it was not given."""
     content = colorizer.content()
-    if kind == "folder":
-        hub_folder.write(output, content, dtype)
-    elif kind == ".onnx":
-        onnx_file.write(output, colorizer.network, content)
+    if kind == ".onnx":
+        onnx_file.write(output, colorizer.network, content, int8=dtype == "int8")
+    elif kind == "folder":
+        hub_folder.write(output, content, getattr(torch, dtype or "float16"))
     else:
         with beside(output):  # for the folders above it, and what the disk may say to them
-            checkpoint.save_weights(output, content, dtype)
+            checkpoint.save_weights(output, content, getattr(torch, dtype or "float16"))
 
 
 if __name__ == "__main__":

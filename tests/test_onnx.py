@@ -155,6 +155,19 @@ def test_the_command_line_takes_the_file(file, tmp_path, capsys):
         assert "an ONNX file is computed on the CPU as it is" in capsys.readouterr().err
 
 
+def test_a_file_of_8_bits_is_smaller_and_gives_nearly_the_same_colours(file, tmp_path, capsys):
+    path = tmp_path / "small.onnx"
+    assert export.main([str(CHECKPOINT), str(path), "--dtype", "int8"]) == 0
+    assert path.stat().st_size < 0.6 * file.stat().st_size
+    kinds = {onnx.TensorProto.DataType.Name(t.data_type) for t in onnx.load(path).graph.initializer if len(t.dims) == 2}
+    assert "INT8" in kinds
+    for own, small in zip(*(Colorizer.from_checkpoint(p)(GRAY, CAPTIONS) for p in (file, path)), strict=True):
+        difference = np.abs(np.asarray(own).astype(int) - np.asarray(small).astype(int))
+        assert 0 < difference.mean() < 3  # of 255 levels
+    assert export.main([str(CHECKPOINT), str(tmp_path / "out.safetensors"), "--dtype", "int8"]) == 2
+    assert "--dtype int8: is for ONNX files" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("harm", ["cut", "text", "tokenizer", "foreign", "missing"])
 def test_a_file_that_is_not_ours_is_an_error_that_names_it(file, tmp_path, harm):
     path = tmp_path / "net.onnx"
