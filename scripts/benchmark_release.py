@@ -9,7 +9,7 @@ from models import PAPER_MODEL, RELEASE_MODEL, create_model
 from models.release import ReleasedLCoIns
 from models.text_encoder import Words
 from scripts.benchmark_timing import Figures, count_gflop, ratio, timed
-from utils.devices import autocast
+from utils.devices import autocast, linear_by_onednn
 
 
 def release_row(
@@ -22,6 +22,8 @@ def release_row(
     """
     released, paper = (create_model(name, **sizes) for name, sizes in ((RELEASE_MODEL, overrides), (paper_model, {})))
     released, paper = (network.to(device).eval() for network in (released, paper))
+    if device.type == "cpu" and amp == "none":
+        linear_by_onednn(paper)  # as inference.Colorizer does
     caption = Words(torch.arange(1000, 1000 + words)[None], torch.ones(1, words, dtype=torch.bool)).to(device)
     grays = {
         network: torch.zeros(1, 1, network.img_size, network.img_size, device=device) for network in (released, paper)
