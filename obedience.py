@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from datasets import color_words
 from datasets.scenes import PALETTE
-from utils import color, distributed
+from utils import color, distributed, tables
 from utils.color_metrics import LabBytes
 from utils.devices import autocast
 from utils.instance_metrics import Interval, bootstrap_interval
@@ -32,6 +32,7 @@ COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
 CENTERS = torch.tensor([PALETTE[name] for name in COLORS], dtype=torch.float64)  # (8, 2), CIE units
 DESCRIPTIONS = ("own", "empty", "other", "counter")
 METRICS = {"psnr": "PSNR, dB", "chroma_error": "ab error"}
+RESPONSES = {"right": "word response, right, %", "angle": "degrees off", "share": "share changed, %"}
 
 
 @torch.no_grad()
@@ -181,22 +182,23 @@ def ignoring(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def table(summary: dict[str, Any]) -> str:
     """Of `summarize`."""
-    summary, baseline = summary["model"], summary["ignoring"]
-    lines = [f"{'obedience':44}{'this model':>26}{'ignoring the words':>26}"]
-    response, nothing = summary["word_response"], baseline["word_response"]
+    return tables.text(table_rows(summary), title_width=44, width=26)
+
+
+def table_rows(summary: dict[str, Any]) -> list[tables.Row]:
+    """The headings, then a line for each figure of the model and of one that ignores the words."""
+    model, baseline = summary["model"], summary["ignoring"]
+    lines = [("obedience", ["this model", "ignoring the words"])]
+    response, nothing = model["word_response"], baseline["word_response"]
     if response is not None:
-        for name, text in (
-            ("right", "word response, right, %"),
-            ("angle", "degrees off"),
-            ("share", "share changed, %"),
-        ):
-            lines.append(f"{text:44}{_cell(response[name], name):>26}{_cell(nothing[name], name):>26}")
-    for description, gains in summary["description_gain"].items():
+        for name, title in RESPONSES.items():
+            lines.append((title, [_cell(response[name], name), _cell(nothing[name], name)]))
+    for description, gains in model["description_gain"].items():
         for metric, gain in gains.items():
             own = baseline["description_gain"][description][metric]
-            text = f"gain over {description} caption, {METRICS[metric]}"
-            lines.append(f"{text:44}{_cell(gain, metric):>26}{_cell(own, metric):>26}")
-    return "\n".join(lines)
+            title = f"gain over {description} caption, {METRICS[metric]}"
+            lines.append((title, [_cell(gain, metric), _cell(own, metric)]))
+    return lines
 
 
 def _cell(value: Any, name: str) -> str:

@@ -73,13 +73,15 @@ def test(
     for row, distance in (fid.distances() if fid is not None else {}).items():
         summary[row]["fid"] = distance
     logger.info("%s\n%s", report.table(summary), report.subset_table(summary["subsets"]))
+    more = []
     if args.obedience:
         summary["obedience"] = obedience.summarize(
             obedience.evaluate(network, loader, loader.dataset.pairs, tokenizer, device, args.amp)
         )
+        more = [obedience.table_rows(summary["obedience"])]
         logger.info("%s", obedience.table(summary["obedience"]))
     if args.test and distributed.is_main():
-        report.save_tables(output_dir, rows, names, summary)
+        report.save_tables(output_dir, rows, names, summary, more)
         logger.info("page: %s", (output_dir / "index.html").resolve())
 
 

@@ -181,3 +181,5 @@ def test_the_flag_writes_the_figures(photos, tmp_path, capsys):
     told = json.loads((tmp_path / "o" / "metrics.json").read_text())["obedience"]
     assert told["model"]["word_response"]["count"] == 28 and told["ignoring"]["word_response"]["right"]["mean"] == 0
     assert np.isfinite(told["model"]["description_gain"]["empty"]["psnr"]["mean"])
+    page = (tmp_path / "o" / "index.html").read_text()
+    assert "ignoring the words" in page and "gain over empty caption, PSNR, dB" in page

@@ -160,14 +160,21 @@ def _strip_path(folder: Path, name: str) -> Path:
     return (folder / STRIPS / name).with_suffix(".jpg")
 
 
-def save_tables(folder: Path, rows: list[dict[str, Any]], names: list[str], summary: dict[str, Any]) -> None:
-    """metrics.json, per_image.csv and index.html. `rows` and `names` are in file order, one per pair."""
+def save_tables(
+    folder: Path,
+    rows: list[dict[str, Any]],
+    names: list[str],
+    summary: dict[str, Any],
+    more: Sequence[list[tables.Row]] = (),
+) -> None:
+    """metrics.json, per_image.csv and index.html. `rows` and `names` are in file order, one per pair; more: tables for
+    the page, below its own."""
     (folder / "metrics.json").write_text(json.dumps(summary, indent=2) + "\n")
     with (folder / "per_image.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["index", "name", "output", "caption", *_figure_names(rows)])
         writer.writeheader()
         writer.writerows(row | {"output": name} for row, name in zip(rows, names, strict=True))
-    (folder / "index.html").write_text(_page(rows, names, summary), encoding="utf-8")
+    (folder / "index.html").write_text(_page(rows, names, summary, more), encoding="utf-8")
 
 
 def _figure_names(rows: list[dict[str, Any]]) -> list[str]:
@@ -184,7 +191,9 @@ def subset_table(subsets: dict[str, dict[str, Any]]) -> str:
     return tables.text(tables.subset_rows(subsets))
 
 
-def _page(rows: list[dict[str, Any]], names: list[str], summary: dict[str, Any]) -> str:
+def _page(
+    rows: list[dict[str, Any]], names: list[str], summary: dict[str, Any], more: Sequence[list[tables.Row]]
+) -> str:
     figures = "".join(_figure(row, name) for row, name in zip(rows, names, strict=True))
     heads = "".join(f"<span>{panel}</span>" for panel in PANELS)
     return f"""<!doctype html>
@@ -204,6 +213,7 @@ figcaption small {{ color: #666 }}
 <h1>L-CoIns: {summary["count"]} image-caption pairs</h1>
 {tables.markup(tables.rows(summary))}
 {tables.markup(tables.subset_rows(summary["subsets"])) if "subsets" in summary else ""}
+{"".join(map(tables.markup, more))}
 <div class="heads">{heads}</div>
 {figures}
 </body></html>

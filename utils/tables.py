@@ -44,8 +44,8 @@ def subset_rows(subsets: dict[str, dict[str, Any]]) -> list[Row]:
     return lines
 
 
-def text(lines: list[Row]) -> str:
-    return "\n".join(f"{title:28}" + "".join(f"{cell:>12}" for cell in cells) for title, cells in lines)
+def text(lines: list[Row], title_width: int = 28, width: int = 12) -> str:
+    return "\n".join(f"{title:{title_width}}" + "".join(f"{cell:>{width}}" for cell in cells) for title, cells in lines)
 
 
 def markup(lines: list[Row]) -> str:
