@@ -92,6 +92,7 @@ def build_train_loader(
         counter=args.counter_color,
         seed=args.seed,
         pin_memory=device.type == "cuda",
+        shuffle_window=args.shuffle_window,
     )
     if len(loader) < args.update_freq:
         raise InputError(

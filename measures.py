@@ -51,7 +51,7 @@ def build_photograph(args: argparse.Namespace, dataset: CaptionedImages) -> Call
         return None
 
     def photograph(name: str) -> Tensor:
-        image = read_image(dataset.folder / name)
+        image = read_image(dataset.image(name))
         if min(image.size) < SSIM_WINDOW:
             size = f"{image.width} x {image.height}"
             raise InputError(

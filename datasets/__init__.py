@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from datasets.batch import Collate
@@ -14,6 +15,7 @@ from utils import distributed
 from utils.errors import InputError
 
 DATA_SETS = ("captioned_images", "scenes")
+_BLOCKS = 8  # of a window
 
 
 class SceneOptions(NamedTuple):
@@ -75,10 +77,12 @@ def build_loader(
     shared: bool = True,
     seed: int = 0,
     pin_memory: bool = False,
+    shuffle_window: int = 0,
 ) -> DataLoader:
     """Batches of `batch_size` per process. Training: shuffled by (seed, epoch), the last incomplete batch dropped.
 
     Evaluation: rank r takes pairs r, r + W, ..., each exactly once, none repeated to fill up; not `shared`: all.
+    shuffle_window: pairs among which training shuffles (`shuffled`); 0: all of them.
     tokenize: a `CaptionTokenizer`, or, for a data set without correspondence, any function of captions.
     Raises InputError where training would have no step.
     """
@@ -89,9 +93,10 @@ def build_loader(
                 f"--batch_size {batch_size} on {distributed.world_size()} process(es): {len(dataset)} training pairs"
                 " fill no batch; pass a smaller one"
             )
-        sampler: Sampler = _Shuffled(len(dataset), batch_size, seed)
+        sampler: Sampler = _Shuffled(len(dataset), batch_size, seed, shuffle_window)
     else:
         sampler = _EveryPairOnce(len(dataset), shared)
+    dataset.near_file_order = not train or shuffle_window > 0
     with_pairs = getattr(dataset, "correspondence", None) is not None
     encode = tokenize.tokenizer.encode_batch if with_pairs else None
     return DataLoader(
@@ -115,6 +120,19 @@ def set_epoch(loader: DataLoader, epoch: int, seen: int = 0) -> None:
     loader.dataset.epoch = epoch
 
 
+def shuffled(length: int, window: int, generator: torch.Generator) -> Tensor:
+    """An order of `length` pairs, (length,) int64. Window 0: any.
+
+    Else blocks of window / 8 neighbours are shuffled, and then every pair falls back at random by up to 8 blocks: what
+    is read at any time lies in 9 stretches of the disk, one of them new. Files and shards have the same order.
+    """
+    if window == 0:
+        return torch.randperm(length, generator=generator)
+    block = torch.arange(length) // max(1, window // _BLOCKS)
+    turn = torch.randperm(int(block[-1]) + 1, generator=generator)[block]
+    return (turn + _BLOCKS * torch.rand(length, generator=generator, dtype=torch.float64)).argsort(stable=True)
+
+
 class _Shuffled(Sampler):
     """The order of (seed, epoch), dealt out to the ranks in turn; a rest that fills no batch of all ranks is left out.
 
@@ -122,12 +140,12 @@ class _Shuffled(Sampler):
     processes.
     """
 
-    def __init__(self, length: int, batch_size: int, seed: int) -> None:
-        self.length, self.batch_size, self.seed = length, batch_size, seed
+    def __init__(self, length: int, batch_size: int, seed: int, window: int = 0) -> None:
+        self.length, self.batch_size, self.seed, self.window = length, batch_size, seed, window
         self.epoch = self.seen = 0
 
     def __iter__(self) -> Iterator[int]:
-        order = torch.randperm(self.length, generator=torch.Generator().manual_seed(self.seed + self.epoch))
+        order = shuffled(self.length, self.window, torch.Generator().manual_seed(self.seed + self.epoch))
         ranks = distributed.world_size()
         together = ranks * self.batch_size
         end = self.seen + (self.length - self.seen) // together * together

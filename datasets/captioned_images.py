@@ -1,5 +1,6 @@
-"""Image-caption pairs on disk.  `root/cap-img-pairs_{split}.json` and the images under `root/{split}/`."""
+"""Image-caption pairs on disk.  `root/cap-img-pairs_{split}.json` and the images in `root/{split}/`, or in shards."""
 
+import io
 import json
 import os
 import warnings
@@ -18,9 +19,11 @@ from torchvision.transforms.v2 import functional as F
 from datasets import color_words, correspondence
 from datasets.batch import Sample
 from datasets.mirror import mirror
+from datasets.shards import PackedImage, Shards, index_path, open_shards
 from utils.errors import InputError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+UNCAPTIONED = "uncaptioned"  # what the photographs without captions are called among shards, as if they were a split
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,11 @@ class CaptionedImages(Dataset):
         metadata: Path | None = None,
         uncaptioned: Path | None = None,
     ):
-        """Reads and checks the list and that every file is there; pictures are decoded when asked for.
+        """Reads and checks the list and that every file or shard is there; pictures are decoded when asked for.
 
         size: side of the square in pixels; metadata: object-colour correspondence of the captions, to be given with the
-        samples; uncaptioned: folder of photographs that join the pairs with empty captions. Raises InputError naming
-        file, value and remedy.
+        samples; uncaptioned: folder of photographs, or of shards of them, that join the pairs with empty captions.
+        Raises InputError naming file, value and remedy.
         """
         self.folder = root / split
         self.pairs = read_pairs(root, split)
@@ -66,12 +69,26 @@ class CaptionedImages(Dataset):
         self.augmentation = augmentation
         self.seed = seed
         self.epoch = 0
-        _check_files(self.folder, [name for name, _ in self.pairs])
+        self.near_file_order = True  # indices are asked for in about their own order: shards may be read ahead
+        self.shards: list[Shards] = []
+        names, own = [name for name, _ in self.pairs], open_shards(root, split)
+        if own is None:
+            _check_files(self.folder, names)
+        else:
+            own.check_pairs(root / f"cap-img-pairs_{split}.json", names)
+            self.shards.append(own)
         if uncaptioned is not None:
-            added = [(str(path), "") for path in find_images(uncaptioned)]  # a whole path: `folder / name` is itself
-            self.pairs += added
+            added = self._add_uncaptioned(uncaptioned)
+            self.pairs += [(name, "") for name in added]
             if self.correspondence is not None:
                 self.correspondence += [()] * len(added)
+
+    def _add_uncaptioned(self, folder: Path) -> list[str]:
+        """Whole paths, so that they are no names of the list, and `folder / name` is the name itself."""
+        if not index_path(folder, UNCAPTIONED).exists():
+            return [str(path) for path in find_images(folder)]
+        self.shards.append(Shards(folder, UNCAPTIONED, prefix=f"{folder.resolve()}/"))
+        return list(self.shards[-1].images)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -80,9 +97,9 @@ class CaptionedImages(Dataset):
         name, caption = self.pairs[index]
         words = None if self.correspondence is None else self.correspondence[index]
         if self.augmentation is None:
-            return Sample(_to_tensor(read_image(self.folder / name), self.size), caption, None, name, index, words)
+            return Sample(_to_tensor(read_image(self.image(name)), self.size), caption, None, name, index, words)
         draw = np.random.default_rng((self.seed, self.epoch, index))
-        rgb = self._random_crop(self.folder / name, draw)
+        rgb = self._random_crop(self.image(name), draw)
         mirrored = mirror(caption)
         if draw.random() < self.augmentation.flip and mirrored is not None:
             rgb, caption = F.horizontal_flip(rgb), mirrored
@@ -91,7 +108,14 @@ class CaptionedImages(Dataset):
         counter = color_words.replace(caption, draw) if self.augmentation.counter else None
         return Sample(rgb, caption, counter, name, index, words)  # mirror() moves no word, so they stay true
 
-    def _random_crop(self, path: Path, draw: np.random.Generator) -> Tensor:
+    def image(self, name: str) -> Path | PackedImage:
+        """What `read_image` takes."""
+        for shards in self.shards:
+            if name in shards:
+                return shards.read(name, soon=self.epoch if self.near_file_order else None)
+        return self.folder / name
+
+    def _random_crop(self, path: Path | PackedImage, draw: np.random.Generator) -> Tensor:
         """A random resized crop (3, size, size), uint8. JPEG is decoded at the smallest scale that holds the crop."""
         width, height = image_size(path)
         with torch.random.fork_rng(devices=[]):  # torchvision draws from the global generator: lend it ours
@@ -113,7 +137,7 @@ class CaptionedImages(Dataset):
             self.correspondence = [self.correspondence[place] for place in kept]
 
     def unreadable(self, workers: int = 8) -> list[str]:
-        """Decode every image once; the names of those that fail, in file order."""
+        """Decode every image file once; the names of those that fail, in file order. In shards they all decoded."""
 
         def broken(name: str) -> bool:
             try:
@@ -122,7 +146,8 @@ class CaptionedImages(Dataset):
                 return True
             return False
 
-        names = list(dict.fromkeys(name for name, _ in self.pairs))
+        packed = set().union(*(shards.images for shards in self.shards))
+        names = [name for name in dict.fromkeys(name for name, _ in self.pairs) if name not in packed]
         with ThreadPoolExecutor(workers) as pool:
             return [name for name, bad in zip(names, pool.map(broken, names), strict=True) if bad]
 
@@ -183,7 +208,10 @@ def find_images(folder: Path) -> list[Path]:
 def _check_files(folder: Path, names: list[str]) -> None:
     """Every image is there, is a file, and holds something."""
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; the images of a split lie in <data_path>/<split>/")
+        raise InputError(
+            f"{folder}: no such folder; the images of a split lie in <data_path>/<split>/, or in shards with their"
+            f" index {index_path(folder.parent, folder.name).name} (scripts/make_shards.py)"
+        )
     bad = []
     for name in dict.fromkeys(names):
         try:
@@ -202,14 +230,14 @@ def _check_files(folder: Path, names: list[str]) -> None:
         )
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def image_size(path: Path | PackedImage) -> tuple[int, int]:
     """(width, height) of the picture as it is seen (EXIF orientation applied), from its header alone."""
     with _open(path) as image:
         turned = image.getexif().get(0x0112, 1) >= 5  # orientations 5 to 8 lie on their side
         return (image.height, image.width) if turned else image.size
 
 
-def read_image(path: Path, at_least: tuple[int, int] | None = None) -> Image.Image:
+def read_image(path: Path | PackedImage, at_least: tuple[int, int] | None = None) -> Image.Image:
     """The picture as it is seen, RGB with 8 bits: EXIF orientation applied, 16-bit gray scaled, transparency on white.
 
     at_least: (width, height) that suffice; a JPEG is then decoded at the smallest scale not below (1/2, 1/4, 1/8).
@@ -224,11 +252,11 @@ def read_image(path: Path, at_least: tuple[int, int] | None = None) -> Image.Ima
             raise InputError(f"{path}: cannot be decoded ({error}); restore the file or take its pairs out") from error
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path | PackedImage) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)  # more pixels than Pillow finds safe
-            return Image.open(path)
+            return Image.open(path if isinstance(path, Path) else io.BytesIO(path.content))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{path}: not a readable image ({error}); restore the file or take its pairs out") from error
 

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
@@ -134,7 +134,12 @@ def _write(source: Path, image: Image.Image, part: Path, ending: str, side: int 
     if small:
         shutil.copyfile(source, part)  # nothing to gain from compressing it once more
         return
+    save_reduced(image, part, ENDINGS[ending], side)
+
+
+def save_reduced(image: Image.Image, file: Path | BinaryIO, kind: str, side: int) -> None:
+    """Writes a copy whose shorter side has at most `side` pixels; kind: Pillow's name of the format."""
     share = min(1.0, side / min(image.size))
     size = tuple(max(1, round(length * share)) for length in image.size)
-    look = {"quality": 95, "subsampling": 0} if ENDINGS[ending] == "JPEG" else {}
-    image.resize(size, Image.Resampling.LANCZOS).save(part, ENDINGS[ending], **look)
+    look = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
+    image.resize(size, Image.Resampling.LANCZOS).save(file, kind, **look)

@@ -77,7 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     add = parser.add_argument_group("data").add_argument
     add("--data_set", default="captioned_images", help="kind of data, a name of datasets/")
-    add("--data_path", default=None, help="folder with cap-img-pairs_{train,val,test}.json and the images")
+    add("--data_path", default=None, help="folder with cap-img-pairs_{train,val,test}.json and the images or shards")
     add(
         "--correspondence",
         default=None,
@@ -94,6 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--flip", type=float, default=0.5, help="probability of a horizontal flip where the caption can be mirrored")
     workers = min(4, os.cpu_count() or 1)
     add("--uncaptioned", default=None, help="folder of photographs that join the training with empty captions")
+    add("--shuffle_window", type=int, default=0, help="pairs that are shuffled at a time, for a far disk; 0: all")
     add("--caption_dropout", type=float, default=0.0, help="probability that training shows an empty caption instead")
     add("--num_workers", type=int, default=workers, help="loader processes for each training process")
     add("--skip_unreadable", type=int, default=0, help="leave out at most so many broken training images, by name")
@@ -227,6 +228,7 @@ def _check(args: argparse.Namespace) -> None:
         "skip_unreadable",
         "seed",
         "scene_curriculum",
+        "shuffle_window",
         "keep_checkpoints",
         "weight_decay",
         "lr",
