@@ -119,7 +119,7 @@ class CaptionedImages(Dataset):
         """A random resized crop (3, size, size), uint8. JPEG is decoded at the smallest scale that holds the crop."""
         width, height = image_size(path)
         with torch.random.fork_rng(devices=[]):  # torchvision draws from the global generator: lend it ours
-            torch.manual_seed(int(draw.integers(2**63)))
+            torch.default_generator.manual_seed(int(draw.integers(2**63)))  # torch.manual_seed also notes each for GPUs
             top, left, h, w = v2.RandomResizedCrop.get_params(
                 torch.empty(1, height, width), list(self.augmentation.crop_scale), [3 / 4, 4 / 3]
             )
