@@ -5,7 +5,7 @@ A checkpoint is plain data and tensors, so that it loads with `weights_only=True
   architecture  what rebuilds the network: model, img_size, ablations, the text encoder's configuration as JSON
   tokenizer     the caption tokenizer as JSON, so that testing needs no hub
   model         the network's tensors; ema: their moving average, or None
-  optimizer, scaler, step, epoch, best, rng (one entry per rank), run (the resolved flags)
+  optimizer (whole, however it is shared), scaler, step, epoch, best, rng (one entry per rank), run (the resolved flags)
 
 A weights file (.safetensors), for use and not for resuming, holds the averaged network, in fp16 if nothing else is
 asked for, and format, architecture and tokenizer as its metadata.
@@ -41,9 +41,11 @@ POSITIONS = "image_encoder.vit.pos_embed"
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
-    """Write beside, flush to the disk, then rename: the former file stays whole whatever happens. Rank 0 only."""
-    if distributed.is_main():
-        _replace(path, lambda beside: torch.save(content, beside))
+    """Write beside, flush to the disk, then rename: the former file stays whole whatever happens.
+
+    Rank 0 writes; every rank waits for it, so that a full disk ends all of them alike.
+    """
+    distributed.on_main(lambda: _replace(path, lambda beside: torch.save(content, beside)))
 
 
 def save_weights(path: Path, content: dict[str, Any], dtype: torch.dtype = torch.float16) -> None:
