@@ -11,7 +11,7 @@ from conftest import ROOT
 SCRIPT = ROOT / "scripts" / "train_slurm.sh"
 STAND_INS = {
     "scontrol": 'echo "scontrol $*" >> "$CALLS"; if [ "$1" = show ]; then printf "node7\\nnode8\\n"; fi',
-    "srun": 'shift; exec "$@"',
+    "srun": 'echo "srun: $SRUN_CPUS_PER_TASK cores, $TORCH_ELASTIC_SHUTDOWN_TIMEOUT s" >> "$CALLS"; shift; exec "$@"',
     "torchrun": 'echo "torchrun $*" >> "$CALLS"\n'
     'trap "echo saved >> \\"$CALLS\\"; exit 75" TERM\n'
     'touch "$CALLS.begun"\n'
@@ -34,6 +34,7 @@ def begin(tmp_path):
             "TENTHS_OF_WORK": str(work),
             "STATUS": str(status),
             **{"SLURM_JOB_ID": "42", "SLURM_NNODES": "2", "SLURM_JOB_NODELIST": "node[7-8]", "SLURM_GPUS_ON_NODE": "4"},
+            "SLURM_CPUS_PER_TASK": "32",
         }
         return subprocess.Popen(["bash", str(SCRIPT), *words], env=environment, stderr=subprocess.PIPE), calls
 
@@ -46,7 +47,7 @@ def test_every_machine_meets_at_the_first(begin):
     called = calls.read_text()
     assert "--nnodes=2 --nproc_per_node=4 --rdzv_id=42" in called and "--rdzv_endpoint=node7:29500" in called
     assert "--config config.yaml --data_path data --output_dir out --auto_resume --dist_eval --epochs 3" in called
-    assert "requeue" not in called
+    assert "srun: 32 cores, 540 s" in called and "requeue" not in called
 
 
 def test_a_job_whose_time_is_over_saves_and_queues_itself_again(begin):
