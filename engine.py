@@ -96,7 +96,8 @@ def train_one_epoch(
             _raise_unless_overflow(scaler, state.step, totals, batches)
         scaler.step(optimizer)  # fp16: leaves the weights alone when the gradient overflowed
         scaler.update()
-        optimizer.zero_grad(set_to_none=True)
+        # Gradients that are summed over batches stay where they are: freed, DDP would hold the sum beside its buckets.
+        optimizer.zero_grad(set_to_none=update_freq == 1)
         state.step += 1
         if state.ema is not None:
             state.ema.update(state.network, state.step)
