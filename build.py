@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,14 @@ NO_MATRICES = (
     *("text_encoder.bert_model.embeddings.*", "decoder.conv_upsample.c4.0.*"),
 )
 ENCODERS = ("image_encoder.vit.*", "text_encoder.encoder.*")
+# Optimizers that change a tensor by its own gradient alone, so that processes can share the work; lamb is none of them.
+SHARDABLE = ("adam", "adamw", "lion", "momentum", "muon", "sgd")
 # Flags that may change when a run is resumed without making another run of it.
 SAME_RUN = (
     *("config", "resume", "auto_resume", "finetune", "output_dir", "log_dir", "device", "num_workers"),
     *("print_freq", "save_every", "keep_checkpoints", "dist_eval", "eval_scenes", "compile", "grad_checkpointing"),
     *("image_encoder_weights", "text_encoder_weights", "lpips_net", "lpips_weights", "eval", "test"),
-    *("fid_weights", "protocol", "obedience"),
+    *("fid_weights", "protocol", "obedience", "shard_optimizer"),
 )
 
 
@@ -137,19 +140,21 @@ def build_state(args: argparse.Namespace, network: LCoIns, updates: int, device:
         kind = get_optimizer_info(args.opt)
     except ValueError as error:
         raise InputError(f"--opt {args.opt}: unknown; pass a name of timm.optim, such as adamw") from error
+    if args.shard_optimizer and args.opt not in SHARDABLE:
+        raise InputError(f"--shard_optimizer: not with --opt {args.opt}; pass one of {', '.join(SHARDABLE)}")
     extra = {"betas": tuple(args.opt_betas)} if kind.has_betas else {}
     if kind.opt_class is torch.optim.AdamW:
         extra["fused"] = True  # one kernel for all tensors
-    optimizer = create_optimizer_v2(
+    create = partial(create_optimizer_v2, opt=args.opt, lr=args.lr, **extra)
+    optimizer = create(
         network,
-        opt=args.opt,
-        lr=args.lr,
         weight_decay=args.weight_decay,
         layer_decay=args.layer_decay,
         fallback_list=NO_MATRICES + (() if args.muon_encoders else ENCODERS),
         fallback_no_weight_decay=True,
-        **extra,
     )
+    if args.shard_optimizer:
+        optimizer = distributed.shard(optimizer, create)
     schedule = CosineLRScheduler(
         optimizer,
         t_initial=max(1, args.epochs * updates - round(args.warmup_epochs * updates)),
@@ -160,7 +165,7 @@ def build_state(args: argparse.Namespace, network: LCoIns, updates: int, device:
     )
     return TrainState(
         network=network,
-        model=distributed.wrap(network, device),
+        model=distributed.wrap(network, device, args.bf16_gradients),
         ema=ModelEmaV3(network, decay=args.model_ema_decay, use_warmup=True) if args.model_ema else None,
         optimizer=optimizer,
         schedule=schedule,
@@ -193,7 +198,7 @@ def checkpoint_content(
         "tokenizer": tokenizer.to_json(),
         "model": state.network.state_dict(),
         "ema": None if state.ema is None else state.ema.module.state_dict(),
-        "optimizer": state.optimizer.state_dict(),
+        "optimizer": distributed.optimizer_state(state.optimizer),
         "scaler": state.scaler.state_dict(),
         "step": state.step,
         "epoch": state.epoch,
@@ -211,7 +216,7 @@ def resume(state: TrainState, start: dict[str, Any], args: argparse.Namespace, l
         raise InputError(f"{args.resume}: holds no moving average; resume it with --no-model_ema")
     before, now = len(start["rng"]), distributed.world_size()
     try:
-        state.optimizer.load_state_dict(start["optimizer"])
+        distributed.load_optimizer_state(state.optimizer, start["optimizer"])
         state.scaler.load_state_dict(start["scaler"])
         state.step, state.epoch, state.seen, state.best = (start[name] for name in ("step", "epoch", "seen", "best"))
         if before == now:

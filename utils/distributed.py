@@ -10,7 +10,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import bf16_compress_hook
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
 
 from utils import devices
 from utils.errors import FaultError, InputError
@@ -128,12 +130,56 @@ def on_main(function: Callable[[], Any]) -> Any:
     return outcome[0]
 
 
-def wrap(model: nn.Module, device: torch.device) -> nn.Module:
-    """DistributedDataParallel where there is more than one process; every trainable parameter gets a gradient."""
+def wrap(model: nn.Module, device: torch.device, bf16_gradients: bool = False) -> nn.Module:
+    """DistributedDataParallel where there is more than one process; every trainable parameter gets a gradient.
+
+    bf16_gradients: they travel in 16 bits, so half the bytes, and are summed so; weights and optimizer stay float32.
+    """
     if world_size() == 1:
         return model
     ids = [device.index] if device.type == "cuda" else None
-    return DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True)
+    parallel = DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True)
+    if bf16_gradients:
+        try:
+            parallel.register_comm_hook(None, bf16_compress_hook)
+        except TypeError as error:
+            raise InputError(f"--bf16_gradients: this PyTorch cannot ({error}); leave the flag out") from error
+    return parallel
+
+
+def shard(optimizer: Optimizer, create: Callable[[list[dict[str, Any]]], Optimizer]) -> Optimizer:
+    """ZeRO-1: each process keeps the state of its share of the tensors, updates them and sends them to the others.
+
+    optimizer: not yet used; comes back as it is where there is only one process. create: parameter groups -> another of
+    its kind.
+    """
+    if world_size() == 1:
+        return optimizer
+    from torch.distributed.optim import ZeroRedundancyOptimizer  # takes a second, which few runs should pay for
+
+    return ZeroRedundancyOptimizer(optimizer.param_groups, optimizer_class=create)
+
+
+def optimizer_state(optimizer: Optimizer) -> dict[str, Any]:
+    """Its `state_dict`, of all shares; every rank takes part. A shared optimizer's is on rank 0 alone, else {}."""
+    if _is_sharded(optimizer):
+        optimizer.consolidate_state_dict(to=0)
+        return optimizer.state_dict() if is_main() else {}
+    return optimizer.state_dict()
+
+
+def load_optimizer_state(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """The whole state, to each process its share."""
+    optimizer.load_state_dict(state | {"state": dict(state["state"])})  # a shared one empties what it is given
+    if _is_sharded(optimizer):
+        # It has kept its share twice and left step counts on the CPU, where a GPU's fused kernels do not find them;
+        # the optimizer inside puts its state where it belongs.
+        optimizer.state.clear()
+        optimizer.optim.load_state_dict(optimizer.optim.state_dict())
+
+
+def _is_sharded(optimizer: Optimizer) -> bool:
+    return hasattr(optimizer, "consolidate_state_dict")
 
 
 def setup_logging() -> None:

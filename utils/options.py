@@ -57,12 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="--no-grouping_attention: w/o GA of Table 1",
     )
     add("--luminance_augmentation", action=switch, default=True, help="--no-luminance_augmentation: w/o LA of Table 1")
-    add(
-        "--counter_color",
-        action=switch,
-        default=None,
-        help="--no-counter_color: w/o CL of Table 1",
-    )
+    add("--counter_color", action=switch, default=None, help="--no-counter_color: w/o CL of Table 1")
     add(
         "--image_encoder_weights",
         default=None,
@@ -127,6 +122,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="mixed precision; fp16, with loss scaling, is for GPUs without bf16",
     )
     add("--compile", action=switch, default=False, help="torch.compile the network")
+    add("--bf16_gradients", action=switch, default=False, help="several processes exchange gradients in bf16")
+    add("--shard_optimizer", action=switch, default=False, help="several processes share the optimizer's state")
     add("--alpha", type=float, default=1.0, help="weight of the chroma loss, Eq. 16")
     add("--beta", type=float, default=-1e-4, help="weight of the counter-colour loss, Eq. 16; negative")
 
