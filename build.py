@@ -33,7 +33,7 @@ NO_MATRICES = (
 )
 ENCODERS = ("image_encoder.vit.*", "text_encoder.encoder.*")
 # Optimizers that change a tensor by its own gradient alone, so that processes can share the work; lamb is none of them.
-SHARDABLE = ("adam", "adamw", "lion", "momentum", "muon", "sgd")
+SHARDABLE = ("adam", "adamw", "lion", "momentum", "muon", "nmuon", "sgd")
 # Flags that may change when a run is resumed without making another run of it.
 SAME_RUN = (
     *("config", "resume", "auto_resume", "finetune", "output_dir", "log_dir", "device", "num_workers"),
