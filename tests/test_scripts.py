@@ -14,7 +14,7 @@ from datasets import color_words
 from datasets.captioned_images import read_pairs
 from scripts import contact_sheet, make_vocabulary, plot_log, prepare_samples
 from utils.color import rgb_to_lab
-from utils.report import captioned_grid, strip_panels
+from utils.report import captioned_grid, strip, strip_panels
 
 
 def call(monkeypatch, script, *words: object) -> None:
@@ -73,6 +73,14 @@ def test_contact_sheet_shows_gray_and_results_in_rows(tested, tmp_path, monkeypa
     assert np.array_equal(sheet[:64, :64], cell[:64, :64])
     result = Image.open(tested / "test" / "astronaut_green.png").resize((64, 64), Image.Resampling.BICUBIC)
     assert np.array_equal(sheet[:64, 140:204], np.asarray(result))
+
+
+def test_contact_sheet_spreads_over_the_photographs(samples, tested, tmp_path, monkeypatch):
+    call(monkeypatch, contact_sheet, tested / "test", "--spread", 2, "--columns", 1, "--output", tmp_path / "sheet.png")
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
+    chosen = read_pairs(samples, "test")[::6]  # of twelve photographs
+    cells = [(strip(strip_panels(tested / "test", name)[:3]), caption) for name, caption in chosen]
+    assert len(cells) == 2 and np.array_equal(sheet, captioned_grid([[cell] for cell in cells], 2))
 
 
 def test_curves_are_drawn(tested, tmp_path, monkeypatch):
