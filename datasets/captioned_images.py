@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.transforms import v2
-from torchvision.transforms.v2 import functional as F
 
 from datasets import color_words, correspondence
 from datasets.batch import Sample
+from datasets.crop import draw_crop, squash
 from datasets.mirror import mirror
 from datasets.shards import PackedImage, Shards, index_path, open_shards
 from utils.errors import InputError
@@ -97,12 +95,11 @@ class CaptionedImages(Dataset):
         name, caption = self.pairs[index]
         words = None if self.correspondence is None else self.correspondence[index]
         if self.augmentation is None:
-            return Sample(_to_tensor(read_image(self.image(name)), self.size), caption, None, name, index, words)
+            return Sample(squash(read_image(self.image(name)), self.size), caption, None, name, index, words)
         draw = np.random.default_rng((self.seed, self.epoch, index))
         rgb = self._random_crop(self.image(name), draw)
-        mirrored = mirror(caption)
-        if draw.random() < self.augmentation.flip and mirrored is not None:
-            rgb, caption = F.horizontal_flip(rgb), mirrored
+        if draw.random() < self.augmentation.flip and (mirrored := mirror(caption)) is not None:
+            rgb, caption = rgb.flip(-1), mirrored
         if self.augmentation.caption_dropout > 0 and draw.random() < self.augmentation.caption_dropout:
             caption, words = "", None
         counter = color_words.replace(caption, draw) if self.augmentation.counter else None
@@ -117,16 +114,13 @@ class CaptionedImages(Dataset):
 
     def _random_crop(self, path: Path | PackedImage, draw: np.random.Generator) -> Tensor:
         """A random resized crop (3, size, size), uint8. JPEG is decoded at the smallest scale that holds the crop."""
-        width, height = image_size(path)
-        with torch.random.fork_rng(devices=[]):  # torchvision draws from the global generator: lend it ours
-            torch.default_generator.manual_seed(int(draw.integers(2**63)))  # torch.manual_seed also notes each for GPUs
-            top, left, h, w = v2.RandomResizedCrop.get_params(
-                torch.empty(1, height, width), list(self.augmentation.crop_scale), [3 / 4, 4 / 3]
-            )
-        shrink = min(w, h) / self.size
-        image = read_image(path, at_least=(int(width / shrink), int(height / shrink)) if shrink > 1 else None)
+        with _open(path) as file:
+            width, height = _seen_size(file)
+            top, left, h, w = draw_crop(width, height, self.augmentation.crop_scale, int(draw.integers(2**63)))
+            shrink = min(w, h) / self.size
+            image = decode(file, path, (int(width / shrink), int(height / shrink)) if shrink > 1 else None)
         x, y = image.width / width, image.height / height
-        return _to_tensor(image, self.size, box=(left * x, top * y, (left + w) * x, (top + h) * y))
+        return squash(image, self.size, box=(left * x, top * y, (left + w) * x, (top + h) * y))
 
     def leave_out(self, names: list[str]) -> None:
         """Forget the pairs of these images; their other pairs keep their order."""
@@ -233,8 +227,7 @@ def _check_files(folder: Path, names: list[str]) -> None:
 def image_size(path: Path | PackedImage) -> tuple[int, int]:
     """(width, height) of the picture as it is seen (EXIF orientation applied), from its header alone."""
     with _open(path) as image:
-        turned = image.getexif().get(0x0112, 1) >= 5  # orientations 5 to 8 lie on their side
-        return (image.height, image.width) if turned else image.size
+        return _seen_size(image)
 
 
 def read_image(path: Path | PackedImage, at_least: tuple[int, int] | None = None) -> Image.Image:
@@ -243,13 +236,24 @@ def read_image(path: Path | PackedImage, at_least: tuple[int, int] | None = None
     at_least: (width, height) that suffice; a JPEG is then decoded at the smallest scale not below (1/2, 1/4, 1/8).
     """
     with _open(path) as image:
-        try:
-            if at_least is not None and image.getexif().get(0x0112, 1) == 1:
-                image.draft("RGB", at_least)
-            image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise InputError(f"{path}: cannot be decoded ({error}); restore the file or take its pairs out") from error
+        return decode(image, path, at_least)
+
+
+def decode(image: Image.Image, path: Path | PackedImage, at_least: tuple[int, int] | None) -> Image.Image:
+    """`read_image` of an opened file, which it changes; path: for errors."""
+    try:
+        if at_least is not None and image.getexif().get(0x0112, 1) == 1:
+            image.draft("RGB", at_least)
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        return _to_rgb(image)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: cannot be decoded ({error}); restore the file or take its pairs out") from error
+
+
+def _seen_size(image: Image.Image) -> tuple[int, int]:
+    turned = image.getexif().get(0x0112, 1) >= 5  # orientations 5 to 8 lie on their side
+    return (image.height, image.width) if turned else image.size
 
 
 def _open(path: Path | PackedImage) -> Image.Image:
@@ -270,9 +274,4 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
-
-
-def _to_tensor(image: Image.Image, size: int, box: tuple[float, float, float, float] | None = None) -> Tensor:
-    """Squashed to the square (from `box` alone, if given), antialiased bilinear: (3, size, size) uint8."""
-    return F.pil_to_tensor(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
+    return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it
