@@ -25,7 +25,7 @@ from utils import distributed
 from utils.devices import autocast
 from utils.errors import DivergedError
 from utils.figures import figures, means
-from utils.log import MetricLog
+from utils.log import MetricLog, Waits
 from utils.metrics import LPIPS
 from utils.protocol import ROWS, Colorized, LabBatch, colorized, pieces
 from utils.side_by_side import side_by_side
@@ -76,7 +76,8 @@ def train_one_epoch(
     """
     model, optimizer, scaler = state.model.train(), state.optimizer, state.scaler
     parameters = [p for p in model.parameters() if p.requires_grad]
-    for batches in _grouped(loader, update_freq):
+    waits = Waits(loader)
+    for batches in _grouped(waits, update_freq):
         state.schedule.step_update(state.step)  # the rate is set before the step that uses it
         totals: dict[str, Tensor] = {}
         for place, batch in enumerate(batches, start=1):
@@ -103,7 +104,7 @@ def train_one_epoch(
             state.ema.update(state.network, state.step)
         images = sum(len(batch.names) for batch in batches)
         state.seen += images * distributed.world_size()
-        log.update(state.step, images, _learning_rate(optimizer), grad_norm=norm, **totals)
+        log.update(state.step, images, _learning_rate(optimizer), waits.take(), grad_norm=norm, **totals)
         if not after_update():
             return False
     return True

@@ -69,7 +69,7 @@ def test_training_leaves_what_the_design_promises(trained):
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2] and [line["step"] for line in lines] == [2, 4]
     assert {"chroma", "counter_color", "total", "grad_norm"} <= lines[0]["train"].keys()
-    assert lines[0]["val"]["count"] == 5
+    assert lines[0]["val"]["count"] == 5 and all(0 < line["wait"] < 100 for line in lines)
     assert yaml.safe_load((out / "args.yaml").read_text())["batch_size"] == 4
 
 

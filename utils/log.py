@@ -2,6 +2,8 @@
 
 import json
 import sys
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +16,59 @@ from utils import distributed
 from utils.report import Sheet, table
 
 
+class Waits:
+    """Goes through a loader, and adds up the seconds that the host waits for its batches; the device is not asked."""
+
+    def __init__(self, loader: Iterable[Any]) -> None:
+        self.loader = loader
+        self.seconds = 0.0
+
+    def __iter__(self) -> Iterator[Any]:
+        started = time.perf_counter()  # making the iterator starts the workers
+        for batch in self.loader:
+            self.seconds += time.perf_counter() - started
+            yield batch
+            started = time.perf_counter()
+
+    def take(self) -> float:
+        """Seconds since the last call."""
+        taken, self.seconds = self.seconds, 0.0
+        return taken
+
+
 class _Means:
-    """Means of named scalars over steps. The sums stay on the device; `values` waits for it and asks every rank."""
+    """Means of named scalars over steps, and `wait`, the share of the time spent waiting for the loader, per cent.
+
+    The sums stay on the device; `values` waits for it and asks every rank.
+    """
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
         self.steps = 0
+        self.waited = self.seconds = 0.0  # for the loader; in all
 
-    def add(self, values: dict[str, Tensor]) -> None:
+    def add(self, values: dict[str, Tensor], waited: float, seconds: float) -> None:
+        self.waited, self.seconds = self.waited + waited, self.seconds + seconds
         for name, value in values.items():
             value = value.detach().double()
             self.sums[name] = self.sums[name].to(value.device) + value if name in self.sums else value
         self.steps += 1
 
     def state(self) -> dict[str, Any]:
-        return {"sums": {name: value.item() for name, value in self.sums.items()}, "steps": self.steps}
+        sums = {name: value.item() for name, value in self.sums.items()}
+        return {"sums": sums, "steps": self.steps, "waited": self.waited, "seconds": self.seconds}
 
     def restore(self, state: dict[str, Any]) -> None:
         self.sums = {name: torch.tensor(value, dtype=torch.float64) for name, value in state["sums"].items()}
         self.steps = state["steps"]
+        self.waited, self.seconds = (state.get(name, 0.0) for name in ("waited", "seconds"))  # older files have none
 
-    def values(self) -> dict[str, float]:
+    def values(self) -> tuple[dict[str, float], float]:
+        """The means, and `wait`; both over all ranks."""
         stacked = torch.stack(list(self.sums.values())) / self.steps
-        return dict(zip(self.sums, distributed.mean_over_ranks(stacked).tolist(), strict=True))
+        wait = stacked.new_tensor([100 * self.waited / self.seconds if self.seconds > 0 else 0.0])
+        *means, wait = distributed.mean_over_ranks(torch.cat([stacked, wait])).tolist()
+        return dict(zip(self.sums, means, strict=True)), wait
 
 
 class MetricLog:
@@ -49,6 +81,7 @@ class MetricLog:
         self.writer = SummaryWriter(log_dir) if distributed.is_main() else None
         self.bar: tqdm | None = None
         self.since_print, self.since_epoch = _Means(), _Means()
+        self.last = time.perf_counter()  # when the last step was done, or the epoch began
 
     def state(self) -> dict[str, Any]:
         """The present epoch's means of this rank, as plain data: a checkpoint in mid-epoch keeps them."""
@@ -67,7 +100,7 @@ class MetricLog:
 
     def start_epoch(self, epoch: int, seen: int) -> None:
         """seen: images of the epoch that an earlier run has used, all ranks'."""
-        self.since_print = _Means()
+        self.since_print, self.last = _Means(), time.perf_counter()
         if seen == 0:
             self.since_epoch = _Means()
         if self.bar is None:
@@ -80,15 +113,20 @@ class MetricLog:
             )
         self.bar.set_description(f"epoch {epoch + 1}/{self.epochs}", refresh=False)
 
-    def update(self, step: int, images: int, lr: float, **values: Tensor) -> None:
-        """One step over `images` of this rank; `values` are scalars on the device, detached here."""
-        self.since_print.add(values)
-        self.since_epoch.add(values)
+    def update(self, step: int, images: int, lr: float, waited: float, **values: Tensor) -> None:
+        """One step over `images` of this rank, which waited so many seconds for the loader; `values` are scalars on the
+        device, detached here."""
+        before, self.last = self.last, time.perf_counter()
+        for means in (self.since_print, self.since_epoch):
+            means.add(values, waited, self.last - before)
         if step % self.print_freq == 0:
-            means, self.since_print = self.since_print.values(), _Means()
-            self.bar.set_postfix({"loss": f"{means['total']:.5f}", "lr": f"{lr:.2e}"}, refresh=False)
+            (means, wait), self.since_print = self.since_print.values(), _Means()
+            shown = {"loss": f"{means['total']:.5f}", "lr": f"{lr:.2e}", "wait": f"{wait:.0f} %"}
+            self.bar.set_postfix(shown, refresh=False)
             if distributed.is_main():
-                self._scalars({"lr": lr} | {f"train/{name}": value for name, value in means.items()}, step)
+                self._scalars(
+                    {"lr": lr, "wait": wait} | {f"train/{name}": value for name, value in means.items()}, step
+                )
         self.bar.update(images * distributed.world_size())
 
     def end_epoch(self, epoch: int, step: int, rate: float, summary: dict[str, Any], sheet: Sheet) -> None:
@@ -96,10 +134,11 @@ class MetricLog:
 
         rate: images per second; summary: `engine.summarize` of val.
         """
-        means = self.since_epoch.values()
+        means, wait = self.since_epoch.values()
         if not distributed.is_main():
             return
-        line = {"epoch": epoch, "step": step, "images_per_second": round(rate, 2), "train": means, "val": summary}
+        line = {"epoch": epoch, "step": step, "images_per_second": round(rate, 2), "wait": round(wait, 2)}
+        line |= {"train": means, "val": summary}
         with self.file.open("a") as file:
             file.write(json.dumps(line) + "\n")
         self._scalars({f"val/{name}": value for name, value in summary["model"].items() if value is not None}, step)
