@@ -7,8 +7,6 @@ the turns of the ratio within a turn: whatever slows the machine for a while slo
 """
 
 import argparse
-import contextlib
-import dataclasses
 import json
 import multiprocessing
 import shlex
@@ -17,23 +15,22 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
-from unittest import mock
+from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import build
 import engine
-import starting_point
-from datasets.batch import Batch
-from models import NAMES
+from models import NAMES, PAPER_MODEL, SMALL_MODEL
 from models.text_encoder import MAX_WORDS
 from scripts.benchmark_data import FILL, TIMED, loader_row, scenes_row, write_photographs
+from scripts.benchmark_growth import growth_rows, plot_growth
+from scripts.benchmark_metrics import metrics_row
 from scripts.benchmark_photo import photo_row
 from scripts.benchmark_release import release_row
+from scripts.benchmark_run import STEPS, Run, build_run
+from scripts.benchmark_start import start_row
 from scripts.benchmark_timing import (
     CORES,
     DTYPES,
@@ -47,14 +44,13 @@ from scripts.benchmark_timing import (
     show,
     timed,
 )
-from utils import color, distributed, options
+from utils import color, distributed
 from utils.devices import autocast
 from utils.errors import InputError
 from utils.side_by_side import side_by_side
 
-ROWS = ("scenes", "photo", "release", "memory", "forward", "training", "evaluation", "loader")
-STEPS = {"cpu": 1, "cuda": 10}  # batches in a timing: a GPU works through a queue, which one batch leaves empty
-CLIP_GRAD = 1.0
+ROWS = ("scenes", "photo", "metrics", "start", "release", "memory", "forward", "training", "evaluation", "loader")
+PAPER_EPOCHS, PAPER_PHOTOGRAPHS, PAPER_HOURS = 80, 59_000, 40.0  # Sec. 5; hours on eight RTX 3090
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
@@ -74,6 +70,12 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if "photo" in args.rows:
         report["photo"] = photo_row(args.repeats)
         show("photo", report["photo"])
+    if "metrics" in args.rows:
+        report["metrics"] = metrics_row(args.threads, args.repeats)
+        show("metrics", report["metrics"])
+    if "start" in args.rows:
+        report["start"] = start_row(args.repeats)
+        show("start", report["start"])
     if "release" in args.rows:
         report["release"] = release_row(device, args.amp, args.words, args.repeats)
         show("release", report["release"])
@@ -81,6 +83,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         print(f"\n{name}: batch {args.batch_size}, {args.amp}, {'compiled' if args.compile else 'not compiled'}")
         with tempfile.TemporaryDirectory() as folder:
             report["models"][name] = model_rows(name, args, device, Path(folder))
+    if args.plot is not None:
+        report["growth"] = growth_rows(args.model[0] if len(args.model) == 1 else SMALL_MODEL, args, device)
+        for axis, points in report["growth"]["milliseconds_per_image"].items():
+            show("growth", {f"{axis} {point}, ms per image": value for point, value in points.items()})
+        plot_growth(report["growth"], args.plot)
     if args.output is not None:
         args.output.write_text(json.dumps(report, indent=2) + "\n")
     return report
@@ -101,59 +108,19 @@ def parse(argv: list[str]) -> argparse.Namespace:
     add("--threads", type=int, default=CORES, help="threads of PyTorch on the CPU")
     add("--rows", nargs="+", choices=ROWS, default=list(ROWS), help="what to measure, beside the matrix products")
     add("--output", type=Path, default=None, help="JSON file to write; none if not given")
+    add(
+        "--plot",
+        type=Path,
+        default=None,
+        help="picture to write: how the cost of a training step grows with batch, image, caption and processes, of the"
+        " one --model that is named, else of the small model",
+    )
     args = parser.parse_args(argv)
     for flag, least, most in (("batch_size", 1, None), ("words", 2, MAX_WORDS - 2), ("repeats", 1, None)):
         value = getattr(args, flag)
         if value < least or (most is not None and value > most):
             parser.error(f"--{flag} {value}: pass {least} {f'to {most}' if most else 'or more'}")
     return args
-
-
-class Run(NamedTuple):
-    """What trains, as run_colorization.py builds it, and a batch on the host."""
-
-    flags: argparse.Namespace  # of run_colorization.py
-    device: torch.device
-    state: engine.TrainState
-    loader: DataLoader
-    batch: Batch  # with counter captions
-    plain: Batch  # the same without
-
-    def train(self, batch: Batch, steps: int = 1) -> None:
-        parts = self.state, build.build_criterion(self.flags), build.build_prepare(self.flags)
-        engine.train_one_epoch(*parts, [batch] * steps, self.device, self.flags.amp, 1, CLIP_GRAD, _Silent())
-
-    def train_with_fused_attention(self, batch: Batch, steps: int) -> None:
-        with mock.patch.object(engine, "attention_for_training", lambda *_: contextlib.nullcontext()):
-            self.train(batch, steps)
-
-    def rate_and_share(self, gflop: float, matrix_gflop: float, seconds: list[float], matrix: list[float]) -> Figures:
-        """Of timings of STEPS batches, each beside one of matrix products; gflop: of one batch."""
-        steps, images = STEPS[self.device.type], len(self.batch.names)
-        rates = [(steps * gflop / own) / (matrix_gflop / its) for own, its in zip(seconds, matrix, strict=True)]
-        speed = steps * images / median(seconds)
-        return {"images_per_second": speed, "gflop_per_image": gflop / images, "share_of_matrix_rate": median(rates)}
-
-
-class _Silent:
-    """In the place of utils.log.MetricLog."""
-
-    def update(self, *_: Any, **__: Any) -> None:
-        pass
-
-
-def build_run(name: str, args: argparse.Namespace, device: torch.device, data: Path, workers: int = 0) -> Run:
-    words = ["--model", name, "--amp", args.amp, "--batch_size", str(args.batch_size), "--num_workers", str(workers)]
-    words += ["--image_encoder_weights", "random", "--text_encoder_weights", "random", "--data_path", str(data)]
-    words += ["--compile"] * args.compile
-    words += [] if args.input_size is None else ["--input_size", str(args.input_size)]
-    flags = options.parse(words)
-    network, tokenizer = starting_point.build_network(flags, None)
-    loader = build.build_train_loader(flags, network, tokenizer, device)
-    state = build.build_state(flags, network.to(device), len(loader), device)
-    batch = next(iter(loader))
-    plain = dataclasses.replace(batch, counter_words=None, has_counter=torch.zeros_like(batch.has_counter))
-    return Run(flags, device, state, loader, batch, plain)
 
 
 def model_rows(name: str, args: argparse.Namespace, device: torch.device, data: Path) -> dict[str, Figures]:
@@ -170,6 +137,9 @@ def model_rows(name: str, args: argparse.Namespace, device: torch.device, data: 
     run = build_run(name, args, device, data)
     add("forward", forward_row, run, args.repeats)
     add("training", training_row, run, args.repeats)
+    if name == PAPER_MODEL and "training" in figures:
+        figures["hours"] = hours_of_the_paper_s_training(figures["training"]["images_per_second"])
+        show("hours", figures["hours"])
     add("evaluation", evaluation_row, run, args.repeats)
     add("loader", loader_row, run, size, figures.get("training", {}).get("images_per_second"), args.repeats)
     return figures
@@ -236,6 +206,12 @@ def training_row(run: Run, repeats: int) -> Figures:
         "time_over_operations": median(times) / operations,
         **({"fused_attention_time_ratio": median(fused)} if fused else {}),
     }
+
+
+def hours_of_the_paper_s_training(images_per_second: float) -> Figures:
+    """80 epochs of 59,000 photographs (extended COCO-Stuff) on what was measured, beside the paper's own hours."""
+    hours = PAPER_EPOCHS * PAPER_PHOTOGRAPHS / images_per_second / 3600
+    return {"paper_s_epochs_hours": hours, "paper_s_own_hours_on_8_rtx_3090": PAPER_HOURS}
 
 
 def evaluation_row(run: Run, repeats: int) -> Figures:

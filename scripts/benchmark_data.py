@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import shutil
+import tempfile
 import time
 from itertools import cycle, islice
 from pathlib import Path
@@ -17,9 +19,10 @@ from torch.utils.data import DataLoader
 import build
 from datasets import captioned_images
 from datasets.scenes import Scenes
-from scripts.benchmark_timing import CORES, Figures, timed
+from scripts.benchmark_timing import CORES, Figures, ratio, threads, timed
 
 PHOTOGRAPHS = 48  # files that the loader reads over and over
+COPY_SIDE = 256  # pixels of the shorter side of the copies
 FILL, TIMED = 2, 10  # batches per loader worker: until all are busy, and then on the clock
 SCENES_BATCH, SCENES_TIMED = 64, 40  # scenes in a batch, batches of a worker on the clock
 SENTENCE = "a {} ball beside a {} box near the {} cup on the {} sand under"
@@ -49,28 +52,50 @@ def scenes_row(repeats: int) -> Figures:
 def loader_row(run: Any, kilobytes: float, consumed: float | None, repeats: int) -> Figures:
     """The training loader with one worker process and with one for each core; consumed: images/s of a training step.
 
-    run: scripts.benchmark.Run."""
+    Then what one core reads, of each source. run: scripts.benchmark_run.Run.
+    """
     figures, dataset = {"jpeg_kilobytes": kilobytes}, run.loader.dataset
+    files = Path(run.flags.data_path)
     for name, workers in (("one_worker", 1), ("all_cores", CORES)):
-        flags = argparse.Namespace(**vars(run.flags) | {"num_workers": workers})
-        loader = build.build_train_loader(flags, run.state.network, run.loader.collate_fn.tokenize, run.device)
-        rate = median(_rate(loader, FILL, TIMED) for _ in range(repeats))
+        rate = median(_rate(_loader(run, files, workers), FILL, TIMED) for _ in range(repeats))
         figures[f"{name}_images_per_second"] = rate
         if consumed is not None:
             figures[f"{name}_times_the_step"] = rate / consumed
+    with tempfile.TemporaryDirectory() as folder:
+        write_copies(files, Path(folder))
+        sources = {"files": _loader(run, files, 0), "copies": _loader(run, Path(folder), 0)}
+        figures |= _one_core(sources, repeats)
 
     def reduced() -> None:
         for index in range(PHOTOGRAPHS):
             dataset[index]
 
     def full() -> None:
-        read = captioned_images.read_image
-        with mock.patch.object(captioned_images, "read_image", lambda path, at_least: read(path)):
+        decode = captioned_images.decode
+        with mock.patch.object(captioned_images, "decode", lambda image, path, _: decode(image, path, None)):
             reduced()
 
     seconds = timed({"full": full, "reduced": reduced}, repeats, torch.device("cpu"))
-    speedups = [a / b for a, b in zip(*seconds.values(), strict=True)]
-    return figures | {"reduced_decoding_speedup": median(speedups)}
+    return figures | {"reduced_decoding_speedup": ratio(seconds["full"], seconds["reduced"])}
+
+
+def _loader(run: Any, data: Path, workers: int) -> DataLoader:
+    flags = argparse.Namespace(**vars(run.flags) | {"data_path": str(data), "num_workers": workers})
+    return build.build_train_loader(flags, run.state.network, run.loader.collate_fn.tokenize, run.device)
+
+
+def _one_core(sources: dict[str, DataLoader], repeats: int) -> Figures:
+    """Images/s of this process on one core, in turn, of samples made and collated: PHOTOGRAPHS of each source."""
+
+    def read(loader: DataLoader) -> None:
+        for start in range(0, PHOTOGRAPHS, loader.batch_size):
+            indices = range(start, min(start + loader.batch_size, PHOTOGRAPHS))
+            loader.collate_fn([loader.dataset[index] for index in indices])
+
+    calls = {name: lambda loader=loader: read(loader) for name, loader in sources.items()}
+    with threads(1):
+        seconds = timed(calls, repeats, torch.device("cpu"))
+    return {f"{name}_one_core_images_per_second": PHOTOGRAPHS / median(times) for name, times in seconds.items()}
 
 
 def _rate(loader: DataLoader, fill: int, on_clock: int) -> float:
@@ -100,3 +125,14 @@ def write_photographs(root: Path, pairs: int, words: int) -> float:
         listed.append([f"{place % PHOTOGRAPHS}.jpg", " ".join(caption)])
     (root / "cap-img-pairs_train.json").write_text(json.dumps(listed))
     return sum(path.stat().st_size for path in (root / "train").iterdir()) / PHOTOGRAPHS / 1000
+
+
+def write_copies(root: Path, copies: Path) -> None:
+    """The same training split with pictures whose shorter side has COPY_SIDE pixels."""
+    (copies / "train").mkdir()
+    for path in (root / "train").iterdir():
+        with Image.open(path) as image:
+            scale = COPY_SIDE / min(image.size)
+            sides = tuple(round(side * scale) for side in image.size)
+            image.resize(sides, Image.Resampling.LANCZOS).save(copies / "train" / path.name, quality=90)
+    shutil.copy(root / "cap-img-pairs_train.json", copies)

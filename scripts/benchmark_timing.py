@@ -57,6 +57,17 @@ def timed(calls: dict[str, Callable[[], None]], repeats: int, device: torch.devi
     return seconds
 
 
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """So many threads of PyTorch on the CPU, inside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)

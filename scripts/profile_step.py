@@ -23,8 +23,8 @@ from torch.profiler import ProfilerActivity, profile, record_function
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from models import NAMES, RELEASE_MODEL, SMALL_MODEL
-from scripts.benchmark import Run, build_run
 from scripts.benchmark_data import write_photographs
+from scripts.benchmark_run import Run, build_run
 from scripts.benchmark_timing import CORES, DTYPES
 from utils import distributed
 

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention as attend
 from torch.utils.flop_counter import FlopCounterMode
@@ -14,10 +15,12 @@ from transformers import BertConfig
 from losses import ColorizationLoss
 from models import RELEASE_MODEL, SMALL_MODEL, create_model
 from models.text_encoder import Words
-from scripts import benchmark
+from scripts import benchmark, benchmark_growth, benchmark_start
+from scripts.benchmark_data import write_copies, write_photographs
 from scripts.benchmark_release import compute_everything
 
 B, SIDE, WORDS = 2, 32, 9
+SHARED = ("scenes", "photo", "metrics", "start", "release")  # rows that are of no one architecture
 SMALL_RELEASE = {
     "img_size": 48,
     "image_width": 32,
@@ -37,23 +40,40 @@ def report(tmp_path_factory) -> dict:
     release_row = benchmark.release_row
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(benchmark, "release_row", partial(release_row, paper_model=SMALL_MODEL, **SMALL_RELEASE))
+        patch.setattr(benchmark, "start_row", partial(benchmark_start.start_row, uncounted=0))
+        patch.setattr(benchmark_growth, "PROCESSES", (2,))
+        patch.setattr(benchmark_growth, "CORES", 2)
         return whole_report(tmp_path_factory)
 
 
 def whole_report(tmp_path_factory) -> dict:
     file = tmp_path_factory.mktemp("benchmark") / "benchmark.json"
     words = f"--device cpu --threads 2 --model {SMALL_MODEL} --input_size {SIDE} --batch_size {B} --words {WORDS}"
-    returned = benchmark.main([*words.split(), "--amp", "bf16", "--repeats", "1", "--output", str(file)])
+    returned = benchmark.main(
+        [
+            *words.split(),
+            "--amp",
+            "bf16",
+            "--repeats",
+            "1",
+            "--output",
+            str(file),
+            "--plot",
+            str(file.with_suffix(".png")),
+        ]
+    )
     assert json.loads(file.read_text()) == returned
+    with Image.open(file.with_suffix(".png")) as plot:
+        assert plot.width > plot.height > 100
     return returned
 
 
 def test_every_row_holds_finite_positive_figures(report):
     assert report["matrix"].keys() == {"fp32_gflop_per_second", "bf16_gflop_per_second"}
     rows = report["models"][SMALL_MODEL]
-    assert {"scenes", "photo", "release", *rows} == set(benchmark.ROWS)
+    assert {*SHARED, *rows} == set(benchmark.ROWS)
     assert "fused_attention_time_ratio" in rows["training"]
-    for row, figures in (rows | {name: report[name] for name in ("matrix", "scenes", "photo", "release")}).items():
+    for row, figures in (rows | {name: report[name] for name in ("matrix", *SHARED)}).items():
         assert figures and all(math.isfinite(value) and value > 0 for value in figures.values()), (row, figures)
     assert {"cpu", "cores", "threads", "torch", "torchvision", "timm", "transformers"} <= report["machine"].keys()
     assert report["command"].startswith("python scripts/benchmark.py --device cpu")
@@ -81,7 +101,50 @@ def test_figures_of_a_row_agree_with_each_other(report):
     both = evaluation["metrics_share"] + evaluation["color_share"]
     assert evaluation["metrics_and_color_share"] == pytest.approx(both) and both < 1
     assert memory["peak_gb"] > memory["before_training_gb"]
+    assert {"files_one_core_images_per_second", "copies_one_core_images_per_second"} <= loader.keys()
+    assert report["start"]["import_seconds"] < report["start"]["first_step_seconds"]
     assert loader["all_cores_times_the_step"] == pytest.approx(loader["all_cores_images_per_second"] / with_)
+
+
+def test_the_growth_has_every_axis(report):
+    assert report["growth"]["model"] == SMALL_MODEL
+    points = report["growth"]["milliseconds_per_image"]
+    assert {axis: list(values) for axis, values in points.items()} == {
+        "batch": ["1", "2", "4"],
+        "side": [str(SIDE)],
+        "words": ["6", "12", "24", "48"],
+        "processes": ["2"],
+    }
+    assert all(math.isfinite(value) and value > 0 for axis in points.values() for value in axis.values())
+
+
+def test_a_point_of_the_growth_is_what_it_says(tmp_path):
+    words = f"--device cpu --model {SMALL_MODEL} --input_size {SIDE} --batch_size 3 --words 24"
+    run = benchmark_growth._run(SMALL_MODEL, benchmark.parse(words.split()), torch.device("cpu"), tmp_path)
+    assert run.batch.rgb.shape == (3, 3, SIDE, SIDE)
+    assert run.batch.words.ids.shape == run.batch.counter_words.mask.shape == (3, 24 + 2)
+
+
+def test_the_hours_of_the_papers_training():
+    hours = benchmark.hours_of_the_paper_s_training(1000.0)
+    assert hours["paper_s_epochs_hours"] == pytest.approx(80 * 59 / 3600)  # 59 seconds an epoch
+    assert hours["paper_s_own_hours_on_8_rtx_3090"] == 40
+
+
+def test_copies_have_a_shorter_side_of_256_pixels(tmp_path):
+    (tmp_path / "copies").mkdir()
+    write_photographs(tmp_path, 5, WORDS)
+    write_copies(tmp_path, tmp_path / "copies")
+    names = {path.name for path in (tmp_path / "copies" / "train").iterdir()}
+    assert names == {path.name for path in (tmp_path / "train").iterdir()}
+    with Image.open(tmp_path / "copies" / "train" / "7.jpg") as copy:
+        assert copy.size == (341, 256)
+
+
+def test_a_training_that_does_not_start_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark_start, "PROGRAM", "import sys; print('imported'); sys.exit('no pictures')")
+    with pytest.raises(RuntimeError, match="with 1 before its first step: no pictures"):
+        benchmark_start._start(tmp_path)
 
 
 def gflop_of_a_step(counter: bool) -> float:
