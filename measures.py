@@ -9,7 +9,7 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from datasets import CaptionedImages
-from datasets.captioned_images import read_image
+from datasets.image_files import read_image
 from utils.errors import InputError
 from utils.fid import FID
 from utils.metrics import LPIPS, SSIM_WINDOW, BackboneMissing, is_cached

@@ -1,26 +1,23 @@
 """Image-caption pairs on disk.  `root/cap-img-pairs_{split}.json` and the images in `root/{split}/`, or in shards."""
 
-import io
 import json
 import os
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from datasets import color_words, correspondence
 from datasets.batch import Sample
 from datasets.crop import draw_crop, squash
+from datasets.image_files import decode, find_images, open_image, read_image, seen_size
 from datasets.mirror import mirror
 from datasets.shards import PackedImage, Shards, index_path, open_shards
 from utils.errors import InputError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 UNCAPTIONED = "uncaptioned"  # what the photographs without captions are called among shards, as if they were a split
 
 
@@ -114,8 +111,8 @@ class CaptionedImages(Dataset):
 
     def _random_crop(self, path: Path | PackedImage, draw: np.random.Generator) -> Tensor:
         """A random resized crop (3, size, size), uint8. JPEG is decoded at the smallest scale that holds the crop."""
-        with _open(path) as file:
-            width, height = _seen_size(file)
+        with open_image(path) as file:
+            width, height = seen_size(file)
             top, left, h, w = draw_crop(width, height, self.augmentation.crop_scale, int(draw.integers(2**63)))
             shrink = min(w, h) / self.size
             image = decode(file, path, (int(width / shrink), int(height / shrink)) if shrink > 1 else None)
@@ -191,14 +188,6 @@ def _check_pair(path: Path, place: int, pair: object) -> None:
         )
 
 
-def find_images(folder: Path) -> list[Path]:
-    """Every picture in a folder and its sub-folders, by name, as whole paths. Raises InputError where there is none."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-    if not found:
-        raise InputError(f"{folder}: no picture in this folder ({', '.join(IMAGE_SUFFIXES)}); pass another")
-    return [path.resolve() for path in found]
-
-
 def _check_files(folder: Path, names: list[str]) -> None:
     """Every image is there, is a file, and holds something."""
     if not folder.is_dir():
@@ -222,56 +211,3 @@ def _check_files(folder: Path, names: list[str]) -> None:
         raise InputError(
             f"{folder}: {len(bad)} image(s) cannot be used: {listing}; restore them or take their pairs out"
         )
-
-
-def image_size(path: Path | PackedImage) -> tuple[int, int]:
-    """(width, height) of the picture as it is seen (EXIF orientation applied), from its header alone."""
-    with _open(path) as image:
-        return _seen_size(image)
-
-
-def read_image(path: Path | PackedImage, at_least: tuple[int, int] | None = None) -> Image.Image:
-    """The picture as it is seen, RGB with 8 bits: EXIF orientation applied, 16-bit gray scaled, transparency on white.
-
-    at_least: (width, height) that suffice; a JPEG is then decoded at the smallest scale not below (1/2, 1/4, 1/8).
-    """
-    with _open(path) as image:
-        return decode(image, path, at_least)
-
-
-def decode(image: Image.Image, path: Path | PackedImage, at_least: tuple[int, int] | None) -> Image.Image:
-    """`read_image` of an opened file, which it changes; path: for errors."""
-    try:
-        if at_least is not None and image.getexif().get(0x0112, 1) == 1:
-            image.draft("RGB", at_least)
-        image.load()
-        ImageOps.exif_transpose(image, in_place=True)
-        return _to_rgb(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: cannot be decoded ({error}); restore the file or take its pairs out") from error
-
-
-def _seen_size(image: Image.Image) -> tuple[int, int]:
-    turned = image.getexif().get(0x0112, 1) >= 5  # orientations 5 to 8 lie on their side
-    return (image.height, image.width) if turned else image.size
-
-
-def _open(path: Path | PackedImage) -> Image.Image:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)  # more pixels than Pillow finds safe
-            return Image.open(path if isinstance(path, Path) else io.BytesIO(path.content))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"{path}: not a readable image ({error}); restore the file or take its pairs out") from error
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":  # 16 or 32 bits; Pillow's own conversion would clip at 255
-        values = np.asarray(image, dtype=np.float64)
-        white = 65535.0 if image.mode != "F" else 1.0 if values.max(initial=0) <= 1 else 255.0
-        image = Image.fromarray((values / white * 255).clip(0, 255).round().astype(np.uint8))
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it

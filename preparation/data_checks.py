@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from datasets import color_words
-from datasets.captioned_images import read_image
+from datasets.image_files import read_image
 from preparation.color_captions import speaks_of_gray_photo
 from preparation.duplicates import HASH_SIDE, LOOK_SIDE, perceptual_hash
 from preparation.faults import Finding

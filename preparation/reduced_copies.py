@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from datasets.captioned_images import read_image
+from datasets.image_files import read_image
 from utils.errors import InputError
 
 MIN_CHROMA = 4.0

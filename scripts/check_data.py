@@ -25,7 +25,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from datasets.captioned_images import read_image
+from datasets.image_files import read_image
 from models.text_encoder import BERT_VOCABULARY, MAX_WORDS, CaptionTokenizer
 from preparation import data_checks, duplicates
 from preparation.data_checks import SPLITS, Bounds, Picture

@@ -25,7 +25,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from datasets.captioned_images import read_image
+from datasets.image_files import read_image
 from utils import color, comparison
 from utils.comparison import Difference, Row
 from utils.comparison_page import page, picture_name, text_table

@@ -3,8 +3,9 @@
     python scripts/contact_sheet.py output/demo/test --columns 4 --output sheet.png     # one photograph a row
     python scripts/contact_sheet.py output/photos/test --spread 24 --output sheet.png   # photographs at equal distances
 
-The first draws rows of results under their captions, the gray input first, in the order of the list. The second takes so
-many photographs of the list at equal distances, the first caption of each, so that nobody picks them: gray, result, truth.
+The first draws rows of results under their captions, the gray input first, in the order of the list. The second takes
+so many photographs of the list at equal distances, the first caption of each, so that nobody picks them: gray, result,
+truth.
 """
 
 import argparse

@@ -28,7 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from PIL import Image
 from webdataset import ShardWriter
 
-from datasets.captioned_images import UNCAPTIONED, CaptionedImages, find_images, image_size, read_image
+from datasets.captioned_images import UNCAPTIONED, CaptionedImages
+from datasets.image_files import find_images, image_size, read_image
 from datasets.shards import FORMAT, VERSION, PackedImage, index_path, sha256
 from preparation.reduced_copies import save_reduced
 from utils.beside import beside

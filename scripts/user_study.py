@@ -31,7 +31,8 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from datasets import color_words
-from datasets.captioned_images import image_size, read_image, read_pairs
+from datasets.captioned_images import read_pairs
+from datasets.image_files import image_size, read_image
 from utils import comparison, user_study, user_votes
 from utils.errors import InputError
 from utils.user_study import EXPERIMENTS, PICTURES, TRUTH, Question

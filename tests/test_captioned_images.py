@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from datasets import build_dataset, build_loader, color_words, set_epoch
-from datasets.captioned_images import Augmentation, CaptionedImages, read_image, read_pairs
+from datasets.captioned_images import Augmentation, CaptionedImages, read_pairs
+from datasets.image_files import read_image
 from models.text_encoder import CaptionTokenizer
 from utils.errors import InputError
 

@@ -18,7 +18,8 @@ import datasets
 import run_colorization
 import training
 from datasets import build_dataset, build_loader, set_epoch, shards, shuffled
-from datasets.captioned_images import Augmentation, CaptionedImages, read_image
+from datasets.captioned_images import Augmentation, CaptionedImages
+from datasets.image_files import read_image
 from models.text_encoder import CaptionTokenizer
 from scripts import make_shards
 from utils import distributed
