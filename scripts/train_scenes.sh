@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Train checkpoints/scenes.safetensors again: encoders, network, a second round, OUTPUT/scenes.safetensors. No data needed.
-#   bash scripts/train_scenes.sh [OUTPUT [more flags]]      # output/scenes; three hours on two CPU cores
+# Train checkpoints/scenes.safetensors again: encoders, then three rounds of the network. No data needed.
+#   bash scripts/train_scenes.sh [OUTPUT [more flags]]      # output/scenes; four hours on two CPU cores
 # Started again, it goes on where it stopped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,6 +11,8 @@ encoders=$output/encoders
 [ -e "$encoders/text_encoder/tokenizer_config.json" ] || python scripts/pretrain_encoders.py --output_dir "$encoders"
 python run_colorization.py --config configs/scenes.yaml --output_dir "$output/first" --auto_resume \
     --image_encoder_weights "$encoders/image_encoder.safetensors" --text_encoder_weights "$encoders/text_encoder" "${@:2}"
-python run_colorization.py --config configs/scenes_second.yaml --output_dir "$output/second" --auto_resume \
+python run_colorization.py --config configs/scenes_longer.yaml --output_dir "$output/second" --auto_resume \
     --finetune "$output/first/checkpoint-last.pth" "${@:2}"
-python scripts/export.py "$output/second/checkpoint-last.pth" "$output/scenes.safetensors"
+python run_colorization.py --config configs/scenes_longer.yaml --output_dir "$output/third" --auto_resume \
+    --finetune "$output/second/checkpoint-last.pth" --epochs 2 --lr 5e-4 --seed 2 "${@:2}"
+python scripts/export.py "$output/third/checkpoint-last.pth" "$output/scenes.safetensors"
