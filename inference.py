@@ -1,6 +1,6 @@
 """Colour photographs of any size as sentences say.
 
-    colorizer = Colorizer.from_checkpoint("checkpoints/scenes.safetensors")
+    colorizer = Colorizer.from_checkpoint()  # the repository's own, for photographs
     colorizer(image, "a woman in a red dress beside a woman in a blue dress").save("colored.png")
 
 N_I image tokens; N_G group tokens; G side of the grid of image tokens, N_I = G * G; S side of the network's square.
@@ -34,7 +34,7 @@ from utils.hub_folder import HubMixin
 from utils.photo import Photo, from_image, turn_back
 
 logger = logging.getLogger(__name__)
-DEFAULT_CHECKPOINT = Path(__file__).with_name("checkpoints") / "scenes.safetensors"
+DEFAULT_CHECKPOINT = Path(__file__).with_name("checkpoints") / "photos.safetensors"
 KEPT_CAPTIONS = 64  # that are kept as the text encoder reads them
 _WORD = re.compile(r"\w+(?:['-]\w+)*|[^\w\s]+")
 

@@ -80,7 +80,9 @@ def about(checkpoint: str, colorizer: Colorizer) -> str:
     name, side = Path(checkpoint).name, colorizer.network.img_size
     text = f"Your photograph keeps its size and luminance; {name} chooses colours from a copy of {side}×{side} pixels."
     if name == "scenes.safetensors":
-        text += " It was trained on generated scenes like the first two examples: expect little of photographs."
+        text += " It was trained on generated scenes like the last two examples: expect little of photographs."
+    if name == "photos.safetensors":
+        text += " It was trained on photographs, so expect little of the last two examples, which are generated scenes."
     return text
 
 

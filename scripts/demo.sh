@@ -1,13 +1,20 @@
 #!/usr/bin/env bash
-# Make the environment; test the scenes checkpoint of this repository on its four splits (a minute); train the small
-# model for a few minutes on photographs that come with scikit-image, and test it on them. Prints both tables, and where
-# the pages and sheets are. Nothing is downloaded but the requirements.
+# Make the environment; colour photographs under changed sentences with the photographs checkpoint of this repository;
+# test the scenes checkpoint on its four splits (a minute); train the small model for a few minutes on photographs that
+# come with scikit-image, and test it on them. Prints the tables, and where the pages and sheets are. Nothing is downloaded
+# but the requirements.
 #   bash scripts/demo.sh [output folder]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 output=${1:-output/demo}
 . scripts/environment.sh
 environment requirements.txt
+python scripts/colorize.py webapp/examples/camera.jpg --output "$output/photos" --existing overwrite --captions-variants \
+    "a man with a camera on green grass under a blue sky" "a man with a camera on brown grass under a gray sky" \
+    "a man with a camera by the blue water"
+python scripts/colorize.py webapp/examples/astronaut.jpg --output "$output/photos" --existing overwrite \
+    --captions-variants "a smiling woman in an orange suit" "a smiling woman in a green suit" \
+    "a smiling woman in a red suit"
 python run_colorization.py --config configs/scenes.yaml --finetune checkpoints/scenes.safetensors --test \
     --output_dir "$output/scenes"
 python scripts/prepare_samples.py "$output/data"

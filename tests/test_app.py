@@ -30,6 +30,7 @@ from webapp import regions
 SCREENSHOTS = ROOT / "output" / "app_screenshots"
 PATIENCE = 120  # seconds for what takes one or two where the machine is idle
 MEGABYTES = 1  # --max_megabytes of the server
+SCENES = ROOT / "checkpoints" / "scenes.safetensors"
 SIDE = 192  # of the scene that is uploaded
 SCENE = 32  # of the split `clear`
 CAPTION = "a large turquoise arrow and a small green box, on pink grass"  # its own
@@ -45,7 +46,7 @@ class Page:
         self.folder = folder / "temporary"
         self.folder.mkdir()
         self.log = folder / "stderr.txt"
-        command = [sys.executable, "scripts/app.py", "--port", "0", "--device", "cpu"]
+        command = [sys.executable, "scripts/app.py", "--port", "0", "--device", "cpu", "--checkpoint", str(SCENES)]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [*command, "--max_megabytes", str(MEGABYTES)],
@@ -310,7 +311,7 @@ def test_a_click_on_the_groups_tells_the_words_and_outlines_the_region(visitor, 
     visitor.wait(lambda: visitor.groups() != plain)
     visitor.screenshot("region")
 
-    colorizer = Colorizer.from_checkpoint(device="cpu")
+    colorizer = Colorizer.from_checkpoint(SCENES, device="cpu")
     colored = colorizer.colorize(colorizer.encode(read_photo(scene_file)), [CAPTION], explain_words=True)[0]
     region = regions.region_at(colored.explanation, CAPTION, x / SIDE, y / SIDE)
     said = [[cell.text for cell in row.find_elements("css selector", "td")] for row in visitor.find("#words tr")]
@@ -383,7 +384,7 @@ def test_bad_uploads_are_told_and_the_page_still_works(visitor, tmp_path):
 
 
 def test_odd_captions_are_coloured_and_told(visitor):
-    visitor.result(visitor.find("#examples button")[0].click)
+    visitor.result(visitor.find("#examples button")[3].click)
     assert visitor.text("#notes") == "scene_leaf_and_hat.png, 384×384 pixels"
     for caption, told in (
         ("a striped leaf", "names no colour"),
@@ -399,7 +400,7 @@ def test_odd_captions_are_coloured_and_told(visitor):
 
 @pytest.mark.parametrize("width", [400, 1280])
 def test_the_page_fits_its_window(visitor, width):
-    visitor.result(visitor.find("#examples button")[1].click)
+    visitor.result(visitor.find("#examples button")[4].click)
     visitor.groups()
     try:
         visitor.browser.set_window_size(width, 2600)

@@ -108,3 +108,13 @@ def test_paths_and_flags_in_the_documents_exist(path):
 def test_readme_gives_the_parameter_counts():
     text = (ROOT / "README.md").read_text()
     assert all(count in text for count in ("369,357,538", "5,207,666", "2,458,898", "27,253,234", "378,175,146"))
+
+
+def test_every_checkpoint_that_ships_is_small_and_has_its_card():
+    folder = ROOT / "checkpoints"
+    cards = (folder / "README.md").read_text()
+    limits = {"scenes.safetensors": 30e6, "photos.safetensors": 60e6}  # bytes, tokenizer included
+    assert {path.name for path in folder.glob("*.safetensors")} == set(limits)
+    for name, limit in limits.items():
+        size = (folder / name).stat().st_size
+        assert size <= limit and f"Model card: {name}" in cards and f"{size / 1e6:.1f} MB" in cards

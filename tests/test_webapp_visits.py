@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from PIL import ExifTags, Image
 
 from inference import Colorizer
@@ -16,7 +17,7 @@ CAPTION = "a red ball on blue grass"
 
 @pytest.fixture(scope="module")
 def colorizer():
-    return Colorizer.from_checkpoint(device="cpu")
+    return Colorizer.from_checkpoint(ROOT / "checkpoints" / "scenes.safetensors", device="cpu")
 
 
 @pytest.fixture

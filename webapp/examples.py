@@ -16,6 +16,9 @@ class Example(NamedTuple):
 
 
 EXAMPLES = (
+    Example("coffee.jpg", "a white cup of coffee on a brown table"),
+    Example("astronaut.jpg", "a smiling woman in an orange space suit beside a red flag"),
+    Example("camera.jpg", "a man in a brown coat on green grass under a blue sky"),
     Example(
         "scene_leaf_and_hat.png", "in front of a green wall there is a striped turquoise leaf and a striped brown hat"
     ),
@@ -24,7 +27,4 @@ EXAMPLES = (
         "a checkered orange hat, a blue box, a plain purple ball, a striped green cone and a turquoise cup,"
         " on a brown floor",
     ),
-    Example("coffee.jpg", "a white cup of coffee on a brown table"),
-    Example("astronaut.jpg", "a smiling woman in an orange space suit beside a red flag"),
-    Example("camera.jpg", "a man in a brown coat on green grass under a blue sky"),
 )
