@@ -117,7 +117,7 @@ class GroupingTransformer(nn.Module):
     """The stack of L grouping blocks and a last LayerNorm.
 
     grad_checkpointing: two of three blocks are computed again in the backward pass; all of them would make a step a
-    third longer, these do by less than a quarter.
+    third longer, these make the paper's model's a quarter longer (docs/BENCHMARKS.md).
     Open in the paper: the last norm; a pre-norm stack has one, as in ViT.
     """
 

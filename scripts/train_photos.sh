@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Train checkpoints/photos.safetensors again: encoders cut down, network, OUTPUT/photos.safetensors.
-#   bash scripts/train_photos.sh DATA VIT MINILM [OUTPUT [more flags]]      # output/photos; two hours on two CPU cores
+#   bash scripts/train_photos.sh DATA VIT MINILM [OUTPUT [more flags]]      # output/photos; an hour and a half on one CPU core
 # DATA: captioned photographs (docs/DATA.md); VIT: a file of timm's vit_small_patch14_dinov2; MINILM: the folder of
 # all-MiniLM-L6-v2, in Hugging Face's layout. Started again, it goes on where it stopped.
 set -euo pipefail
