@@ -65,7 +65,9 @@ def prepare_output(args: argparse.Namespace) -> Path:
 def build_train_loader(
     args: argparse.Namespace, network: LCoIns, tokenizer: CaptionTokenizer, device: torch.device
 ) -> DataLoader:
-    augmentation = Augmentation(tuple(args.crop_scale), args.flip, args.counter_color, args.caption_dropout)
+    augmentation = Augmentation(
+        tuple(args.crop_scale), args.flip, args.counter_color, args.caption_dropout, args.recolor
+    )
     dataset = build_dataset(
         args.data_set,
         args.data_path,

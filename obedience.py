@@ -32,6 +32,7 @@ COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
 CENTERS = torch.tensor([PALETTE[name] for name in COLORS], dtype=torch.float64)  # (8, 2), CIE units
 DESCRIPTIONS = ("own", "empty", "other", "counter")
 METRICS = {"psnr": "PSNR, dB", "chroma_error": "ab error"}
+TOGETHER = 64  # colourings in one pass of the network
 RESPONSES = {"right": "word response, right, %", "angle": "degrees off", "share": "share changed, %"}
 
 
@@ -54,25 +55,44 @@ def evaluate(
     rows = []
     for batch in loader:
         squashed = LabBatch.of(batch.rgb.to(device))
-        with autocast(device, amp):
-            tokens = network.encode_image(squashed.gray.float())  # (B, N_I, C)
-        for i, (index, name, caption) in enumerate(zip(batch.indices, batch.names, batch.captions, strict=True)):
-            counter = color_words.replace(caption, np.random.default_rng((0, index)))
+        draws = [np.random.default_rng((0, index)) for index in batch.indices]
+        counters = [color_words.replace(caption, draw) for caption, draw in zip(batch.captions, draws, strict=True)]
+        replaced = [replacements(caption) for caption in batch.captions]
+        asked = []
+        for index, caption, counter, (_, others) in zip(batch.indices, batch.captions, counters, replaced, strict=True):
             described = [caption, "", _other_caption(pairs, index), counter]
-            source, replaced = replacements(caption)
-            asked = [text for text in described if text is not None] + replaced
-            with autocast(device, amp):
-                words = tokenize(asked).to(device)
-                language = network.encode_text(words)
-                output = network.colorize(tokens[i : i + 1].expand(len(asked), -1, -1), language, words.mask)
+            asked.append([text for text in described if text is not None] + others)
+        found = _colorize(network, squashed.gray.float(), asked, tokenize, device, amp)
+        for i, ab in enumerate(found):
             own = LabBatch(*(part[i : i + 1] for part in squashed))
-            found = output.ab.double()
-            row = {"index": index, "name": name, "caption": caption}
-            row |= _gains(own, found[: len(asked) - len(replaced)], with_counter=counter is not None)
-            row |= _responses(found, source, len(replaced))
+            source, others = replaced[i]
+            row = {"index": batch.indices[i], "name": batch.names[i], "caption": batch.captions[i]}
+            row |= _gains(own, ab[: len(ab) - len(others)], with_counter=counters[i] is not None)
+            row |= _responses(ab, source, len(others))
             rows.append(row)
     once = {row["index"]: row for part in distributed.gather_objects(rows) for row in part}
     return [once[index] for index in sorted(once)]
+
+
+def _colorize(
+    network: nn.Module,
+    gray: Tensor,
+    asked: list[list[str]],
+    tokenize: Callable[[list[str]], Any],
+    device: torch.device,
+    amp: str,
+) -> list[Tensor]:
+    """Each photograph's ab (K, 2, S, S) float64 in [-1, 1] under its captions. gray: (B, 1, S, S) in [-1, 1]."""
+    captions = [caption for of_one in asked for caption in of_one]
+    of = torch.arange(len(asked)).repeat_interleave(torch.tensor([len(of_one) for of_one in asked]))
+    parts = []
+    with autocast(device, amp):
+        image = network.encode_image(gray)  # (B, N_I, C)
+        for start in range(0, len(captions), TOGETHER):
+            part = slice(start, start + TOGETHER)
+            words = tokenize(captions[part]).to(device)
+            parts.append(network.colorize(image[of[part]], network.encode_text(words), words.mask).ab.double())
+    return list(torch.cat(parts).split([len(of_one) for of_one in asked]))
 
 
 def replacements(caption: str) -> tuple[int | None, list[str]]:

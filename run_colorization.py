@@ -7,7 +7,7 @@ python run_colorization.py --finetune DIR/checkpoint-best.pth --data_path DATA -
 import argparse
 import logging
 import sys
-from functools import partial
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -59,15 +59,16 @@ def test(
     loader = build.build_eval_loader(args, network, tokenizer, "test" if args.test else "val")
     lpips, fid = measures.build_lpips(args, device), measures.build_fid(args, device)
     names = report.output_names(loader.dataset.pairs)
-    visits = [partial(report.save_batch, output_dir, names)] if args.test else []
-    visits += [fid.add] if fid is not None else []
-
-    def visit(part: Colorized) -> None:
-        for call in visits:
-            call(part)
-
     photograph = measures.build_photograph(args, loader.dataset)
-    rows = evaluate(network, loader, device, args.amp, lpips, visit, args.protocol, photograph)
+    with report.PictureSaver(output_dir, names) if args.test else nullcontext() as save:
+
+        def visit(part: Colorized) -> None:
+            if save is not None:
+                save(part)
+            if fid is not None:
+                fid.add(part)
+
+        rows = evaluate(network, loader, device, args.amp, lpips, visit, args.protocol, photograph)
     summary = summarize(rows) | {"protocol": args.protocol, "subsets": summarize_subsets(rows)}
     summary["fid_network"] = None if fid is None else fid.name
     for row, distance in (fid.distances() if fid is not None else {}).items():

@@ -1,4 +1,4 @@
-"""A whole training: epochs, each followed by an evaluation on val and by checkpoints; resumable at every update."""
+"""A whole training: epochs, followed by evaluations on val and checkpoints; resumable at every update."""
 
 import argparse
 import logging
@@ -33,7 +33,8 @@ def train(
     device: torch.device,
     output_dir: Path,
 ) -> None:
-    """Epochs of training; after each the metrics on val, checkpoint-last and, at the best PSNR so far, checkpoint-best.
+    """Epochs of training; after every `eval_every`-th and the last the metrics on val, checkpoint-last and, at the best
+    PSNR so far, checkpoint-best.
 
     Raises Interrupted after SIGTERM or SIGINT: the step is finished and checkpoint-last holds it.
     """
@@ -75,6 +76,8 @@ def train(
                 )
             state.epoch, state.seen = state.epoch + 1, 0
             rate = (state.step - first_step) * update_images / (time.monotonic() - started)
+            if state.epoch % args.eval_every and state.epoch < args.epochs:
+                continue
 
             sheet = report.Sheet()
             summary = summarize(evaluate(state.evaluated, val_loader, device, args.amp, visit=sheet.add))

@@ -53,8 +53,12 @@ def build_dataset(
             raise InputError(f"--data_path {data_path}: scenes are made, not read; leave it out")
         if correspondence is not None:
             raise InputError(f"--correspondence {correspondence}: is for captions that are read; scenes are made")
-        if uncaptioned is not None or (augmentation is not None and augmentation.caption_dropout > 0):
-            raise InputError("--uncaptioned, --caption_dropout: are for captions that are read; scenes are made")
+        if uncaptioned is not None or (
+            augmentation is not None and max(augmentation.caption_dropout, augmentation.recolor) > 0
+        ):
+            raise InputError(
+                "--uncaptioned, --caption_dropout, --recolor: are for captions that are read; scenes are made"
+            )
         scenes = scenes or SceneOptions()
         length = scenes.eval_length if augmentation is None else scenes.length
         counter = augmentation is not None and augmentation.counter

@@ -15,6 +15,7 @@ from datasets.batch import Sample
 from datasets.crop import draw_crop, squash
 from datasets.image_files import decode, find_images, open_image, read_image, seen_size
 from datasets.mirror import mirror
+from datasets.recolor import recolor
 from datasets.shards import PackedImage, Shards, index_path, open_shards
 from utils.errors import InputError
 
@@ -29,6 +30,7 @@ class Augmentation:
     flip: float  # probability of a horizontal flip, where the caption can be mirrored
     counter: bool  # draw a counter caption for Eq. (15)
     caption_dropout: float = 0.0  # probability that a caption is shown as an empty one, and its counter caption not
+    recolor: float = 0.0  # probability that one of the named colours is replaced in the picture and in the caption
 
 
 class CaptionedImages(Dataset):
@@ -99,8 +101,10 @@ class CaptionedImages(Dataset):
             rgb, caption = rgb.flip(-1), mirrored
         if self.augmentation.caption_dropout > 0 and draw.random() < self.augmentation.caption_dropout:
             caption, words = "", None
+        if self.augmentation.recolor > 0 and draw.random() < self.augmentation.recolor:
+            rgb, caption = recolor(rgb, caption, draw) or (rgb, caption)
         counter = color_words.replace(caption, draw) if self.augmentation.counter else None
-        return Sample(rgb, caption, counter, name, index, words)  # mirror() moves no word, so they stay true
+        return Sample(rgb, caption, counter, name, index, words)  # no word moved, so they stay true
 
     def image(self, name: str) -> Path | PackedImage:
         """What `read_image` takes."""

@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-from utils.report import group_map, output_names, strip
+from utils.protocol import Colorized
+from utils.report import PictureSaver, group_map, output_names, strip
 
 
 def pairs(*names: str) -> list[tuple[str, str]]:
@@ -49,3 +52,25 @@ def test_strip_is_side_by_side_on_white():
     drawn = strip([np.zeros((4, 5, 3), np.uint8), np.full((4, 5, 3), 9, np.uint8)])
     assert drawn.shape == (4, 16, 3)
     assert (drawn[:, :5] == 0).all() and (drawn[:, 5:11] == 255).all() and (drawn[:, 11:] == 9).all()
+
+
+def evaluated(indices):
+    images = torch.stack([torch.full((3, 8, 8), index + 1, dtype=torch.uint8) for index in indices])
+    words = [f"{index}.jpg" for index in indices], ["a red ball"] * len(indices)
+    return Colorized(indices, *words, images, images, images, images, torch.zeros(len(indices), 0, 4))
+
+
+def test_all_pictures_are_there_at_the_end_each_under_its_own_name(tmp_path):
+    names = output_names(pairs(*(f"{index}.jpg" for index in range(200))))
+    with PictureSaver(tmp_path, names) as save:
+        for start in range(0, 200, 5):
+            save(evaluated(list(range(start, start + 5))[::-1]))
+    for index in (0, 7, 19):
+        assert np.asarray(Image.open(tmp_path / f"{index}.png"))[0, 0].tolist() == [index + 1] * 3
+    assert len(list(tmp_path.glob("*.png"))) == len(list((tmp_path / "index_files").iterdir())) == 200
+
+
+def test_a_picture_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "0.png").mkdir()
+    with pytest.raises(IsADirectoryError), PictureSaver(tmp_path, ["0.png"]) as save:
+        save(evaluated([0]))

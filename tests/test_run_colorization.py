@@ -73,6 +73,18 @@ def test_training_leaves_what_the_design_promises(trained):
     assert yaml.safe_load((out / "args.yaml").read_text())["batch_size"] == 4
 
 
+def test_an_evaluation_every_second_epoch_and_after_the_last(data, tmp_path):
+    words = ("--data_path", data, "--output_dir", tmp_path / "out", "--epochs", 3)
+    assert run(*words, "--eval_every", 2) == 0
+    lines = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
+    assert [(line["epoch"], line["step"]) for line in lines] == [(2, 4), (3, 6)]
+    assert run("--data_path", data, "--output_dir", tmp_path / "all", "--epochs", 3) == 0
+    every = [json.loads(line) for line in (tmp_path / "all" / "log.jsonl").read_text().splitlines()]
+    means = [line["train"]["total"] for line in every]
+    assert lines[0]["train"]["total"] == pytest.approx(sum(means[:2]) / 2)  # of both epochs since the last line
+    assert lines[1]["train"]["total"] == pytest.approx(means[2]) and lines[1]["val"] == every[2]["val"]
+
+
 def test_the_documented_command_writes_pictures_tables_and_page(trained, tmp_path, capsys):
     data, out = trained
     words = ["--opt", "adamw", "--dist_eval", "--test", "--finetune", out / "checkpoint-best.pth"]

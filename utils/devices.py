@@ -10,14 +10,21 @@ LARGE = 2**19  # weights of a linear map from which oneDNN is the faster
 
 
 def choose(device: str) -> torch.device:
-    """device: 'auto' (a GPU where there is one), 'cpu', 'cuda' or 'cuda:N'. Raises InputError where it is not there."""
+    """device: 'auto' (a GPU where there is one), 'cpu', 'cuda' or 'cuda:N'. Raises InputError where it is not there.
+
+    On a GPU, attention is left to PyTorch's own kernels from here on: cuDNN plans its own anew for every new length of
+    the captions, and the first step of each length takes a second instead of a tenth (seen on an H100).
+    """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
         raise InputError(f"--device {device}: unknown; pass auto, cpu, cuda or cuda:N") from error
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+    if chosen.type != "cuda":
+        return chosen
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    if (chosen.index or 0) >= torch.cuda.device_count():
         found = f"{torch.cuda.device_count()} GPU(s)" if torch.cuda.is_available() else "no GPU"
         raise InputError(f"--device {device}: PyTorch sees {found} here; pass --device cpu or auto")
     return chosen

@@ -101,8 +101,6 @@ class MetricLog:
     def start_epoch(self, epoch: int, seen: int) -> None:
         """seen: images of the epoch that an earlier run has used, all ranks'."""
         self.since_print, self.last = _Means(), time.perf_counter()
-        if seen == 0:
-            self.since_epoch = _Means()
         if self.bar is None:
             self.bar = tqdm(
                 total=self.epochs * self.epoch_images,
@@ -132,9 +130,9 @@ class MetricLog:
     def end_epoch(self, epoch: int, step: int, rate: float, summary: dict[str, Any], sheet: Sheet) -> None:
         """One line in log.jsonl; figures and pictures of the evaluation in TensorBoard.
 
-        rate: images per second; summary: `engine.summarize` of val.
+        The losses are means since the last line. rate: images per second; summary: `engine.summarize` of val.
         """
-        means, wait = self.since_epoch.values()
+        (means, wait), self.since_epoch = self.since_epoch.values(), _Means()
         if not distributed.is_main():
             return
         line = {"epoch": epoch, "step": step, "images_per_second": round(rate, 2), "wait": round(wait, 2)}

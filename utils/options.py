@@ -91,6 +91,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("--uncaptioned", default=None, help="folder of photographs that join the training with empty captions")
     add("--shuffle_window", type=int, default=0, help="pairs that are shuffled at a time, for a far disk; 0: all")
     add("--caption_dropout", type=float, default=0.0, help="probability that training shows an empty caption instead")
+    add(
+        "--recolor",
+        type=float,
+        default=0.0,
+        help="probability that training shows a named colour as another, in picture and caption alike",
+    )
     add("--num_workers", type=int, default=workers, help="loader processes for each training process")
     add("--skip_unreadable", type=int, default=0, help="leave out at most so many broken training images, by name")
 
@@ -163,6 +169,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("run").add_argument
     add("--output_dir", default="output", help="folder for checkpoints, logs and results")
     add("--log_dir", default=None, help="folder for TensorBoard; the output folder if not given")
+    add("--eval_every", type=int, default=1, help="epochs from one evaluation on val, and its checkpoints, to the next")
     add("--finetune", default=None, help="checkpoint whose weights to start from, or to evaluate")
     add("--resume", default=None, help="checkpoint of an interrupted run to go on with")
     add("--auto_resume", action=switch, default=False, help="resume checkpoint-last.pth of the output folder, if any")
@@ -217,7 +224,7 @@ def _config_words(path: str, key: str, value: Any, takes_value: bool) -> list[st
 
 def _check(args: argparse.Namespace) -> None:
     """Values no run can use, before anything is built."""
-    for name in ("batch_size", "update_freq", "epochs", "print_freq", "scenes", "eval_scenes"):
+    for name in ("batch_size", "update_freq", "epochs", "print_freq", "eval_every", "scenes", "eval_scenes"):
         if getattr(args, name) < 1:
             raise InputError(f"--{name} {getattr(args, name)}: pass at least 1")
     for name in (
@@ -236,7 +243,7 @@ def _check(args: argparse.Namespace) -> None:
             raise InputError(f"--{name} {getattr(args, name)}: pass 0 or more")
     if args.save_every is not None and args.save_every < 1:
         raise InputError(f"--save_every {args.save_every}: pass at least 1")
-    for name in ("drop_path", "flip", "caption_dropout"):
+    for name in ("drop_path", "flip", "caption_dropout", "recolor"):
         if not 0 <= getattr(args, name) <= 1:
             raise InputError(f"--{name} {getattr(args, name)}: a probability, pass 0 to 1")
     low, high = args.crop_scale

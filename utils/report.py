@@ -4,9 +4,11 @@ import csv
 import html
 import json
 import math
+import os
 import textwrap
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +21,7 @@ from utils import tables
 
 PANELS = ("gray", "result", "truth", "groups")
 STRIPS = "index_files"  # the page's pictures; the results themselves lie in the output folder
+WAITING = 16  # pictures that may wait for each core to be written: they hold memory
 _GAP = 6
 _CAPTION_LINE = 16
 
@@ -126,10 +129,36 @@ class Sheet:
         return captioned_strips(self.strips, self.captions, PANELS)
 
 
-def save_batch(folder: Path, names: Sequence[str], colorized: Any) -> None:
-    """The pictures of evaluated pairs (`utils.protocol.Colorized`) under the names of `output_names`."""
-    for panels, index in zip(_panels(colorized), colorized.indices, strict=True):
-        save_pictures(folder, names[index], *panels)
+class PictureSaver:
+    """Writes the pictures of evaluated pairs while the evaluation goes on: packing one takes a core longer than a GPU
+    takes to colour it. A context manager: at its end all pictures are there, or the first error is raised."""
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        """names: of `output_names`."""
+        self.folder, self.names = folder, names
+        self.cores = os.cpu_count() or 1
+        self.pool = ThreadPoolExecutor(self.cores)
+        self.begun: deque[Future[None]] = deque()
+
+    def __call__(self, colorized: Any) -> None:
+        """colorized: `utils.protocol.Colorized`."""
+        for panels, index in zip(_panels(colorized), colorized.indices, strict=True):
+            self.begun.append(self.pool.submit(save_pictures, self.folder, self.names[index], *panels))
+        self._wait(at_most=WAITING * self.cores)
+
+    def _wait(self, at_most: int) -> None:
+        while len(self.begun) > at_most:
+            self.begun.popleft().result()
+
+    def __enter__(self) -> "PictureSaver":
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._wait(at_most=0)
+        finally:
+            self.pool.shutdown(cancel_futures=True)
 
 
 def _panels(colorized: Any) -> Iterator[tuple[np.ndarray, ...]]:

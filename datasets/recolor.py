@@ -1,0 +1,89 @@
+"""Recolouring: a training pair whose photograph shows another colour, and whose caption says so.
+
+A photograph shows each thing in one colour, so a network may learn what colour things have and never need the word.
+Recoloured, the bus of "a red bus" is blue and the caption says "a blue bus": only the word tells. Luminance
+augmentation (Eq. 1, 2) takes away what brightness would tell, this what the thing itself would.
+
+Which pixels the word means is not annotated. Ours: those whose colour is nearest to the named one among the palette's
+and gray, in its large connected pieces. Where that is hardly anything or half of the picture, nothing is recoloured.
+
+Differs: the paper has no such augmentation; `--recolor 0`, the default, is without.
+"""
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datasets import color_words
+from datasets.scene_palette import PALETTE
+
+SMALLEST, LARGEST = 0.01, 0.4  # share of the picture that is recoloured
+PIECE = 0.25  # smallest connected piece that counts, of the largest
+STRENGTH = (0.6, 1.0)  # mean chroma of the region after, of the palette's, drawn between
+STRONGEST = 3.0  # largest factor on a region's chroma: a stronger one would paint noise
+_CENTERS = np.array([(0.0, 0.0), *PALETTE.values()], dtype=np.float32)  # gray first, then the palette
+_NAMES = tuple(PALETTE)
+
+
+def recolor(rgb: Tensor, caption: str, draw: np.random.Generator) -> tuple[Tensor, str] | None:
+    """The pair with one of its colours replaced, in the picture and in every word that names it.
+
+    rgb: (3, H, W) uint8. None where the caption names no colour of the palette by its plain word ("red", not "crimson"
+    nor "blond"), or shows none of those in a region fit to be recoloured.
+    """
+    named = list(dict.fromkeys(word for _, _, word in _plain_words(caption)))
+    if not named:
+        return None
+    new = draw.choice([name for name in _NAMES if name not in named])
+    strength = draw.uniform(*STRENGTH)
+    lab = cv2.cvtColor(np.ascontiguousarray(rgb.permute(1, 2, 0), dtype=np.float32) / 255, cv2.COLOR_RGB2Lab)
+    regions = ((name, find_region(lab[..., 1:], name)) for name in draw.permutation(named))
+    old, region = next(((name, region) for name, region in regions if region is not None), (None, None))
+    if region is None:
+        return None
+    ab = lab[..., 1] + 1j * lab[..., 2]  # a turn of the hue is one factor
+    mean = (ab * region).sum() / region.sum()
+    factor = strength * complex(*PALETTE[new]) / mean
+    if abs(factor) > STRONGEST:
+        return None
+    alpha = cv2.GaussianBlur(region, (0, 0), sigmaX=max(rgb.shape[1:]) / 100)
+    ab = ab * (1 + alpha * (factor - 1))
+    lab[..., 1], lab[..., 2] = ab.real, ab.imag
+    changed = cv2.cvtColor(lab, cv2.COLOR_Lab2RGB).clip(0, 1)
+    return torch.from_numpy((changed * 255 + 0.5).astype(np.uint8)).permute(2, 0, 1).contiguous(), _say(
+        caption, old, new
+    )
+
+
+def find_region(ab: NDArray, name: str) -> NDArray | None:
+    """Where a picture shows the colour `name`: (H, W) float32, 1 there and 0 elsewhere; None if too little or too much.
+
+    ab: (H, W, 2) float32, CIE units.
+    """
+    nearness = ab @ (2 * _CENTERS.T) - (_CENTERS**2).sum(axis=1)  # (H, W, colours), |ab|^2 - distance^2
+    shown = (nearness.argmax(axis=2) == 1 + _NAMES.index(name)).astype(np.uint8)
+    shown = cv2.morphologyEx(shown, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    count, pieces, figures, _ = cv2.connectedComponentsWithStats(shown, connectivity=8)
+    if count == 1:
+        return None
+    areas = figures[:, cv2.CC_STAT_AREA]
+    areas[0] = 0  # what is not shown
+    kept = areas >= PIECE * areas.max()
+    kept[0] = False
+    region = kept[pieces].astype(np.float32)
+    return region if SMALLEST <= region.mean() <= LARGEST else None
+
+
+def _plain_words(caption: str) -> list[tuple[int, int, str]]:
+    """(start, end, colour) of the words that are a palette colour's own name, in any case."""
+    spans = [(start, end, caption[start:end].lower()) for start, end in color_words.find(caption)]
+    return [span for span in spans if span[2] in PALETTE]
+
+
+def _say(caption: str, old: str, new: str) -> str:
+    for start, end, word in reversed(_plain_words(caption)):
+        if word == old:
+            caption = caption[:start] + new + caption[end:]
+    return caption
