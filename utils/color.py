@@ -23,7 +23,7 @@ LAB_KNEE, LAB_ROOT_KNEE, LAB_SLOPE, LAB_OFFSET = 0.008856, 0.2068966, 7.787, 16.
 _Matrix = tuple[tuple[float, float, float], ...]
 # Plain numbers, because a constant tensor would have to be copied to the device at every call.
 _WHITE_FROM_RGB: _Matrix = tuple(tuple(m / w for m in row) for row, w in zip(XYZ_FROM_RGB, WHITE, strict=True))
-_RGB_FROM_WHITE: _Matrix = tuple(
+RGB_FROM_WHITE: _Matrix = tuple(
     map(tuple, torch.linalg.inv(torch.tensor(_WHITE_FROM_RGB, dtype=torch.float64)).tolist())
 )
 
@@ -60,8 +60,12 @@ def lab_to_linear(lab: Tensor) -> Tensor:
     lightness, a, b = at_least_float32(lab).unbind(1)
     f_y = (lightness + 16.0) / 116.0
     f = torch.stack([a / 500.0 + f_y, f_y, (f_y - b / 200.0).clamp(min=0.0)], dim=1)
-    t = _piecewise(f, LAB_ROOT_KNEE, lambda f: f * f * f, lambda f: (f - LAB_OFFSET) / LAB_SLOPE)
-    return torch.stack(_mix(t, _RGB_FROM_WHITE), dim=1)
+    return torch.stack(_mix(cube(f), RGB_FROM_WHITE), dim=1)
+
+
+def cube(f: Tensor) -> Tensor:
+    """The inverse of f of `rgb_to_lab`: t. Any shape."""
+    return _piecewise(f, LAB_ROOT_KNEE, lambda f: f * f * f, lambda f: (f - LAB_OFFSET) / LAB_SLOPE)
 
 
 def srgb_to_linear(rgb: Tensor) -> Tensor:

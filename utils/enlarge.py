@@ -90,7 +90,9 @@ def paint(gray: NDArray, explained: Tensor, dtype: type[np.unsignedinteger]) -> 
     after red and blue, to what their rounding has left of Y.
     """
     height, width = gray.shape
-    wide = interpolate(explained[None], size=(explained.shape[1], width), mode="bilinear", align_corners=False)[0]
+    wide = interpolate(_roots(explained)[None], size=(explained.shape[1], width), mode="bilinear", align_corners=False)[
+        0
+    ]
     out = np.empty((height, width, 3), dtype)
 
     def strip(rows: slice) -> None:
@@ -101,19 +103,30 @@ def paint(gray: NDArray, explained: Tensor, dtype: type[np.unsignedinteger]) -> 
     return out
 
 
-def _paint(gray: Tensor, explained: Tensor, dtype: type[np.unsignedinteger]) -> tuple[Tensor, Tensor, Tensor]:
-    """gray: (h, W); explained: (4, h, W), of the same rows. Returns red, green and blue (h, W) of `dtype`."""
+def _roots(explained: Tensor) -> Tensor:
+    """ab = A L + B as Lab's own roots of X and Z over white's, f = A' L + B': the slope and the offset of f_x, then
+    those of f_z, (4, h, w). Of fewer pixels than the photograph has, so that each of those has less to compute."""
+    slope_a, slope_b, offset_a, offset_b = explained
+    f_x = (1.0 + slope_a * (116.0 / 500.0)) / 116.0, (16.0 + offset_a * (116.0 / 500.0)) / 116.0
+    f_z = (1.0 - slope_b * (116.0 / 200.0)) / 116.0, (16.0 - offset_b * (116.0 / 200.0)) / 116.0
+    return torch.stack([*f_x, *f_z])
+
+
+def _paint(gray: Tensor, roots: Tensor, dtype: type[np.unsignedinteger]) -> tuple[Tensor, Tensor, Tensor]:
+    """gray: (h, W); roots: (4, h, W), of `_roots`, of the same rows. Returns red, green and blue (h, W) of `dtype`."""
     own, light = _linear_table(gray.dtype), _linear_table(_torch(dtype))
     y, lightness = (_look_up(table, gray) for table in (own, _lightness_table(gray.dtype)))
-    ab = explained[:2] * lightness + explained[2:]
-    linear = color.lab_to_linear(torch.stack([lightness, *ab])[None])[0]  # (3, h, W)
+    f_x, f_z = (torch.addcmul(offset, slope, lightness) for slope, offset in roots.view(2, 2, *y.shape))
+    t_x, t_z = color.cube(f_x), color.cube(f_z.clamp_(min=0.0))  # as `color.lab_to_rgb` does
+    # What each channel has above or below the luminance; for grays t_x = t_z = y and nothing.
+    red, green, blue = (y * (my - 1.0) + mx * t_x + mz * t_z for mx, my, mz in color.RGB_FROM_WHITE)
 
     least = 1e-9  # no division by 0: where there is no chroma, any factor of it will do
-    to_white = (1.0 - y) / (linear.amax(dim=0) - y).clamp(min=least)
-    to_black = y / (y - linear.amin(dim=0)).clamp(min=least)
-    linear = y + (linear - y) * torch.minimum(to_white, to_black).clamp(max=1.0)
+    to_white = (1.0 - y) / torch.maximum(torch.maximum(red, green), blue).clamp_(min=least)
+    to_black = y / torch.minimum(torch.minimum(red, green), blue).neg_().clamp_(min=least)
+    chroma = torch.minimum(to_white, to_black).clamp_(max=1.0)
 
-    red, blue = (_encode(linear[channel], dtype) for channel in (0, 2))
+    red, blue = (_encode(torch.addcmul(y, channel, chroma), dtype) for channel in (red, blue))
     weight = _LUMINANCE
     green = (y - weight[0] * _look_up(light, red) - weight[2] * _look_up(light, blue)) / weight[1]
     return red, _encode(green, dtype), blue
