@@ -52,6 +52,8 @@ def build_network(args: argparse.Namespace, start: dict[str, Any] | None) -> tup
     if args.model == RELEASE_MODEL and args.counter_color and not (args.eval or args.test):
         raise InputError(f"--model {RELEASE_MODEL}: has no features for Eq. 15; train it with --no-counter_color")
     network.set_grad_checkpointing(args.grad_checkpointing)
+    if args.freeze_encoders:
+        network.freeze_encoders()
     if args.compile:
         network.compile()
         tokenizer.pad_to_multiple_of(WORDS_TOGETHER)

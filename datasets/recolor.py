@@ -33,7 +33,7 @@ def recolor(rgb: Tensor, caption: str, draw: np.random.Generator) -> tuple[Tenso
     rgb: (3, H, W) uint8. None where the caption names no colour of the palette by its plain word ("red", not "crimson"
     nor "blond"), or shows none of those in a region fit to be recoloured.
     """
-    named = list(dict.fromkeys(word for _, _, word in _plain_words(caption)))
+    named = named_colors(caption)
     if not named:
         return None
     new = draw.choice([name for name in _NAMES if name not in named])
@@ -74,6 +74,11 @@ def find_region(ab: NDArray, name: str) -> NDArray | None:
     kept[0] = False
     region = kept[pieces].astype(np.float32)
     return region if SMALLEST <= region.mean() <= LARGEST else None
+
+
+def named_colors(caption: str) -> list[str]:
+    """The palette's colours that the caption names by their plain words, in order, each once."""
+    return list(dict.fromkeys(word for _, _, word in _plain_words(caption)))
 
 
 def _plain_words(caption: str) -> list[tuple[int, int, str]]:

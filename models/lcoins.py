@@ -136,6 +136,11 @@ class LCoIns(nn.Module):
         if enable:
             self.text_encoder.encoder.gradient_checkpointing_enable({"use_reentrant": False})
 
+    def freeze_encoders(self) -> None:
+        """Both encoders stay as they are; their maps to the grouping transformer's width learn on."""
+        self.image_encoder.vit.requires_grad_(False)
+        self.text_encoder.encoder.requires_grad_(False)
+
     def no_weight_decay(self) -> set[str]:
         """Names that weight decay leaves alone (timm asks): codes, which have no scale to be pulled to."""
         return {"group_tokens", "modality", "image_encoder.vit.pos_embed"}

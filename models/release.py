@@ -136,6 +136,11 @@ class ReleasedLCoIns(nn.Module):
         if enable:
             self.text_encoder.bert_model.gradient_checkpointing_enable({"use_reentrant": False})
 
+    def freeze_encoders(self) -> None:
+        """Both encoders stay as they are; their maps to the decoder's width learn on."""
+        self.encoder.requires_grad_(False)
+        self.text_encoder.bert_model.requires_grad_(False)
+
     def no_weight_decay(self) -> set[str]:
         """Names that weight decay leaves alone (timm asks): codes, which have no scale to be pulled to."""
         return {"decoder.group_token", "decoder.token_type_embeddings.weight", POSITIONS}

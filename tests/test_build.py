@@ -38,6 +38,21 @@ def test_muon_leaves_the_encoders_alone_where_asked(encoder):
     assert moved and not any(name.startswith(encoder) for name in moved)
 
 
+@pytest.mark.parametrize("freeze", [True, False])
+def test_frozen_encoders_stay_as_they_are_and_the_rest_learns(freeze):
+    words = ["--opt", "sgd", "--lr", "1", "--warmup_epochs", "0", *["--freeze_encoders"] * freeze]
+    args = options.parse([*RANDOM, *words])
+    network, _ = starting_point.build_network(args, None)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    state = build.build_state(args, network, 1, torch.device("cpu"))
+    for parameter in network.parameters():
+        parameter.grad = torch.ones_like(parameter) if parameter.requires_grad else None
+    state.optimizer.step()
+    still = {name for name, tensor in network.state_dict().items() if torch.equal(tensor, before[name])}
+    of_encoders = {name for name in before if name.startswith(("image_encoder.vit.", "text_encoder.encoder."))}
+    assert still == (of_encoders if freeze else set())
+
+
 GRAPHS = ["--no-luminance_augmentation", "--drop_path", "0"]  # without noise, so that two runs can be compared
 
 

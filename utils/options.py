@@ -68,6 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=None,
         help="BERT-kind encoder to start from: a folder, a hub name, or 'random'",
     )
+    add("--freeze_encoders", action=switch, default=False, help="neither encoder learns: a step costs half as much")
     add("--grad_checkpointing", action=switch, default=False, help="less memory for more time")
 
     add = parser.add_argument_group("data").add_argument
