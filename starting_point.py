@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from models import RELEASE_MODEL, create_model
+from models import RELEASE_MODEL, create_model, onnx_file
+from models.onnx_file import OnnxNetwork
 from models.release_file import is_release
 from models.restore import Network, restore
 from models.text_encoder import CaptionTokenizer
 from utils import checkpoint, distributed, options, pretrained
+from utils.devices import choose
 from utils.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -29,6 +31,9 @@ def read_start(args: argparse.Namespace, output_dir: Path) -> dict[str, Any] | N
     path = args.resume or args.finetune
     if path is None and (args.eval or args.test):
         raise InputError("--eval and --test need a checkpoint: pass --finetune FILE")
+    if _is_onnx(path):
+        _check_onnx(args, path)
+        return None  # `build_network` reads it: it is no checkpoint
     start = None if path is None else checkpoint.load(path)
     if start is not None and not is_release(start):
         checkpoint.check_format(path, start)
@@ -37,12 +42,16 @@ def read_start(args: argparse.Namespace, output_dir: Path) -> dict[str, Any] | N
     return start
 
 
-def build_network(args: argparse.Namespace, start: dict[str, Any] | None) -> tuple[Network, CaptionTokenizer]:
+def build_network(
+    args: argparse.Namespace, start: dict[str, Any] | None
+) -> tuple[Network | OnnxNetwork, CaptionTokenizer]:
     """The network and its tokenizer: from the checkpoint, or with encoders from elsewhere as the flags say.
 
     Fills the flags of the architecture that were not given. Every rank draws the same weights, then noise of its own.
     """
     _seed(args.seed)
+    if _is_onnx(args.finetune):
+        return _from_onnx(args)
     if start is None:
         network, tokenizer = _from_encoders(args)
     elif is_release(start):
@@ -73,6 +82,27 @@ def _from_checkpoint(args: argparse.Namespace, start: dict[str, Any]) -> tuple[N
         setattr(args, name, held[name])
     for note in notes:
         logger.info("%s", note)
+    return network, tokenizer
+
+
+def _is_onnx(path: str | None) -> bool:
+    return path is not None and path.endswith(".onnx")
+
+
+def _check_onnx(args: argparse.Namespace, path: str) -> None:
+    """An ONNX file can be evaluated, on the CPU, as it is."""
+    if args.resume is not None or not (args.eval or args.test):
+        raise InputError(f"{path}: an ONNX file learns nothing more; pass the checkpoint that it was made from")
+    if args.amp != "none" or args.compile or choose(args.device).type != "cpu":
+        raise InputError(
+            f"{path}: an ONNX file is computed on the CPU as it is; pass --device cpu --amp none --no-compile"
+        )
+
+
+def _from_onnx(args: argparse.Namespace) -> tuple[OnnxNetwork, CaptionTokenizer]:
+    network, tokenizer = onnx_file.read(args.finetune)
+    if args.input_size not in (None, network.img_size):
+        raise InputError(f"--input_size {args.input_size}: {args.finetune} has {network.img_size} pixels for good")
     return network, tokenizer
 
 

@@ -34,6 +34,13 @@ class OnnxColorization(NamedTuple):
     ab: Tensor
     soft_assignment: Tensor
 
+    @property
+    def assignment(self) -> Tensor:
+        """A-hat of Eq. (11), (B, N_G, N_I), as outside training: each image token in its most similar group."""
+        if self.soft_assignment.shape[1] == 0:
+            return self.soft_assignment
+        return torch.zeros_like(self.soft_assignment).scatter_(1, self.soft_assignment.argmax(1, keepdim=True), 1.0)
+
 
 class _Graph(nn.Module):
     def __init__(self, network: Network) -> None:
@@ -130,6 +137,10 @@ class OnnxNetwork(nn.Module):
         self.img_size: int = session.get_inputs()[0].shape[2]
         image_tokens = session.get_outputs()[1].shape[2]
         self.patch = self.img_size // math.isqrt(image_tokens)
+
+    def forward(self, gray: Tensor, words: Words) -> OnnxColorization:
+        """gray: (B, 1, S, S) in [-1, 1]."""
+        return self.colorize(self.encode_image(gray), self.encode_text(words), words.mask)
 
     def encode_image(self, gray: Tensor) -> Tensor:
         """gray: (B, 1, S, S) in [-1, 1]. Returns its patches, (B, N_I, P * P)."""

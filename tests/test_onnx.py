@@ -1,5 +1,6 @@
 """A network as an ONNX graph: onnxruntime gives PyTorch's numbers, and the same picture."""
 
+import json
 import sys
 from functools import partial
 
@@ -9,10 +10,11 @@ import onnx_ir
 import onnxruntime
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, write_data
 from PIL import Image
 from transformers import BertConfig
 
+import run_colorization
 from inference import Colorizer
 from models import SCENES_MODEL, create_model, onnx_file
 from models.onnx_file import OnnxNetwork
@@ -238,3 +240,43 @@ def test_the_patches_are_the_photograph():
 class Shape:
     def __init__(self, shape):
         self.shape = shape
+
+
+def test_a_file_is_tested_like_its_checkpoint(file, tmp_path):
+    data = write_data(tmp_path / "data", {"test": 5})
+    found = {}
+    for name, path in (("checkpoint", CHECKPOINT), ("onnx", file)):
+        words = ["--finetune", str(path), "--data_path", str(data), "--output_dir", str(tmp_path / name)]
+        words += ["--device", "cpu", "--test", "--obedience", "--batch_size", "2", "--num_workers", "0"]
+        assert run_colorization.run(words) == 0
+        found[name] = json.loads((tmp_path / name / "metrics.json").read_text())
+    for metric in ("psnr", "ssim", "chroma_error", "colorfulness"):
+        assert found["onnx"]["model"][metric] == pytest.approx(found["checkpoint"]["model"][metric], rel=1e-4)
+    gains = [found[name]["obedience"]["model"]["description_gain"]["empty"]["psnr"]["mean"] for name in found]
+    assert gains[0] == pytest.approx(gains[1], abs=1e-3)
+    groups = [np.asarray(Image.open(tmp_path / name / "index_files" / "0.jpg")).astype(int) for name in found]
+    assert np.abs(groups[0] - groups[1]).mean() < 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "learns nothing more"),
+        (["--eval", "--amp", "bf16"], "computed on the CPU"),
+        (["--eval", "--input_size", "32"], "64 pixels for good"),
+    ],
+)
+def test_what_an_onnx_file_cannot_do_is_told(file, tmp_path, capsys, words, message):
+    data = write_data(tmp_path / "data", {"train": 8, "val": 2})
+    common = [
+        "--finetune",
+        str(file),
+        "--data_path",
+        str(data),
+        "--output_dir",
+        str(tmp_path / "out"),
+        "--device",
+        "cpu",
+    ]
+    assert run_colorization.run([*common, *words]) == 2
+    assert message in capsys.readouterr().err
