@@ -183,7 +183,8 @@ def build_prepare(args: argparse.Namespace) -> InputAndTarget:
 
 
 def build_criterion(args: argparse.Namespace) -> ColorizationLoss:
-    return ColorizationLoss(args.alpha, args.beta)
+    known = args.recolor > 0 and args.counter_color  # what counter captions ask for
+    return ColorizationLoss(args.alpha, args.beta, args.word_weight if known else 0.0)
 
 
 def checkpoint_content(

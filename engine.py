@@ -85,7 +85,7 @@ def train_one_epoch(
             gray, ab = prepare(batch.rgb)
             with _gradients_reduced(model, when=place == len(batches)), attention_for_training(device, amp):
                 with autocast(device, amp):
-                    output = model(gray, batch.words, batch.counter_words)
+                    output = model(gray, batch.words, batch.counter_words, batch.color_counter)
                 losses = criterion(output, ab, batch)
                 scaler.scale(losses["total"] / len(batches)).backward()
             totals = {name: totals.get(name, 0) + value.detach() / len(batches) for name, value in losses.items()}

@@ -53,22 +53,50 @@ def counter_color_loss(
     return logsigmoid(own) + logsigmoid(-crossed) + logsigmoid(counter_own) + logsigmoid(-counter_crossed)
 
 
-class ColorizationLoss(nn.Module):
-    """L_total = alpha L_delta + beta L_ctr, Eq. (16). beta is negative: L_ctr is to grow."""
+def word_loss(ab: Tensor, counter_ab: Tensor, recolored: Tensor) -> Tensor:
+    """Smooth-L1 between what the counter caption changes and what it should: (R,) float32.
 
-    def __init__(self, alpha: float = 1.0, beta: float = -1e-4) -> None:
+    ab, counter_ab: (R, 2, H, W) under both captions; recolored: (R, 2, 2, H, W), what they ask for; all in [-1, 1].
+    Differs: ours, for `datasets.recolor`. In the difference all that no word tells is gone, and with it most of what
+    L_delta is busy with: whose colours are left is what the word means.
+    """
+    change = ab.float() - counter_ab.float()
+    asked = recolored[:, 0].float() - recolored[:, 1].float()
+    return smooth_l1_loss(change, asked, beta=1.0, reduction="none").mean(dim=(1, 2, 3))
+
+
+class ColorizationLoss(nn.Module):
+    """L_total = alpha (L_delta + word_weight L_word) + beta L_ctr; without the second, Eq. (16).
+
+    beta is negative: L_ctr is to grow.
+    """
+
+    def __init__(self, alpha: float = 1.0, beta: float = -1e-4, word_weight: float = 0.0) -> None:
         super().__init__()
         self.alpha = alpha
         self.beta = beta
+        self.word_weight = word_weight
 
     def forward(self, output: Any, target: Tensor, batch: Any) -> dict[str, Tensor]:
         """output: what the network gave for `batch` (`models.lcoins`); target: ab (B, 2, H, W) in [-1, 1].
 
-        A batch without counter captions (w/o CL) has L_ctr = 0.
+        A batch without counter captions (w/o CL) has L_ctr = 0. Recoloured samples have their own target; the mean of
+        L_word is over all samples of the batch, those that are not recoloured counting 0.
         """
+        if batch.recolored is not None:
+            target = target.index_copy(0, batch.recolored_at, batch.recolored[:, 0].to(target.dtype))
         chroma = chroma_loss(output.ab, target)
         counter = chroma.new_zeros(()) if batch.counter_words is None else self._counter_color(output, batch)
-        return {"chroma": chroma, "counter_color": counter, "total": self.alpha * chroma + self.beta * counter}
+        losses = {"chroma": chroma, "counter_color": counter}
+        total = self.alpha * chroma + self.beta * counter
+        if self.word_weight > 0:
+            losses["word"] = self._word(output, batch) if batch.color_counter else chroma.new_zeros(())
+            total = total + self.alpha * self.word_weight * losses["word"]
+        return losses | {"total": total}
+
+    def _word(self, output: Any, batch: Any) -> Tensor:
+        of_pairs = word_loss(output.ab[batch.recolored_at], output.counter_ab[batch.recolored_at], batch.recolored)
+        return of_pairs.sum() / len(output.ab)
 
     def _counter_color(self, output: Any, batch: Any) -> Tensor:
         """The mean of Eq. (15) over the captions that have a colour word; the others take no part.

@@ -21,6 +21,7 @@ class Sample:
     name: str  # image name within its split's folder
     index: int  # place of the pair in its file
     correspondence: Pairs | None = None  # (object word, colour word) of the caption; None where nobody asked for them
+    recolored: Tensor | None = None  # (2, 2, H, W) in [-1, 1]: the ab that caption and counter caption ask for instead
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,13 @@ class Batch:
     names: list[str]
     indices: list[int]
     correspondence: Tensor | None = None  # (B, N_L, N_L) bool, [b, object, colour]; see datasets.correspondence
+    recolored: Tensor | None = None  # (R, 2, 2, H, W) in [-1, 1] of R samples, see `Sample`; None where none is
+    recolored_at: Tensor | None = None  # (R,) int64: their places in the batch
+
+    @property
+    def color_counter(self) -> bool:
+        """Whether it is known what some of the counter captions ask for, so that the network is to say it."""
+        return self.recolored is not None and self.counter_words is not None
 
     def to(self, device: torch.device) -> "Batch":
         """On `device`, RGB as float32 in [0, 1]: bytes cross the bus, not floats."""
@@ -42,7 +50,7 @@ class Batch:
             words=self.words.to(device, non_blocking=True),
             counter_words=self.counter_words and self.counter_words.to(device, non_blocking=True),
             has_counter=self.has_counter.to(device, non_blocking=True),
-            correspondence=_if_any(self.correspondence, lambda t: t.to(device, non_blocking=True)),
+            **{name: _if_any(getattr(self, name), lambda t: t.to(device, non_blocking=True)) for name in _OPTIONAL},
         )
 
     def pin_memory(self) -> "Batch":
@@ -53,8 +61,11 @@ class Batch:
             words=self.words.pin_memory(),
             counter_words=self.counter_words and self.counter_words.pin_memory(),
             has_counter=self.has_counter.pin_memory(),
-            correspondence=_if_any(self.correspondence, Tensor.pin_memory),
+            **{name: _if_any(getattr(self, name), Tensor.pin_memory) for name in _OPTIONAL},
         )
+
+
+_OPTIONAL = ("correspondence", "recolored", "recolored_at")
 
 
 def _if_any(tensor: Tensor | None, change: Callable[[Tensor], Tensor]) -> Tensor | None:
@@ -91,6 +102,7 @@ class Collate:
         if self.encode is not None:
             offsets = [encoding.offsets for encoding in self.encode(captions)]
             correspondence = matrices(captions, [s.correspondence for s in samples], offsets)
+        places = [place for place, s in enumerate(samples) if s.recolored is not None]
         return Batch(
             rgb=torch.stack([s.rgb for s in samples]),
             words=words,
@@ -100,4 +112,6 @@ class Collate:
             names=[s.name for s in samples],
             indices=[s.index for s in samples],
             correspondence=correspondence,
+            recolored=torch.stack([samples[place].recolored for place in places]) if places else None,
+            recolored_at=torch.tensor(places) if places else None,
         )

@@ -30,7 +30,7 @@ class Augmentation:
     flip: float  # probability of a horizontal flip, where the caption can be mirrored
     counter: bool  # draw a counter caption for Eq. (15)
     caption_dropout: float = 0.0  # probability that a caption is shown as an empty one, and its counter caption not
-    recolor: float = 0.0  # probability that one of the named colours is replaced in the picture and in the caption
+    recolor: float = 0.0  # probability that one of the named colours is replaced in picture and captions
 
 
 class CaptionedImages(Dataset):
@@ -101,10 +101,12 @@ class CaptionedImages(Dataset):
             rgb, caption = rgb.flip(-1), mirrored
         if self.augmentation.caption_dropout > 0 and draw.random() < self.augmentation.caption_dropout:
             caption, words = "", None
-        if self.augmentation.recolor > 0 and draw.random() < self.augmentation.recolor:
-            rgb, caption = recolor(rgb, caption, draw) or (rgb, caption)
-        counter = color_words.replace(caption, draw) if self.augmentation.counter else None
-        return Sample(rgb, caption, counter, name, index, words)  # no word moved, so they stay true
+        repaint = self.augmentation.recolor > 0 and draw.random() < self.augmentation.recolor
+        if repaint and (found := recolor(rgb, caption, draw)) is not None:
+            ab, (caption, counter) = found  # no word moves, so `words` stay true
+        else:
+            ab, counter = None, color_words.replace(caption, draw)
+        return Sample(rgb, caption, counter if self.augmentation.counter else None, name, index, words, ab)
 
     def image(self, name: str) -> Path | PackedImage:
         """What `read_image` takes."""

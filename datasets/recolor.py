@@ -1,14 +1,19 @@
-"""Recolouring: a training pair whose photograph shows another colour, and whose caption says so.
+"""Recolouring: a training photograph as it would be if it showed other colours, and captions that say so.
 
 A photograph shows each thing in one colour, so a network may learn what colour things have and never need the word.
-Recoloured, the bus of "a red bus" is blue and the caption says "a blue bus": only the word tells. Luminance
-augmentation (Eq. 1, 2) takes away what brightness would tell, this what the thing itself would.
+Recoloured, the bus of "a red bus" is blue under "a blue bus", green under "a green bus", and all else is as it was:
+only the word tells. Luminance augmentation (Eq. 1, 2) takes away what brightness would tell, this what the thing itself
+would. And the difference of two colourings of one gray photograph is the word's alone (`losses.word_loss`).
 
 Which pixels the word means is not annotated. Ours: those whose colour is nearest to the named one among the palette's
 and gray, in its large connected pieces. Where that is hardly anything or half of the picture, nothing is recoloured.
+Only ab changes, whether or not sRGB has the new colour at the photograph's L: cut to what it has, colours would no more
+lie in the direction that their word says.
 
 Differs: the paper has no such augmentation; `--recolor 0`, the default, is without.
 """
+
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,6 +23,7 @@ from torch import Tensor
 
 from datasets import color_words
 from datasets.scene_palette import PALETTE
+from utils.color import normalize_ab
 
 SMALLEST, LARGEST = 0.01, 0.4  # share of the picture that is recoloured
 PIECE = 0.25  # smallest connected piece that counts, of the largest
@@ -27,16 +33,24 @@ _CENTERS = np.array([(0.0, 0.0), *PALETTE.values()], dtype=np.float32)  # gray f
 _NAMES = tuple(PALETTE)
 
 
-def recolor(rgb: Tensor, caption: str, draw: np.random.Generator) -> tuple[Tensor, str] | None:
-    """The pair with one of its colours replaced, in the picture and in every word that names it.
+class Recolored(NamedTuple):
+    """Two colourings of one photograph, under two captions that differ in one colour."""
+
+    ab: Tensor  # (2, 2, H, W) float32 in [-1, 1], the photograph's L unchanged
+    captions: tuple[str, str]
+
+
+def recolor(rgb: Tensor, caption: str, draw: np.random.Generator) -> Recolored | None:
+    """The pair with one of its colours replaced by two others, in the picture and in every word that names it.
 
     rgb: (3, H, W) uint8. None where the caption names no colour of the palette by its plain word ("red", not "crimson"
     nor "blond"), or shows none of those in a region fit to be recoloured.
     """
     named = named_colors(caption)
-    if not named:
+    others = [name for name in _NAMES if name not in named]
+    if not named or len(others) < 2:
         return None
-    new = draw.choice([name for name in _NAMES if name not in named])
+    new = draw.choice(others, size=2, replace=False)
     strength = draw.uniform(*STRENGTH)
     lab = cv2.cvtColor(np.ascontiguousarray(rgb.permute(1, 2, 0), dtype=np.float32) / 255, cv2.COLOR_RGB2Lab)
     regions = ((name, find_region(lab[..., 1:], name)) for name in draw.permutation(named))
@@ -45,16 +59,13 @@ def recolor(rgb: Tensor, caption: str, draw: np.random.Generator) -> tuple[Tenso
         return None
     ab = lab[..., 1] + 1j * lab[..., 2]  # a turn of the hue is one factor
     mean = (ab * region).sum() / region.sum()
-    factor = strength * complex(*PALETTE[new]) / mean
-    if abs(factor) > STRONGEST:
+    factors = np.array([strength * complex(*PALETTE[name]) / mean for name in new])
+    if np.abs(factors).max() > STRONGEST:
         return None
     alpha = cv2.GaussianBlur(region, (0, 0), sigmaX=max(rgb.shape[1:]) / 100)
-    ab = ab * (1 + alpha * (factor - 1))
-    lab[..., 1], lab[..., 2] = ab.real, ab.imag
-    changed = cv2.cvtColor(lab, cv2.COLOR_Lab2RGB).clip(0, 1)
-    return torch.from_numpy((changed * 255 + 0.5).astype(np.uint8)).permute(2, 0, 1).contiguous(), _say(
-        caption, old, new
-    )
+    ab = ab * (1 + alpha * (factors[:, None, None] - 1))  # (2, H, W)
+    pictures = torch.from_numpy(np.stack([ab.real, ab.imag], axis=1).astype(np.float32))
+    return Recolored(normalize_ab(pictures), (_say(caption, old, new[0]), _say(caption, old, new[1])))
 
 
 def find_region(ab: NDArray, name: str) -> NDArray | None:

@@ -42,7 +42,7 @@ class Colorization(NamedTuple):
 
 
 class CounterColorization(NamedTuple):
-    """A `Colorization`, and the features of the same gray image under the counter caption."""
+    """A `Colorization`, and what the counter caption makes of the same gray image."""
 
     ab: Tensor
     language: Tensor
@@ -50,6 +50,7 @@ class CounterColorization(NamedTuple):
     assignment: Tensor
     counter_language: Tensor  # (B, counter N_L, C) features R'_lag of Eq. (15)
     counter_group: Tensor  # (B, N_G, C) features R'_grp of Eq. (15)
+    counter_ab: Tensor | None = None  # (B, 2, H, W) in [-1, 1], where asked for
 
 
 class LCoIns(nn.Module):
@@ -79,12 +80,12 @@ class LCoIns(nn.Module):
         self.group_head = nn.Linear(dim, dim)
 
     def forward(
-        self, gray: Tensor, words: Words, counter_words: Words | None = None
+        self, gray: Tensor, words: Words, counter_words: Words | None = None, color_counter: bool = False
     ) -> Colorization | CounterColorization:
         """gray: (B, 1, H, W) in [-1, 1]; counter_words: the captions with other colour words, Eq. (15).
 
         Both captions go through the text encoder and the grouping transformer in one batch of 2B; the image encoder
-        and the upsampler run once.
+        runs once, and so does the upsampler but for color_counter, which asks for the counter captions' ab too.
         """
         image = self.encode_image(gray)  # (B, N_I, C)
         if counter_words is None:
@@ -92,12 +93,14 @@ class LCoIns(nn.Module):
         batch, both = gray.shape[0], words.stack(counter_words)  # (2B, N_L)
         tokens = self.transformer(self._embed(image.repeat(2, 1, 1), self.encode_text(both)), both.mask)
 
-        ab = self.upsampler(tokens.image[:batch])  # (B, 2, H, W)
+        ab = self.upsampler(tokens.image if color_counter else tokens.image[:batch])  # (2B or B, 2, H, W)
         merged, assignment, _ = self.grouping_layer(tokens.image, tokens.group)
         language, group = self.language_head(tokens.language), self.group_head(merged)
         own = language[:batch, : words.ids.shape[1]], group[:batch]
         counter = language[batch:, : counter_words.ids.shape[1]], group[batch:]
-        return CounterColorization(ab, *own, assignment[:batch], *counter)
+        return CounterColorization(
+            ab[:batch], *own, assignment[:batch], *counter, counter_ab=ab[batch:] if color_counter else None
+        )
 
     def encode_image(self, gray: Tensor) -> Tensor:
         """gray: (B, 1, H, W) in [-1, 1]. Returns T_img, (B, N_I, C)."""

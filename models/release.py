@@ -96,7 +96,9 @@ class ReleasedLCoIns(nn.Module):
         for part in (encoder, decoder, self.encoder_to_decoder, text_encoder.mlp_arc_object):
             part.apply(xavier_linear)
 
-    def forward(self, gray: Tensor, words: Words, counter_words: Words | None = None) -> Colorization:
+    def forward(
+        self, gray: Tensor, words: Words, counter_words: Words | None = None, color_counter: bool = False
+    ) -> Colorization:
         """gray: (B, 1, H, W) in [-1, 1]; words: at most `num_words` each, without [CLS] and [SEP] (`without_marks`).
 
         `language` are the given words as the last block reads them, `group` the grouping block's tokens.

@@ -74,6 +74,11 @@ def test_one_pass_for_both_captions_equals_two_passes():
     torch.testing.assert_close(both.language[words.mask], own.language[words.mask])
     torch.testing.assert_close(both.counter_group, other.group)
     torch.testing.assert_close(both.counter_language[counter.mask], other.language[counter.mask])
+    assert both.counter_ab is None
+    colored = model(gray, words, counter, color_counter=True)
+    torch.testing.assert_close(colored.ab, own.ab)
+    torch.testing.assert_close(colored.counter_ab, other.ab)
+    torch.testing.assert_close(colored.counter_group, both.counter_group)
 
 
 def test_image_encoder_and_upsampler_run_once_for_both_captions():

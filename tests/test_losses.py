@@ -1,10 +1,11 @@
-from types import SimpleNamespace
+import dataclasses
 
 import numpy as np
 import pytest
 import torch
 
-from losses import ColorizationLoss, chroma_loss, counter_color_loss, relevance
+from datasets.batch import Batch
+from losses import ColorizationLoss, chroma_loss, counter_color_loss, relevance, word_loss
 from models.lcoins import CounterColorization
 from models.text_encoder import Words
 
@@ -75,9 +76,8 @@ def test_chroma_loss_is_equation_13():
 def output_and_batch():
     language, group, counter_language, counter_group, mask, counter_mask = make()
     output = CounterColorization(torch.rand(B, 2, 3, 5), language, group, None, counter_language, counter_group)
-    batch = SimpleNamespace(
-        words=Words(None, mask), counter_words=Words(None, counter_mask), has_counter=torch.tensor([True, False, True])
-    )
+    some = torch.tensor([True, False, True])
+    batch = Batch(None, Words(None, mask), Words(None, counter_mask), some, [], [], [])
     return output, batch, torch.rand(B, 2, 3, 5)
 
 
@@ -102,9 +102,36 @@ def test_a_batch_without_any_colour_word_keeps_the_graph():
 
 def test_without_counter_captions_the_total_is_the_chroma_loss():
     output, batch, target = output_and_batch()
-    batch.counter_words = None
-    losses = ColorizationLoss()(output, target, batch)
+    losses = ColorizationLoss()(output, target, dataclasses.replace(batch, counter_words=None))
     assert losses["counter_color"] == 0 and losses["total"] == losses["chroma"]
+
+
+def test_what_the_counter_caption_changes_is_compared_with_what_it_should_change():
+    output, batch, target = output_and_batch()
+    recolored = torch.rand(2, 2, 2, 3, 5)
+    output = output._replace(counter_ab=torch.rand(B, 2, 3, 5))
+    batch = dataclasses.replace(batch, recolored=recolored, recolored_at=torch.tensor([0, 2]))
+    losses = ColorizationLoss(alpha=2.0, beta=-0.5, word_weight=3.0)(output, target, batch)
+
+    own = torch.stack([recolored[0, 0], target[1], recolored[1, 0]])  # the recoloured ones' own target
+    torch.testing.assert_close(losses["chroma"], chroma_loss(output.ab, own))
+    change, asked = (output.ab - output.counter_ab)[[0, 2]], recolored[:, 0] - recolored[:, 1]
+    assert (change - asked).abs().max() > 1 > (change - asked).abs().min()  # both branches of smooth-L1
+    torch.testing.assert_close(losses["word"], chroma_loss(change, asked) * 2 / B)
+    total = 2.0 * (losses["chroma"] + 3.0 * losses["word"]) - 0.5 * losses["counter_color"]
+    torch.testing.assert_close(losses["total"], total)
+
+    plain = ColorizationLoss(word_weight=3.0)(output, target, dataclasses.replace(batch, recolored=None))
+    assert plain["word"] == 0  # named in every update, so that means and logs have it
+
+
+def test_colours_that_no_word_tells_do_not_count_in_the_word_loss():
+    ab, counter_ab, recolored = torch.rand(2, 2, 3, 5), torch.rand(2, 2, 3, 5), torch.rand(2, 2, 2, 3, 5)
+    common = torch.rand(2, 2, 3, 5)
+    expected = word_loss(ab, counter_ab, recolored)
+    torch.testing.assert_close(word_loss(ab + common, counter_ab + common, recolored), expected)
+    torch.testing.assert_close(word_loss(ab, counter_ab, recolored + common[:, None]), expected)
+    assert word_loss(recolored[:, 0], recolored[:, 1], recolored).abs().max() == 0 < expected.min()
 
 
 def test_negative_beta_makes_the_right_words_more_relevant():
@@ -112,7 +139,7 @@ def test_negative_beta_makes_the_right_words_more_relevant():
     torch.manual_seed(0)
     features = [torch.randn(1, n, C, requires_grad=True) for n in (L, G, L, G)]
     optimizer, mask = torch.optim.Adam(features, lr=0.05), torch.ones(1, L, dtype=torch.bool)
-    batch = SimpleNamespace(words=Words(None, mask), counter_words=Words(None, mask), has_counter=torch.tensor([True]))
+    batch = Batch(None, Words(None, mask), Words(None, mask), torch.tensor([True]), [], [], [])
     for _ in range(100):
         language, group, counter_language, counter_group = features
         output = CounterColorization(torch.zeros(1, 2, 1, 1), language, group, None, counter_language, counter_group)

@@ -175,6 +175,32 @@ def test_two_processes_equal_one_and_accumulation_equals_a_larger_batch(data, tm
         torch.testing.assert_close(tensor, large[name], atol=2e-5, rtol=1e-3)
 
 
+def test_what_a_counter_word_changes_is_learnt_alike_by_one_process_and_two(tmp_path):
+    data = write_data(tmp_path / "data", {"train": 8, "val": 2}, side=32)
+    pairs = json.loads((data / "cap-img-pairs_train.json").read_text())
+    for name, _ in pairs[::3]:  # so that some batches have none, some one and some two
+        picture = np.full((32, 32, 3), 128, np.uint8)
+        picture[8:24, 8:24] = (190, 60, 60)
+        Image.fromarray(picture).save(data / "train" / name, quality=95)
+    red = [[name, "a red box" if place % 3 == 0 else "two dogs run"] for place, (name, _) in enumerate(pairs)]
+    (data / "cap-img-pairs_train.json").write_text(json.dumps(red))
+    common = ["--data_path", data, *DETERMINISTIC, "--recolor", 1, "--crop_scale", 1, 1]
+    assert run(*common, "--output_dir", tmp_path / "one", "--batch_size", 4) == 0
+    done = torchrun(2, *common, "--output_dir", tmp_path / "two", "--batch_size", 2)
+    assert done.returncode == 0, done.stderr
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], atol=2e-5, rtol=1e-3, msg=lambda m, n=name: f"{n}: {m}")
+    lines = ((tmp_path / d / "log.jsonl").read_text().splitlines()[-1] for d in ("one", "two"))
+    first, second = (json.loads(line)["train"] for line in lines)
+    assert first["word"] > 0 and second == pytest.approx(first, rel=1e-3)
+    assert first["total"] == pytest.approx(first["chroma"] + 4 * first["word"] - 1e-4 * first["counter_color"])
+
+    alone = [*common, "--output_dir", tmp_path / "alone", "--no-counter_color"]
+    assert run(*alone) == 0
+    assert "word" not in json.loads((tmp_path / "alone" / "log.jsonl").read_text().splitlines()[-1])["train"]
+
+
 def test_trained_with_one_process_finetuned_with_two_tested_alike_with_one_two_and_three(trained, tmp_path):
     data, out = trained
     tuned = tmp_path / "tuned"

@@ -96,7 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--recolor",
         type=float,
         default=0.0,
-        help="probability that training shows a named colour as another, in picture and caption alike",
+        help="probability that training shows a named colour as two others, in picture and captions alike",
     )
     add("--num_workers", type=int, default=workers, help="loader processes for each training process")
     add("--skip_unreadable", type=int, default=0, help="leave out at most so many broken training images, by name")
@@ -133,6 +133,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--shard_optimizer", action=switch, default=False, help="several processes share the optimizer's state")
     add("--alpha", type=float, default=1.0, help="weight of the chroma loss, Eq. 16")
     add("--beta", type=float, default=-1e-4, help="weight of the counter-colour loss, Eq. 16; negative")
+    add("--word_weight", type=float, default=4.0, help="with --recolor: weight of what the other colour word changes")
 
     add = parser.add_argument_group("evaluation").add_argument
     add("--eval", action=switch, default=False, help="evaluate --finetune or --resume on val, without training")
@@ -239,6 +240,7 @@ def _check(args: argparse.Namespace) -> None:
         "lr",
         "min_lr",
         "warmup_epochs",
+        "word_weight",
     ):
         if not getattr(args, name) >= 0:
             raise InputError(f"--{name} {getattr(args, name)}: pass 0 or more")
