@@ -10,11 +10,11 @@ output=${1:-output/demo}
 . scripts/environment.sh
 environment requirements.txt
 python scripts/colorize.py webapp/examples/camera.jpg --output "$output/photos" --existing overwrite --captions-variants \
-    "a man with a camera on green grass under a blue sky" "a man with a camera on brown grass under a gray sky" \
-    "a man with a camera by the blue water"
+    "a man with a camera on green grass under a blue sky" "a man with a camera on brown grass under a pink sky" \
+    "a man in a red coat with a camera"
 python scripts/colorize.py webapp/examples/astronaut.jpg --output "$output/photos" --existing overwrite \
     --captions-variants "a smiling woman in an orange suit" "a smiling woman in a green suit" \
-    "a smiling woman in a red suit"
+    "a smiling woman in a blue suit"
 python run_colorization.py --config configs/scenes.yaml --finetune checkpoints/scenes.safetensors --test \
     --output_dir "$output/scenes"
 python scripts/prepare_samples.py "$output/data"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train checkpoints/photos.safetensors again: encoders cut down, two rounds of the network, OUTPUT/photos.safetensors.
+# Train checkpoints/photos.safetensors again: encoders cut down, three rounds of the network, OUTPUT/photos.safetensors.
 #   bash scripts/train_photos.sh DATA PHOTOS VIT MINILM [OUTPUT [more flags]]      # output/photos
 # DATA: captioned photographs (docs/DATA.md); PHOTOS: a folder of photographs without captions; VIT: a file of timm's
 # vit_small_patch14_dinov2; MINILM: the folder of all-MiniLM-L6-v2, in Hugging Face's layout. About seven hours on two CPU
@@ -22,4 +22,7 @@ python run_colorization.py --config configs/photos.yaml --data_path "$data" --un
 python scripts/colored_pairs.py "$data" "$output/colored"
 python run_colorization.py --config configs/photos_longer.yaml --data_path "$output/colored" --auto_resume \
     --output_dir "$output/second" --finetune "$output/first/checkpoint-last.pth" "${@:6}"
-python scripts/export.py "$output/second/checkpoint-last.pth" "$output/photos.safetensors"
+python run_colorization.py --config configs/photos_longer.yaml --data_path "$output/colored" --auto_resume \
+    --output_dir "$output/third" --finetune "$output/second/checkpoint-last.pth" --input_size 112 --epochs 2 \
+    --lr 2e-4 --seed 3 "${@:6}"
+python scripts/export.py "$output/third/checkpoint-last.pth" "$output/photos.safetensors"
