@@ -12,6 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention as attend
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig
 
+from datasets.batch import Batch
 from losses import ColorizationLoss
 from models import RELEASE_MODEL, SMALL_MODEL, create_model
 from models.text_encoder import Words
@@ -151,8 +152,7 @@ def gflop_of_a_step(counter: bool) -> float:
     """Counted here, on the network and the loss alone: nothing else of a step multiplies matrices."""
     network = create_model(SMALL_MODEL, img_size=SIDE).train()
     words = Words(torch.randint(5, 4000, (B, WORDS + 2)), torch.ones(B, WORDS + 2, dtype=torch.bool))
-    batch = type("Batch", (), {"words": words, "counter_words": words if counter else None})
-    batch.has_counter = torch.full((B,), counter)
+    batch = Batch(None, words, words if counter else None, torch.full((B,), counter), [], [], [])
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH), FlopCounterMode(display=False) as count:
         output = network(torch.rand(B, 1, SIDE, SIDE), words, batch.counter_words)
         ColorizationLoss()(output, torch.rand(B, 2, SIDE, SIDE), batch)["total"].backward()
