@@ -57,8 +57,8 @@ def word_loss(ab: Tensor, counter_ab: Tensor, recolored: Tensor) -> Tensor:
     """Smooth-L1 between what the counter caption changes and what it should: (R,) float32.
 
     ab, counter_ab: (R, 2, H, W) under both captions; recolored: (R, 2, 2, H, W), what they ask for; all in [-1, 1].
-    Differs: ours, for `datasets.recolor`. In the difference all that no word tells is gone, and with it most of what
-    L_delta is busy with: whose colours are left is what the word means.
+    Differs: ours, for `datasets.recolor`. Most of L_delta is about colours that no word tells; they are the same under
+    both captions, and gone in the difference. What is left is what the word means, and where.
     """
     change = ab.float() - counter_ab.float()
     asked = recolored[:, 0].float() - recolored[:, 1].float()
