@@ -31,6 +31,7 @@ from scripts.benchmark_photo import photo_row
 from scripts.benchmark_release import release_row
 from scripts.benchmark_run import STEPS, Run, build_run
 from scripts.benchmark_start import start_row
+from scripts.benchmark_test import test_row
 from scripts.benchmark_timing import (
     CORES,
     DTYPES,
@@ -49,7 +50,8 @@ from utils.devices import autocast
 from utils.errors import InputError
 from utils.side_by_side import side_by_side
 
-ROWS = ("scenes", "photo", "metrics", "start", "release", "memory", "forward", "training", "evaluation", "loader")
+SHARED_ROWS = ("scenes", "photo", "metrics", "start", "release")  # of no one architecture
+ROWS = (*SHARED_ROWS, "memory", "forward", "training", "evaluation", "test", "loader")
 PAPER_EPOCHS, PAPER_PHOTOGRAPHS, PAPER_HOURS = 80, 59_000, 40.0  # Sec. 5; hours on eight RTX 3090
 
 
@@ -141,6 +143,7 @@ def model_rows(name: str, args: argparse.Namespace, device: torch.device, data: 
         figures["hours"] = hours_of_the_paper_s_training(figures["training"]["images_per_second"])
         show("hours", figures["hours"])
     add("evaluation", evaluation_row, run, args.repeats)
+    add("test", test_row, run, args.words, args.repeats)
     add("loader", loader_row, run, size, figures.get("training", {}).get("images_per_second"), args.repeats)
     return figures
 

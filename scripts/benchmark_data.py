@@ -107,24 +107,24 @@ def _rate(loader: DataLoader, fill: int, on_clock: int) -> float:
     return (last - first) * loader.batch_size / (time.perf_counter() - started)
 
 
-def write_photographs(root: Path, pairs: int, words: int) -> float:
-    """A training split of `pairs` pairs over PHOTOGRAPHS files of 640 x 480, smooth colours with grain.
+def write_photographs(root: Path, pairs: int, words: int, split: str = "train") -> float:
+    """A split of `pairs` pairs over PHOTOGRAPHS files of 640 x 480, smooth colours with grain.
 
     Returns the mean size of a file in kilobytes: the grain brings it near that of COCO's photographs.
     """
     draw = np.random.default_rng(0)
-    (root / "train").mkdir()
+    (root / split).mkdir()
     for place in range(PHOTOGRAPHS):
         smooth = Image.fromarray(draw.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((640, 480))
         pixels = (np.asarray(smooth) + draw.normal(0.0, 12.0, (480, 640, 1))).clip(0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(root / "train" / f"{place}.jpg", quality=90)
+        Image.fromarray(pixels).save(root / split / f"{place}.jpg", quality=90)
     listed = []
     for place in range(max(pairs, PHOTOGRAPHS)):
         colors = islice(cycle(COLORS), place % len(COLORS), None)
         caption = islice(cycle(SENTENCE.format(*islice(colors, 4)).split()), words)
         listed.append([f"{place % PHOTOGRAPHS}.jpg", " ".join(caption)])
-    (root / "cap-img-pairs_train.json").write_text(json.dumps(listed))
-    return sum(path.stat().st_size for path in (root / "train").iterdir()) / PHOTOGRAPHS / 1000
+    (root / f"cap-img-pairs_{split}.json").write_text(json.dumps(listed))
+    return sum(path.stat().st_size for path in (root / split).iterdir()) / PHOTOGRAPHS / 1000
 
 
 def write_copies(root: Path, copies: Path) -> None:

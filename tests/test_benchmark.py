@@ -21,7 +21,6 @@ from scripts.benchmark_data import write_copies, write_photographs
 from scripts.benchmark_release import compute_everything
 
 B, SIDE, WORDS = 2, 32, 9
-SHARED = ("scenes", "photo", "metrics", "start", "release")  # rows that are of no one architecture
 SMALL_RELEASE = {
     "img_size": 48,
     "image_width": 32,
@@ -72,9 +71,9 @@ def whole_report(tmp_path_factory) -> dict:
 def test_every_row_holds_finite_positive_figures(report):
     assert report["matrix"].keys() == {"fp32_gflop_per_second", "bf16_gflop_per_second"}
     rows = report["models"][SMALL_MODEL]
-    assert {*SHARED, *rows} == set(benchmark.ROWS)
+    assert {*benchmark.SHARED_ROWS, *rows} == set(benchmark.ROWS)
     assert "fused_attention_time_ratio" in rows["training"]
-    for row, figures in (rows | {name: report[name] for name in ("matrix", *SHARED)}).items():
+    for row, figures in (rows | {name: report[name] for name in ("matrix", *benchmark.SHARED_ROWS)}).items():
         assert figures and all(math.isfinite(value) and value > 0 for value in figures.values()), (row, figures)
     assert {"cpu", "cores", "threads", "torch", "torchvision", "timm", "transformers"} <= report["machine"].keys()
     assert report["command"].startswith("python scripts/benchmark.py --device cpu")
