@@ -101,8 +101,8 @@ class Colorizer(HubMixin):
         self.amp = amp
         self.network = network.eval().requires_grad_(False).to(self.device)
         self.tokenizer = tokenizer
-        if self.device.type == "cpu" and amp == "none":
-            devices.linear_by_onednn(self.network)
+        if self.device.type == "cpu":
+            devices.linear_by_onednn(self.network, amp)
         maybe = torch.compile if compile else lambda function: function
         self._encode_image, self._encode_text, self._colorize = (
             maybe(step) for step in (network.encode_image, network.encode_text, network.colorize)

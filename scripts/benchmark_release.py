@@ -1,5 +1,6 @@
 """The row of scripts/benchmark.py about the authors' released architecture: what not computing all of it saves."""
 
+import copy
 from typing import Any
 
 import torch
@@ -19,11 +20,14 @@ def release_row(
 
     everything_time_ratio: the time with all of its layers computed, over ours; the colours are the same. The padding to
     80 words is computed in both, as the colours depend on it. paper_model_speedup: the same over the paper's model.
+    bf16_speedup: the paper's model over itself in bf16.
     """
     released, paper = (create_model(name, **sizes) for name, sizes in ((RELEASE_MODEL, overrides), (paper_model, {})))
     released, paper = (network.to(device).eval() for network in (released, paper))
-    if device.type == "cpu" and amp == "none":
-        linear_by_onednn(paper)  # as inference.Colorizer does
+    bf16 = copy.deepcopy(paper).requires_grad_(False)
+    if device.type == "cpu":  # as inference.Colorizer does
+        linear_by_onednn(paper, amp)
+        linear_by_onednn(bf16, "bf16")
     caption = Words(torch.arange(1000, 1000 + words)[None], torch.ones(1, words, dtype=torch.bool)).to(device)
     grays = {
         network: torch.zeros(1, 1, network.img_size, network.img_size, device=device) for network in (released, paper)
@@ -35,16 +39,22 @@ def release_row(
     def everything() -> None:
         compute_everything(released, grays[released], caption)
 
-    calls = {"ours": ours, "everything": everything, "paper": lambda: paper(grays[paper], caption)}
+    def in_bf16() -> None:
+        with autocast(device, "bf16"):
+            bf16(grays[paper], caption)
+
+    counted = {"ours": ours, "everything": everything}
+    calls = counted | {"paper": lambda: paper(grays[paper], caption), "bf16": in_bf16}
     with torch.no_grad(), autocast(device, amp):
         seconds = timed(calls, repeats, device)
-        gflop = {name: count_gflop(call) for name, call in calls.items()}
+        gflop = {name: count_gflop(call) for name, call in counted.items()}
     return {
         "gflop": gflop["ours"],
         "everything_gflop": gflop["everything"],
         "everything_operation_ratio": gflop["everything"] / gflop["ours"],
         "everything_time_ratio": ratio(seconds["everything"], seconds["ours"]),
         "paper_model_speedup": ratio(seconds["everything"], seconds["paper"]),
+        "bf16_speedup": ratio(seconds["paper"], seconds["bf16"]),
     }
 
 

@@ -29,6 +29,29 @@ def test_linear_maps_by_onednn_give_the_same_colours_under_the_same_names():
     torch.testing.assert_close(traced.ab, expected.ab, rtol=0, atol=1e-5)
 
 
+def test_weights_kept_in_bf16_give_the_same_numbers():
+    torch.manual_seed(0)
+    network = create_model(PHOTOS_MODEL, depth=1, image_depth=1).eval().requires_grad_(False)
+    words, gray = (
+        CaptionTokenizer.from_vocabulary()(["a red ball", "a blue cup on a green box"]),
+        torch.rand(2, 1, 112, 112),
+    )
+    before = copy.deepcopy(network.state_dict())
+    with devices.autocast(torch.device("cpu"), "bf16"):
+        expected = network(gray, words)
+        devices.linear_by_onednn(network, "fp16")
+        assert not [module for module in network.modules() if type(module).__name__ == "_LinearByOneDNN"]
+        devices.linear_by_onednn(network, "bf16")
+        given = network(gray, words)
+        torch.compiler.reset()
+        traced = torch.compile(network, backend="eager", fullgraph=True)(gray, words)
+    kept = [module.kept for module in network.modules() if type(module).__name__ == "_LinearByOneDNN"]
+    assert all(kept) and bool(kept) == torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    assert torch.equal(given.ab, expected.ab) and torch.equal(traced.ab, expected.ab)
+    after = network.state_dict()
+    assert before.keys() == after.keys() and all(torch.equal(after[name], before[name]) for name in before)
+
+
 def test_onednn_is_what_computes_them(monkeypatch):
     network = nn.Sequential(nn.Linear(1024, 512), nn.Linear(512, 4)).requires_grad_(False)
     x = torch.rand(3, 2, 1024)
