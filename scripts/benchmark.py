@@ -31,7 +31,7 @@ from scripts.benchmark_photo import photo_row
 from scripts.benchmark_release import release_row
 from scripts.benchmark_run import STEPS, Run, build_run
 from scripts.benchmark_start import start_row
-from scripts.benchmark_test import test_row
+from scripts.benchmark_testing import testing_row
 from scripts.benchmark_timing import (
     CORES,
     DTYPES,
@@ -143,7 +143,7 @@ def model_rows(name: str, args: argparse.Namespace, device: torch.device, data: 
         figures["hours"] = hours_of_the_paper_s_training(figures["training"]["images_per_second"])
         show("hours", figures["hours"])
     add("evaluation", evaluation_row, run, args.repeats)
-    add("test", test_row, run, args.words, args.repeats)
+    add("test", testing_row, run, args.words, args.repeats)
     add("loader", loader_row, run, size, figures.get("training", {}).get("images_per_second"), args.repeats)
     return figures
 

@@ -95,6 +95,7 @@ def test_everything_of_the_release_gives_the_same_colours_and_the_bins():
 def test_figures_of_a_row_agree_with_each_other(report):
     rows = report["models"][SMALL_MODEL]
     training, evaluation, memory, loader = (rows[row] for row in ("training", "evaluation", "memory", "loader"))
+    assert rows["test"]["images_per_second"] * rows["test"]["seconds"] == pytest.approx(rows["test"]["images"])
     with_, without = training["images_per_second"], training["images_per_second_without_counter"]
     assert training["counter_time_ratio"] == pytest.approx(without / with_)  # one turn: no median to differ by
     assert training["time_over_operations"] == pytest.approx(without / with_ / training["counter_operation_ratio"])

@@ -14,10 +14,10 @@ from scripts.benchmark_data import write_photographs
 from scripts.benchmark_run import Run
 from scripts.benchmark_timing import CORES, Figures
 
-IMAGES = {"cpu": 32, "cuda": 2400}  # of a test: the paper's has 2,386 (docs/DATA.md), which take a CPU an hour
+IMAGES = {"cpu": 32, "cuda": 2400}  # of a test: the paper's has 2,386 (docs/DATA.md), too many for a CPU
 
 
-def test_row(run: Run, words: int, repeats: int) -> Figures:
+def testing_row(run: Run, words: int, repeats: int) -> Figures:
     """Seconds of `run_colorization.test` once the network is on the device; the first, which warms up, is counted too.
 
     LPIPS is VGG16 with random weights: the same work as with ImageNet's.
