@@ -184,6 +184,8 @@ def build_prepare(args: argparse.Namespace) -> InputAndTarget:
 
 def build_criterion(args: argparse.Namespace) -> ColorizationLoss:
     known = args.recolor > 0 and args.counter_color  # what counter captions ask for
+    if args.recolor > 0 and args.word_weight > 0 and not args.counter_color:
+        logger.warning("--recolor without counter captions (w/o CL): L_word compares the two, and is left out")
     return ColorizationLoss(args.alpha, args.beta, args.word_weight if known else 0.0)
 
 

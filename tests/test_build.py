@@ -98,3 +98,11 @@ def test_the_padding_of_a_compiled_run_is_not_the_checkpoint_s():
     _, plain = starting_point.build_network(options.parse(RANDOM), None)
     assert tokenizer(["a cat"]).ids.shape == (1, 8) and tokenizer.to_json() == plain.to_json()
     assert CaptionTokenizer.from_json(tokenizer.to_json())(["a cat"]).ids.shape == plain(["a cat"]).ids.shape
+
+
+@pytest.mark.parametrize(
+    ("words", "weight"), [(["--recolor", "0.5"], 4.0), (["--recolor", "0.5", "--no-counter_color"], 0.0), ([], 0.0)]
+)
+def test_without_counter_captions_the_word_loss_is_left_out_and_that_is_told(words, weight, caplog):
+    assert build.build_criterion(options.parse([*RANDOM, *words])).word_weight == weight
+    assert ("L_word compares the two, and is left out" in caplog.text) == ("--no-counter_color" in words)
