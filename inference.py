@@ -27,6 +27,7 @@ from models.portable import architecture_of, content_of
 from models.restore import Network, restore
 from models.text_encoder import CaptionTokenizer, Words
 from utils import checkpoint, color, devices
+from utils.captions import check_caption
 from utils.colored_photo import ColoredPhoto
 from utils.enlarge import explain, gray_of, paint
 from utils.errors import InputError
@@ -170,7 +171,8 @@ class Colorizer(HubMixin):
         """
         if not 0 <= strength < float("inf"):
             raise InputError(f"strength {strength}: pass a factor of the chroma from 0, 1 being the network's own")
-        return [self._color(encoded, caption, strength, explain_words) for caption in captions]
+        checked = [check_caption(caption, "the caption") for caption in captions]
+        return [self._color(encoded, caption, strength, explain_words) for caption in checked]
 
     def _color(self, encoded: EncodedPhoto, caption: str, strength: float, explain_words: bool) -> Colored:
         words, language = self._read(caption)

@@ -17,6 +17,7 @@ from datasets.image_files import decode, find_images, open_image, read_image, se
 from datasets.mirror import mirror
 from datasets.recolor import recolor
 from datasets.shards import PackedImage, Shards, index_path, open_shards
+from utils.captions import check_caption
 from utils.errors import InputError
 
 UNCAPTIONED = "uncaptioned"  # what the photographs without captions are called among shards, as if they were a split
@@ -181,10 +182,8 @@ def _check_pair(path: Path, place: int, pair: object) -> None:
     if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair)):
         raise InputError(f"{where} is {str(pair)[:200]!r}; each pair is [image name, caption], two strings")
     name, caption = pair
-    try:
-        f"{name}{caption}".encode()
-    except UnicodeEncodeError as error:
-        raise InputError(f"{where} is no text: {error}; write it as UTF-8") from error
+    for part in pair:
+        check_caption(part, where)
     if not caption.strip():
         raise InputError(f"{where} ({name}) has an empty caption; write one or take the pair out")
     pure = PurePosixPath(name)

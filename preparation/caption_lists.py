@@ -10,6 +10,7 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from utils.captions import check_caption
 from utils.errors import InputError
 
 COCO_ORIGIN = "annotations_trainval2017.zip from cocodataset.org"
@@ -133,11 +134,7 @@ def text(caption: Any, where: str) -> str:
     """The caption as it is, or InputError."""
     if not isinstance(caption, str) or not caption.strip():
         raise InputError(f"{where} has {short(caption)} where a caption should stand")
-    try:
-        caption.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(f"{where} is no text: {error}; write it as UTF-8") from error
-    return caption
+    return check_caption(caption, where)
 
 
 def tidy(caption: Any, where: str) -> str:

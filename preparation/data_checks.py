@@ -24,6 +24,8 @@ from preparation.color_captions import speaks_of_gray_photo
 from preparation.duplicates import HASH_SIDE, LOOK_SIDE, perceptual_hash
 from preparation.faults import Finding
 from preparation.reduced_copies import MIN_CHROMA, chroma
+from utils.captions import check_caption
+from utils.errors import InputError
 
 SPLITS = ("train", "val", "test")
 MEASURED_SIDE = 2 * HASH_SIDE  # pixels; chroma and hash are taken from the picture squashed to this square
@@ -95,7 +97,10 @@ def _fault(entry: object) -> str | None:
     if not (type(entry) is list and len(entry) == 2 and all(isinstance(part, str) for part in entry)):
         return "bad_pair"
     name, caption = entry
-    if any("\ud800" <= character <= "\udfff" for character in name + caption):
+    try:
+        for part in entry:
+            check_caption(part, "")
+    except InputError:
         return "bad_text"
     if not caption.strip():
         return "empty_caption"

@@ -19,7 +19,7 @@ CHECKS = {
     "missing_folder": Check(LISTS, 0, "a list without the folder of its split"),
     "missing_list": Check(LISTS, 1, "the folder of a split without its list: nothing reads it"),
     "bad_pair": Check(CAPTIONS, 0, "an entry that is not an image name and a caption, two strings"),
-    "bad_text": Check(CAPTIONS, 0, "a name or a caption with half a surrogate pair, which is no text"),
+    "bad_text": Check(CAPTIONS, 0, "a caption longer than any is read, or half a surrogate pair, which is no text"),
     "bad_name": Check(CAPTIONS, 0, "an image name that is empty or leaves its split's folder"),
     "empty_caption": Check(CAPTIONS, 0, "a caption without a word"),
     "no_caption": Check(CAPTIONS, 1, "an image that is listed with no captions: nothing reads it"),

@@ -26,6 +26,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from inference import DEFAULT_CHECKPOINT, Colorizer
+from utils.captions import check_caption
 from utils.colored_photo import SUFFIXES, ColoredPhoto
 from utils.errors import InputError
 from utils.explained import explained, upright
@@ -100,7 +101,10 @@ def plan(options: argparse.Namespace) -> list[Job]:
     if options.captions is not None:
         captions = match(options.captions, read_captions(options.captions), found)
     else:
-        captions = [options.captions_variants or [options.caption] for _ in found]
+        flag, own = "--captions_variants", options.captions_variants or []
+        if not own:
+            flag, own = "--caption", [options.caption]
+        captions = [[check_caption(caption, flag) for caption in own]] * len(found)
     single = options.output.suffix.lower() in SUFFIXES and not options.output.is_dir()
     if single and [len(own) for own in captions] != [1]:
         raise InputError(f"--output {options.output}: a file holds one result; pass a folder for several")
@@ -191,7 +195,7 @@ def read_captions(path: Path) -> dict[str, list[str]]:
     for place, row in rows:
         if not (isinstance(row, list) and len(row) == 2 and all(isinstance(part, str) for part in row)):
             raise InputError(f"--captions {path}: {place} is {str(row)[:120]}; each is an image's name and a caption")
-        captions.setdefault(row[0].strip(), []).append(row[1])
+        captions.setdefault(row[0].strip(), []).append(check_caption(row[1], f"--captions {path}: {place}"))
     return captions
 
 

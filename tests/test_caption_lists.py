@@ -89,6 +89,7 @@ def test_a_missing_file_says_where_it_is_published(tmp_path):
         ({"/a.jpg": ["a red bus"]}, "stays inside"),
         ({"..\\a.jpg_0": "a red bus"}, "stays inside"),
         ({"a.jpg": ["\ud800"]}, "no text"),
+        ({"a.jpg": ["a red bus" * 2000]}, "'a.jpg' has 18,000 characters ('a red busa red"),
         ([["a.jpg"]], "entry 0"),
         ([], "no captions"),
         (5, "no captions"),

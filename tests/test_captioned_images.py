@@ -44,6 +44,7 @@ def test_both_json_forms_give_the_same_pairs(data):
         ([["0.jpg", "  "]], "empty caption"),
         ("[" * 100000, "not valid JSON"),
         ([["0.jpg", "red \ud800"]], "is no text"),
+        ([["0.jpg", "red " * 2500 + "x"]], r"pair 0 has 10,001 characters \('red red .* at most 10,000: shorten it"),
         ([["../val/0.jpg", "red"]], "stays inside"),
         ([["/etc/passwd", "red"]], "stays inside"),
         ([["..\\val\\0.jpg", "red"]], "stays inside"),

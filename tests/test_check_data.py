@@ -164,6 +164,7 @@ PLANTED = {
         *("bad_pair", 1, ""),
     ),
     "half a surrogate": (list_with(["0.jpg", "a red \ud800 cup"]), "bad_text", 1, ""),
+    "an endless caption": (list_with(["0.jpg", "a red cup " * 1001]), "bad_text", 1, ""),
     "a name above the folder": (list_with(["../val/0.jpg", "a red cup"]), "bad_name", 1, ""),
     "an absolute name": (list_with(["/etc/passwd", "a red cup"]), "bad_name", 1, ""),
     "a backslash": (list_with(["sub\\0.jpg", "a red cup"]), "bad_name", 1, ""),

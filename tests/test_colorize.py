@@ -113,6 +113,7 @@ def test_captions_from_a_file(photos, tmp_path, kind):
         ("c.json", "{", "not valid JSON"),
         ("c.json", '[["a.gif", 3]]', "entry 0 is"),
         ("c.json", '"text"', "entry 0 is"),
+        ("c.csv", f"a.gif,{'red ' * 3000}\n", "c.csv: line 1 has 12,000 characters ('red red"),
     ],
 )
 def test_captions_that_do_not_fit_are_named(photos, tmp_path, capsys, name, text, message):
@@ -129,6 +130,8 @@ def test_captions_that_do_not_fit_are_named(photos, tmp_path, capsys, name, text
         (["{photos}", "--output", "one.png"], "a file holds one result"),
         (["{empty}"], "no photograph in this folder"),
         (["{photos}/a.gif", "--checkpoint", "nothing.pth"], "nothing.pth: no such checkpoint"),
+        (["{photos}", "--caption", "red " * 3000], "--caption has 12,000 characters ('red red"),
+        (["{photos}", "--captions_variants", "red", "red " * 3000], "--captions_variants has 12,000 characters"),
     ],
 )
 def test_what_cannot_be_begun_is_named(photos, tmp_path, capsys, words, message):

@@ -134,13 +134,25 @@ def test_a_word_s_effect_is_what_hiding_it_changes(colorizer):
         ("   ", "the caption is empty"),
         ("a ball and a box", "names no colour"),
         ("a red ball 🎈 и мяч", "unknown words: 🎈"),
-        ("word " * 2000 + "blue", "what follows 'word' is not read"),
+        ("word " * 1999 + "blue", "what follows 'word' is not read"),
     ],
 )
 def test_what_is_not_read_is_said(colorizer, caption, note):
     (colored,) = colorizer.colorize(colorizer.encode(from_image(Image.fromarray(GRAY))), [caption])
     assert any(note in said for said in colored.notes), colored.notes
     assert not colorizer.notes("a red ball")
+
+
+@pytest.mark.parametrize(
+    ("caption", "message"),
+    [
+        ("red " * 2501, r"the caption has 10,004 characters \('red red .*at most 10,000: shorten it"),
+        ("\ud800", "no text"),
+    ],
+)
+def test_a_caption_that_nobody_should_read_is_refused(colorizer, caption, message):
+    with pytest.raises(InputError, match=message):
+        colorizer(Image.fromarray(GRAY), ["a red ball", caption])
 
 
 def test_bf16_and_the_compiled_network_give_nearly_the_same():
