@@ -1,6 +1,5 @@
 """Image-caption pairs on disk.  `root/cap-img-pairs_{split}.json` and the images in `root/{split}/`, or in shards."""
 
-import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from datasets.recolor import recolor
 from datasets.shards import PackedImage, Shards, index_path, open_shards
 from utils.captions import check_caption
 from utils.errors import InputError
+from utils.text_files import read_json
 
 UNCAPTIONED = "uncaptioned"  # what the photographs without captions are called among shards, as if they were a split
 
@@ -156,11 +156,7 @@ def read_pairs(root: Path, split: str) -> list[tuple[str, str]]:
     if not path.is_file():
         there = sorted(p.name for p in root.glob("cap-img-pairs_*.json")) or "none"
         raise InputError(f"{path}: not there; --data_path needs this list of [image name, caption] (found: {there})")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # of the decoding, of the JSON
-        raise InputError(f"{path}: not valid JSON ({error}); write it as UTF-8 JSON") from error
-
+    content = read_json(path, "write [[image, caption], ...] or {image: [captions]}")
     if isinstance(content, dict):
         wrong = [name for name, captions in content.items() if not isinstance(captions, list)]
         if wrong:

@@ -14,7 +14,6 @@ lower case, without punctuation, rare words left out, cut at 20 words; its posit
 B batch; N_L language tokens.
 """
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from torch import Tensor
 
 from datasets import color_words
 from utils.errors import InputError
+from utils.text_files import read_json
 
 Pairs = list[tuple[int, int]]
 """(object word, colour word) of one caption, both from 1."""
@@ -37,12 +37,7 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 
 def read(path: Path) -> dict[str, list[Pairs]]:
     """The metadata of every image. Raises InputError where the file is not of this form."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not valid JSON ({error}); its form is {FORM}") from error
+    content = read_json(path, f"{_REMEDY}; its form is {FORM}")
     if not isinstance(content, dict) or not content:
         raise InputError(f"{path}: holds no images; its form is {FORM}")
     for image, captions in content.items():

@@ -10,7 +10,6 @@ a shuffled epoch only what it reads all shards for, and ranks that own a shard e
 """
 
 import hashlib
-import json
 import os
 import zlib
 from io import FileIO
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from utils.errors import InputError
+from utils.text_files import read_json
 
 FORMAT, VERSION = "lcoins-shards", 1
 STRETCH = 8 << 20
@@ -127,10 +127,7 @@ def sha256(path: Path) -> str:
 
 
 def _read_index(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: is no index of shards ({error}); {_AGAIN}") from error
+    content = read_json(path, f"so it is no index of shards; {_AGAIN}")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"{path}: is no index of shards (no format {FORMAT!r}); {_AGAIN}")
     if content.get("version") != VERSION:

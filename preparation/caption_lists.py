@@ -5,11 +5,11 @@ The forms: COCO's captions_*.json; {image: [captions]} (L-CoDe, L-CoDer, L-CAD);
 """
 
 import hashlib
-import json
 import re
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from utils import text_files
 from utils.captions import check_caption
 from utils.errors import InputError
 
@@ -86,13 +86,12 @@ def _entry(path: Path, key: str, value: Any) -> list[Pair]:
 def read_json(path: Path, origin: str) -> Any:
     """The file's content. InputError says what the file is instead, and `origin`: where the right one comes from."""
     check_source(path, origin)
-    try:
-        return json.loads(path.read_bytes().decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{path}: no whole JSON file ({error}); it ends at {path.stat().st_size:,} bytes: half-downloaded? expected"
-            f" {origin}"
-        ) from error
+    return text_files.read_json(path, _whole(path, origin))
+
+
+def _whole(path: Path, origin: str) -> str:
+    """The remedy for a file of which perhaps the end is missing."""
+    return f"no whole JSON file: it ends at {path.stat().st_size:,} bytes: half-downloaded? expected {origin}"
 
 
 def check_source(path: Path, origin: str) -> None:

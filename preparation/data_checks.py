@@ -5,7 +5,6 @@ not notice. `preparation.faults` names them all; `preparation.duplicates` finds 
 """
 
 import hashlib
-import json
 import os
 import stat
 import unicodedata
@@ -26,6 +25,7 @@ from preparation.faults import Finding
 from preparation.reduced_copies import MIN_CHROMA, chroma
 from utils.captions import check_caption
 from utils.errors import InputError
+from utils.text_files import read_json
 
 SPLITS = ("train", "val", "test")
 MEASURED_SIDE = 2 * HASH_SIDE  # pixels; chroma and hash are taken from the picture squashed to this square
@@ -62,8 +62,8 @@ def read_list(root: Path, split: str) -> tuple[list[tuple[str, str]], list[Findi
     """The (image name, caption) pairs that can be read, in file order, and what is wrong with the rest."""
     path = root / f"cap-img-pairs_{split}.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_Object)
-    except (OSError, ValueError, RecursionError) as error:  # ValueError: of the decoding, of the JSON
+        content = read_json(path, "write it as UTF-8 JSON", _Object)
+    except InputError as error:
         return [], [Finding("bad_list", split, path.name, str(error))]
     if not isinstance(content, list) or not content:
         held = "no pairs" if isinstance(content, list) else f"a {type(content).__name__}"

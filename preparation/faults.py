@@ -15,7 +15,7 @@ class Check(NamedTuple):
 CHECKS = {
     # read_pairs refuses these, or the pairs are not what the file says: errors
     "bad_list": Check(LISTS, 0, "a list that is no UTF-8 JSON of either form, or holds no pairs"),
-    "repeated_name": Check(LISTS, 0, "an object that names an image twice: readers of JSON keep the last alone"),
+    "repeated_name": Check(LISTS, 0, "an object that names an image twice: training refuses it"),
     "missing_folder": Check(LISTS, 0, "a list without the folder of its split"),
     "missing_list": Check(LISTS, 1, "the folder of a split without its list: nothing reads it"),
     "bad_pair": Check(CAPTIONS, 0, "an entry that is not an image name and a caption, two strings"),

@@ -1,6 +1,5 @@
 """The sources of the multi-instance data set: MDETR's annotation JSON and Localized Narratives' JSON lines."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from preparation.caption_lists import Pair, check_name, check_source, short, tid
 from preparation.image_sources import coco_name
 from preparation.json_stream import stream
 from utils.errors import InputError
+from utils.text_files import read_json_lines
 
 MDETR_ORIGIN = (
     "mdetr_annotations.tar.gz (final_mixed_*, final_flickr_*, final_gqa_*, ...) from zenodo.org/record/4729015"
@@ -30,19 +30,12 @@ class Judged(NamedTuple):
 def read_narratives(path: Path) -> Iterator[Judged]:
     """The captions of one file of Localized Narratives, in order. Raises InputError."""
     check_source(path, NARRATIVES_ORIGIN)
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            where = f"{path}: line {number}"
-            try:
-                entry = json.loads(line)
-            except ValueError as error:
-                raise InputError(
-                    f"{where} is no JSON ({error}); half-downloaded? expected {NARRATIVES_ORIGIN}"
-                ) from error
-            if not isinstance(entry, dict) or not {"dataset_id", "image_id", "caption"} <= entry.keys():
-                raise InputError(f"{where} has no dataset_id, image_id and caption; expected {NARRATIVES_ORIGIN}")
-            pair = Pair(_narrative_image(entry, where), tidy(entry["caption"], where))
-            yield Judged(pair, colored_things.drop_rule(pair.caption))
+    for number, entry in read_json_lines(path, f"half-downloaded? expected {NARRATIVES_ORIGIN}"):
+        where = f"{path}: line {number}"
+        if not isinstance(entry, dict) or not {"dataset_id", "image_id", "caption"} <= entry.keys():
+            raise InputError(f"{where} has no dataset_id, image_id and caption; expected {NARRATIVES_ORIGIN}")
+        pair = Pair(_narrative_image(entry, where), tidy(entry["caption"], where))
+        yield Judged(pair, colored_things.drop_rule(pair.caption))
 
 
 def _narrative_image(entry: dict[str, Any], where: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from preparation.caption_lists import check_source
 from utils.errors import InputError
+from utils.text_files import open_text, unique
 
 _CHUNK = 1 << 20  # characters
 
@@ -15,7 +16,7 @@ def stream(path: Path, wanted: str, origin: str) -> Iterator[Any]:
     """The elements of the list `wanted`; the file is read to its end. InputError names it and `origin`, its source."""
     check_source(path, origin)
     found = False
-    with path.open(encoding="utf-8") as file:
+    with open_text(path, f"expected {origin}") as file:
         text = _Window(file)
         try:
             text.expect("{")
@@ -29,6 +30,8 @@ def stream(path: Path, wanted: str, origin: str) -> Iterator[Any]:
                     yield from (element for element in text.elements() if key == wanted)
                 if text.peek() == ",":
                     text.expect(",")
+        except UnicodeDecodeError:  # `open_text` names the line
+            raise
         except (ValueError, RecursionError) as error:
             raise InputError(
                 f"{path}: no whole JSON file ({error}); it ends at {path.stat().st_size:,} bytes: half-downloaded?"
@@ -43,7 +46,7 @@ class _Window:
 
     def __init__(self, file: Any) -> None:
         self.file, self.text, self.place, self.ended = file, "", 0, False
-        self.decoder = json.JSONDecoder()
+        self.decoder = json.JSONDecoder(object_pairs_hook=unique)
 
     def _more(self) -> None:
         piece = self.file.read(max(_CHUNK, len(self.text) - self.place))  # doubles: a large value costs linear time
@@ -72,7 +75,7 @@ class _Window:
         while True:
             try:
                 value, end = self.decoder.raw_decode(self.text, self.place)
-            except ValueError:
+            except json.JSONDecodeError:
                 if self.ended:
                     raise
             else:

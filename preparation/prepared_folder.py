@@ -13,6 +13,7 @@ from typing import Any
 
 from preparation.caption_lists import Pair
 from utils.errors import InputError
+from utils.text_files import read_json
 
 
 class PreparedFolder:
@@ -51,9 +52,9 @@ class PreparedFolder:
 
     def _check_same(self, head: dict[str, Any]) -> None:
         try:
-            earlier = json.loads(self.report.read_text(encoding="utf-8"))
+            earlier = read_json(self.report, "pass --overwrite")
             script, flags, sources = (earlier[key] for key in ("script", "flags", "sources"))
-        except (ValueError, KeyError, TypeError) as error:
+        except (KeyError, TypeError) as error:
             raise InputError(f"{self.report}: is no report of a preparation ({error}); pass --overwrite") from error
         remedy = "pass the same, another folder, or --overwrite"
         if script != head["script"]:

@@ -10,9 +10,7 @@ nothing could be begun.
 """
 
 import argparse
-import csv
 import glob
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -32,6 +30,7 @@ from utils.errors import InputError
 from utils.explained import explained, upright
 from utils.photo import MAX_PIXELS, read_photo
 from utils.report import captioned_grid
+from utils.text_files import read_csv, read_json
 
 READ = (*SUFFIXES, ".gif", ".bmp", ".ppm", ".pgm", ".jfif", ".jp2", ".tga")  # what is looked for in a folder
 SHEET_SIDE = 448  # pixels of the longer side of a picture in a sheet
@@ -174,19 +173,12 @@ def output_names(names: Sequence[str]) -> list[str]:
 
 def read_captions(path: Path) -> dict[str, list[str]]:
     """Image name -> its captions, in the file's order. Raises InputError naming the line or entry."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--captions {path}: cannot be read ({error}); pass a CSV or JSON file in UTF-8") from error
     if path.suffix.lower() == ".csv":
-        rows = [(f"line {n}", row) for n, row in enumerate(csv.reader(text.splitlines()), start=1) if any(row)]
+        rows = [(f"line {line}", cells) for line, cells in read_csv(path, "write lines image,caption")]
         if rows and [cell.strip().lower() for cell in rows[0][1]] == ["image", "caption"]:
             rows = rows[1:]
     else:
-        try:
-            content = json.loads(text)
-        except ValueError as error:
-            raise InputError(f"--captions {path}: not valid JSON ({error}); write [[image, caption], ...]") from error
+        content = read_json(path, "write [[image, caption], ...], or lines image,caption in a file that ends in .csv")
         if isinstance(content, dict):
             lists = [(name, own if isinstance(own, list) else [own]) for name, own in content.items()]
             content = [[name, caption] for name, own in lists for caption in own]
@@ -196,6 +188,8 @@ def read_captions(path: Path) -> dict[str, list[str]]:
         if not (isinstance(row, list) and len(row) == 2 and all(isinstance(part, str) for part in row)):
             raise InputError(f"--captions {path}: {place} is {str(row)[:120]}; each is an image's name and a caption")
         captions.setdefault(row[0].strip(), []).append(check_caption(row[1], f"--captions {path}: {place}"))
+    if not captions:
+        raise InputError(f"--captions {path}: names no image; write lines image,caption or [[image, caption], ...]")
     return captions
 
 

@@ -9,7 +9,6 @@ truth.
 """
 
 import argparse
-import csv
 import sys
 from pathlib import Path
 
@@ -18,12 +17,14 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from utils.comparison import read_rows
+from utils.errors import InputError
 from utils.report import PANELS, captioned_grid, strip, strip_panels
 
 Cell = tuple[np.ndarray, str]  # a picture and what stands below it
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="output folder of a --test run")
     parser.add_argument("--columns", type=int, default=4, help="results to a row")
@@ -33,14 +34,18 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="picture to write")
     args = parser.parse_args()
 
-    with (args.folder / "per_image.csv").open(newline="", encoding="utf-8") as file:
-        tested = list(csv.DictReader(file))
+    try:
+        tested = read_rows(args.folder / "per_image.csv")
+    except InputError as error:
+        print(f"contact_sheet.py: {error}", file=sys.stderr)
+        return 2
     if args.spread is None:
         rows = one_photograph_a_row(args.folder, tested[: args.rows * args.columns], args.columns)
     else:
         rows = spread(args.folder, tested, args.spread, args.columns)
     Image.fromarray(captioned_grid(rows, args.scale)).save(args.output)
     print(args.output)
+    return 0
 
 
 def one_photograph_a_row(folder: Path, tested: list[dict[str, str]], columns: int) -> list[list[Cell]]:
@@ -66,4 +71,4 @@ def spread(folder: Path, tested: list[dict[str, str]], count: int, columns: int)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,7 +8,6 @@ must be one token each because the colorization hangs on them, then what WordPie
 """
 
 import argparse
-import json
 import string
 import sys
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from datasets.color_words import VOCABULARY as COLOR_WORDS
 from utils.errors import InputError
+from utils.text_files import read_json
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CHARACTERS = string.ascii_lowercase + string.digits + string.punctuation + "“”‘’–—…°"
@@ -81,13 +81,7 @@ def make_vocabulary(captions: list[str], size: int) -> list[str]:
 
 def read_captions(path: Path) -> Iterator[str]:
     """The captions of one file: [[image, caption], ...], {image: caption or [captions]}, or COCO's annotations."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); pass a caption file") from error
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON in UTF-8 ({error}); pass a caption file") from error
-    captions = list(_captions(data, path))
+    captions = list(_captions(read_json(path, "pass a caption file"), path))
     if not captions:
         raise InputError(f"{path}: holds no caption; leave it out")
     for caption in captions:

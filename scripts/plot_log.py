@@ -5,7 +5,7 @@ python scripts/plot_log.py output/small/log.jsonl --output curves.png
 """
 
 import argparse
-import json
+import sys
 from pathlib import Path
 
 import matplotlib
@@ -13,14 +13,23 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-def main() -> None:
+from utils.errors import InputError
+from utils.text_files import read_json_lines
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("logs", type=Path, nargs="+", help="log.jsonl of a run; its folder's name is the legend")
     parser.add_argument("--output", type=Path, required=True, help="picture to write")
     args = parser.parse_args()
 
-    runs = {log: [json.loads(line) for line in log.read_text().splitlines()] for log in args.logs}
+    try:
+        runs = {log: [line for _, line in read_json_lines(log, "pass the log.jsonl of a run")] for log in args.logs}
+    except InputError as error:
+        print(f"plot_log.py: {error}", file=sys.stderr)
+        return 2
     on_scenes = any("instances" in lines[0]["val"] for lines in runs.values())
     figure, axes = plt.subplots(1, 2 + on_scenes, figsize=(9 + 4.5 * on_scenes, 3.4), layout="constrained")
     left, right, *third = axes
@@ -42,7 +51,8 @@ def main() -> None:
     left.legend(frameon=False, fontsize=8)
     figure.savefig(args.output, dpi=110)
     print(args.output)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -249,6 +249,9 @@ def test_every_check_was_planted():
     assert {check for _, check, _, _ in PLANTED.values()} | {"not_compared"} == set(CHECKS)
 
 
+REFUSED = ("bad_list", "repeated_name", "bad_pair", "bad_text", "bad_name", "empty_caption")
+
+
 @pytest.mark.parametrize("fault", [name for name, (_, check, _, _) in PLANTED.items() if CHECKS[check].limit == 0])
 def test_what_training_refuses_in_a_list_is_an_error(data, fault):
     plant = PLANTED[fault][0]
@@ -259,7 +262,7 @@ def test_what_training_refuses_in_a_list_is_an_error(data, fault):
             read_pairs(data, split)
         except InputError as error:
             refused.append(error)
-    assert bool(refused) == (PLANTED[fault][1] in ("bad_list", "bad_pair", "bad_text", "bad_name", "empty_caption"))
+    assert bool(refused) == (PLANTED[fault][1] in REFUSED)
 
 
 def test_leakage_between_two_data_sets_is_found(data, tmp_path):

@@ -268,7 +268,7 @@ def test_answers_that_do_not_fit_are_refused_by_file_and_row(tmp_path, key, caps
     assert "row 3: question 'q9'" in told(text.replace("q1", "q9"))
     assert "row 3: 'c0b' is no choice" in told(text.replace("c1b", "c0b"))
     assert "row 7: participant p1" in told(text + text.splitlines()[-1])
-    assert "has not the columns" in told(text.replace(",", ";"))
+    assert "separated by ';'" in told(text.replace(",", ";"))
     assert "has not the columns" in told(text + "s1,p1\n")
     assert "holds no answer" in told(text.splitlines()[0])
     assert "pass each participant's file once" in refusal(

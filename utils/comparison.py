@@ -4,7 +4,6 @@ A row is a line of the `per_image.csv` of `utils/report.py`, one per (image, cap
 captions are drawn together by the bootstrap, and their mean difference makes one win, loss or tie.
 """
 
-import csv
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from scipy.stats import binomtest
 
 from utils.errors import InputError
 from utils.instance_metrics import bootstrap_difference
+from utils.text_files import read_table
 
 HIGHER, LOWER, NEITHER = "higher", "lower", "neither"  # which is better
 DIRECTIONS = {
@@ -36,20 +36,9 @@ Row = dict[str, str]
 
 def read_rows(file: Path) -> list[Row]:
     """The rows of a per_image.csv. InputError for anything else."""
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines, restkey="", strict=True)
-            missing = [key for key in KEYS if key not in (reader.fieldnames or ())]
-            if missing:
-                raise InputError(f"{file}: has no column {missing[0]!r}; pass the per_image.csv that --test writes")
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file}: cannot be read ({error}); pass the per_image.csv that --test writes") from error
+    rows = read_table(file, KEYS, "pass the per_image.csv that --test writes")
     if not rows:
         raise InputError(f"{file}: holds no row; test again, the run was interrupted or its list is empty")
-    for line, row in enumerate(rows, start=2):
-        if "" in row or None in row.values():
-            raise InputError(f"{file}, row {line}: has not the columns of the header; test again")
     return rows
 
 

@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from utils.errors import InputError
 from utils.protocol import PROTOCOLS
+from utils.text_files import read_yaml
 
 DEFAULT_MODEL = "colorization_vit_base_patch16_224_group_post"
 ARCHITECTURE = {"model": DEFAULT_MODEL, "group_tokens": True, "grouping_attention": True, "counter_color": True}
@@ -197,11 +196,9 @@ def _config_parser() -> argparse.ArgumentParser:
 def _config_argv(parser: argparse.ArgumentParser, path: str) -> list[str]:
     """The YAML as command line words, so that argparse checks it like any flag."""
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise InputError(
-            f"--config {path}: cannot be read ({error}); pass a YAML file of 'flag: value' lines"
-        ) from error
+        content = read_yaml(Path(path), "pass a YAML file of 'flag: value' lines")
+    except InputError as error:
+        raise InputError(f"--config {error}") from error
     if not isinstance(content, dict):
         raise InputError(f"--config {path}: holds no 'flag: value' lines")
     actions = {action.dest: action for action in parser._actions if action.dest not in ("help", "config")}

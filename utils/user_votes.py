@@ -1,7 +1,5 @@
 """Table 2 from the answers of the user study (`utils/user_study.py`): each system's share of the choices."""
 
-import csv
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +9,7 @@ from scipy.stats import binomtest
 
 from utils.errors import InputError
 from utils.instance_metrics import Interval, bootstrap_interval
+from utils.text_files import read_json, read_table
 from utils.user_study import EXPERIMENTS, TRUTH
 
 COLUMNS = ("study", "participant", "question", "choice", "position", "seconds")
@@ -38,13 +37,13 @@ class Column(NamedTuple):
 
 def read_key(file: Path) -> dict[str, Any]:
     """InputError unless `scripts/user_study.py make` wrote it."""
+    key = read_json(file, "pass the file that --key wrote")
     try:
-        key = json.loads(file.read_text(encoding="utf-8"))
         questions = key["questions"].values()
         whole = all({*question} >= {"experiment", "choices"} for question in questions) and "dataset" in key
         if not (whole and isinstance(key["study"], str)):
             raise KeyError("a field")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file}: is no key of a user study ({error!r}); pass the file that --key wrote") from error
     return key
 
@@ -94,14 +93,7 @@ def read_votes(files: Sequence[Path], keys: dict[str, dict[str, Any]], incomplet
 
 
 def _read_answers(file: Path) -> list[dict[str, str]]:
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines, restkey="", strict=True)
-            header, rows = reader.fieldnames, list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file}: cannot be read ({error}); ask for the file again") from error
-    if tuple(header or ()) != COLUMNS or any("" in row or None in row.values() for row in rows):
-        raise InputError(f"{file}: has not the columns {','.join(COLUMNS)}; pass the file as the page saved it")
+    rows = read_table(file, COLUMNS, f"its columns are {','.join(COLUMNS)}; pass the file as the page saved it")
     if not rows:
         raise InputError(f"{file}: holds no answer; ask for the file again")
     return rows
