@@ -15,6 +15,7 @@ from datasets.crop import draw_crop, squash
 from datasets.image_files import decode, find_images, open_image, read_image, seen_size
 from datasets.mirror import mirror
 from datasets.recolor import recolor
+from datasets.regions import Box, read_regions, seen_in_crop
 from datasets.shards import PackedImage, Shards, index_path, open_shards
 from utils.captions import check_caption
 from utils.errors import InputError
@@ -63,6 +64,7 @@ class CaptionedImages(Dataset):
         self.correspondence: list[correspondence.Pairs] | None = None  # of each pair
         if metadata is not None:
             self.correspondence = correspondence.fit(metadata, correspondence.read(metadata), self.pairs)
+        self.regions = read_regions(root, split) if augmentation is not None and augmentation.recolor > 0 else {}
         self.size = size
         self.augmentation = augmentation
         self.seed = seed
@@ -97,13 +99,14 @@ class CaptionedImages(Dataset):
         if self.augmentation is None:
             return Sample(squash(read_image(self.image(name)), self.size), caption, None, name, index, words)
         draw = np.random.default_rng((self.seed, self.epoch, index))
-        rgb = self._random_crop(self.image(name), draw)
+        rgb, crop = self._random_crop(self.image(name), draw)
+        regions, flipped = self.regions.get((name, caption), ()), False
         if draw.random() < self.augmentation.flip and (mirrored := mirror(caption)) is not None:
-            rgb, caption = rgb.flip(-1), mirrored
+            rgb, caption, flipped = rgb.flip(-1), mirrored, True
         if self.augmentation.caption_dropout > 0 and draw.random() < self.augmentation.caption_dropout:
             caption, words = "", None
         repaint = self.augmentation.recolor > 0 and draw.random() < self.augmentation.recolor
-        if repaint and (found := recolor(rgb, caption, draw)) is not None:
+        if repaint and (found := recolor(rgb, caption, draw, seen_in_crop(regions, crop, flipped))) is not None:
             ab, (caption, counter) = found  # no word moves, so `words` stay true
         else:
             ab, counter = None, color_words.replace(caption, draw)
@@ -116,15 +119,19 @@ class CaptionedImages(Dataset):
                 return shards.read(name, soon=self.epoch if self.near_file_order else None)
         return self.folder / name
 
-    def _random_crop(self, path: Path | PackedImage, draw: np.random.Generator) -> Tensor:
-        """A random resized crop (3, size, size), uint8. JPEG is decoded at the smallest scale that holds the crop."""
+    def _random_crop(self, path: Path | PackedImage, draw: np.random.Generator) -> tuple[Tensor, Box]:
+        """A random resized crop (3, size, size), uint8, and which part of the picture it shows.
+
+        JPEG is decoded at the smallest scale that holds the crop.
+        """
         with open_image(path) as file:
             width, height = seen_size(file)
             top, left, h, w = draw_crop(width, height, self.augmentation.crop_scale, int(draw.integers(2**63)))
             shrink = min(w, h) / self.size
             image = decode(file, path, (int(width / shrink), int(height / shrink)) if shrink > 1 else None)
         x, y = image.width / width, image.height / height
-        return squash(image, self.size, box=(left * x, top * y, (left + w) * x, (top + h) * y))
+        part = left / width, top / height, (left + w) / width, (top + h) / height
+        return squash(image, self.size, box=(left * x, top * y, (left + w) * x, (top + h) * y)), part
 
     def leave_out(self, names: list[str]) -> None:
         """Forget the pairs of these images; their other pairs keep their order."""

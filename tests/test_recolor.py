@@ -95,7 +95,9 @@ def test_small_specks_are_not_the_thing():
 def test_a_data_set_recolours_as_often_as_asked_and_never_an_unnamed_colour(tmp_path, monkeypatch):
     data = write_data(tmp_path / "data", {"train": 40})
     asked, told = [], Recolored(torch.rand(2, 2, 16, 16), ("a tan cat", "a pink cat"))
-    monkeypatch.setattr("datasets.captioned_images.recolor", lambda rgb, caption, draw: asked.append(caption) or told)
+    monkeypatch.setattr(
+        "datasets.captioned_images.recolor", lambda rgb, caption, draw, regions: asked.append(caption) or told
+    )
     plain = CaptionedImages(data, "train", 16, Augmentation((0.5, 1.0), 0.0, counter=True))
     often = CaptionedImages(data, "train", 16, Augmentation((0.5, 1.0), 0.0, counter=True, recolor=0.5))
     pairs = [(plain[i], often[i]) for i in range(40)]
