@@ -90,20 +90,23 @@ class Colorizer(HubMixin):
         network: Network | OnnxNetwork,
         tokenizer: CaptionTokenizer,
         device: str = "auto",
-        amp: str = "none",
+        amp: str = "auto",
         compile: bool = False,
         architecture: dict[str, Any] | None = None,
     ) -> None:
-        """device: 'auto' (a GPU where there is one), 'cpu', 'cuda' or 'cuda:N'; amp: 'bf16', 'fp16' or 'none' (fp32);
+        """device: of `devices.choose`; amp: of `devices.precision`, 'auto' being what the device multiplies natively;
         compile: by torch.compile, which takes minutes at the first photograph; architecture: what rebuilds the network,
-        as its checkpoint says it, for whoever wants to save it again."""
+        as its checkpoint says it, for whoever wants to save it again. Raises InputError for a device that is not there,
+        or where nothing can be compiled."""
         self.architecture = architecture
         self.device = devices.choose(device)
-        self.amp = amp
+        self.amp = devices.precision(amp, self.device)
+        if compile:
+            devices.check_compiler(self.device)
         self.network = network.eval().requires_grad_(False).to(self.device)
         self.tokenizer = tokenizer
         if self.device.type == "cpu":
-            devices.linear_by_onednn(self.network, amp)
+            devices.linear_by_onednn(self.network, self.amp)
         maybe = torch.compile if compile else lambda function: function
         self._encode_image, self._encode_text, self._colorize = (
             maybe(step) for step in (network.encode_image, network.encode_text, network.colorize)
@@ -112,18 +115,18 @@ class Colorizer(HubMixin):
 
     @classmethod
     def from_checkpoint(
-        cls, source: str | Path = DEFAULT_CHECKPOINT, device: str = "auto", amp: str = "none", compile: bool = False
+        cls, source: str | Path = DEFAULT_CHECKPOINT, device: str = "auto", amp: str = "auto", compile: bool = False
     ) -> "Colorizer":
         """source: a checkpoint or weights file of ours, the authors' file, a folder or ONNX file of scripts/export.py,
         or such a folder's name on the Hugging Face hub. Raises InputError naming the file and the remedy."""
         path = checkpoint.locate(str(source))
         if path.endswith(".onnx"):
-            if device not in ("auto", "cpu") or amp != "none" or compile:
+            if device not in ("auto", "cpu") or amp not in ("auto", "none") or compile:
                 raise InputError(
                     f"{path}: an ONNX file is computed on the CPU as it is; leave --device, --amp and --compile out, or"
                     " pass the checkpoint that it was made from"
                 )
-            return cls(*onnx_file.read(path), "cpu")
+            return cls(*onnx_file.read(path), "cpu", "none")
         content = checkpoint.load(path)
         network, tokenizer, notes = restore(path, content)
         for note in notes:

@@ -39,6 +39,7 @@ def main(argv: list[str] | None = None) -> None:
         output_dir = build.prepare_output(args)
         with OutputLock(output_dir):
             start = starting_point.read_start(args, output_dir)
+            starting_point.settle_machine(args, start, device)
             network, tokenizer = starting_point.build_network(args, start)
             network.to(device)
             if args.eval or args.test:

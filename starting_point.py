@@ -16,7 +16,7 @@ from models.release_file import is_release
 from models.restore import Network, restore
 from models.text_encoder import CaptionTokenizer
 from utils import checkpoint, distributed, options, pretrained
-from utils.devices import choose
+from utils.devices import check_compiler, choose, precision
 from utils.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -40,6 +40,22 @@ def read_start(args: argparse.Namespace, output_dir: Path) -> dict[str, Any] | N
     if args.resume is not None and (is_release(start) or "optimizer" not in start):
         raise InputError(f"--resume {args.resume}: holds no run of ours, but weights; start from them with --finetune")
     return start
+
+
+def settle_machine(args: argparse.Namespace, start: dict[str, Any] | None, device: torch.device) -> None:
+    """--amp auto becomes what the run uses: fp32 in --eval and --test, so that their figures are the same on every
+    machine; what a resumed run has used; else what the device multiplies natively.
+
+    Raises InputError where --compile is given and nothing can be compiled.
+    """
+    if args.compile:
+        check_compiler(device)
+    if args.amp == "auto" and (args.eval or args.test):
+        args.amp = "none"
+    elif args.amp == "auto" and args.resume is not None and start["run"].get("amp") is not None:
+        args.amp = start["run"]["amp"]
+        logger.info("--amp auto: %s, as %s was trained", args.amp, args.resume)
+    args.amp = precision(args.amp, device)
 
 
 def build_network(
@@ -93,7 +109,7 @@ def _check_onnx(args: argparse.Namespace, path: str) -> None:
     """An ONNX file can be evaluated, on the CPU, as it is."""
     if args.resume is not None or not (args.eval or args.test):
         raise InputError(f"{path}: an ONNX file learns nothing more; pass the checkpoint that it was made from")
-    if args.amp != "none" or args.compile or choose(args.device).type != "cpu":
+    if args.amp not in ("auto", "none") or args.compile or choose(args.device, float64=True).type != "cpu":
         raise InputError(
             f"{path}: an ONNX file is computed on the CPU as it is; pass --device cpu --amp none --no-compile"
         )

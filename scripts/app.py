@@ -23,6 +23,7 @@ from types import FrameType
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from inference import DEFAULT_CHECKPOINT, Colorizer
+from utils.devices import AMP, AMP_HELP, DEVICE_HELP
 from utils.errors import InputError
 from webapp.limits import Limits
 
@@ -35,8 +36,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     checkpoint.add_argument(
         "--checkpoint", default=str(DEFAULT_CHECKPOINT), help="file, folder or hub name (default: the one that ships)"
     )
-    checkpoint.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
-    checkpoint.add_argument("--amp", choices=("none", "bf16", "fp16"), default="none", help="precision (default: none)")
+    checkpoint.add_argument("--device", default="auto", help=f"{DEVICE_HELP} (default: auto)")
+    checkpoint.add_argument("--amp", choices=AMP, default="auto", help=f"{AMP_HELP} (default: auto)")
     server = parser.add_argument_group("server")
     server.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0: all (default: 127.0.0.1)")
     server.add_argument("--port", type=int, default=7860, help="0: any that is free (default: 7860)")

@@ -34,7 +34,6 @@ from scripts.benchmark_start import start_row
 from scripts.benchmark_testing import testing_row
 from scripts.benchmark_timing import (
     CORES,
-    DTYPES,
     Figures,
     count_gflop,
     largest_memory,
@@ -46,7 +45,7 @@ from scripts.benchmark_timing import (
     timed,
 )
 from utils import color, distributed
-from utils.devices import autocast
+from utils.devices import AMP, AMP_HELP, DEVICE_HELP, autocast, check_compiler, precision
 from utils.errors import InputError
 from utils.side_by_side import side_by_side
 
@@ -60,11 +59,14 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     argv = sys.argv[1:] if argv is None else argv
     args = parse(argv)
     device = distributed.setup(args.device)
+    args.amp = precision(args.amp, device)
+    if args.compile:
+        check_compiler(device)
     torch.set_num_threads(args.threads)
     report = {"command": shlex.join(["python", "scripts/benchmark.py", *argv]), "machine": machine(device)}
     print(report["command"])
     show("machine", report["machine"])
-    report |= {"matrix": matrix_row(device, args.repeats), "models": {}}
+    report |= {"matrix": matrix_row(args.amp, device, args.repeats), "models": {}}
     show("matrix", report["matrix"])
     if "scenes" in args.rows:
         report["scenes"] = scenes_row(args.repeats)
@@ -99,12 +101,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
     kind = argparse.ArgumentDefaultsHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=kind, allow_abbrev=False)
     add = parser.add_argument
-    add("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda or cuda:N")
+    add("--device", default="auto", help=DEVICE_HELP)
     add("--model", nargs="+", choices=NAMES, default=list(NAMES), help="architectures to measure")
     add("--input_size", type=int, default=None, help="image side in pixels; the model's own if not given")
     add("--batch_size", type=int, default=8, help="images per batch")
     add("--words", type=int, default=12, help="words per caption; the tokenizer adds its two marks")
-    add("--amp", choices=tuple(DTYPES), default="bf16", help="mixed precision; fp16 is for GPUs")
+    add("--amp", choices=AMP, default="auto", help=AMP_HELP)
     add("--compile", action="store_true", help="torch.compile the network")
     add("--repeats", type=int, default=5, help="turns that are timed; one more before them is not counted")
     add("--threads", type=int, default=CORES, help="threads of PyTorch on the CPU")

@@ -11,6 +11,7 @@ from PIL import Image
 
 from inference import DEFAULT_CHECKPOINT, Colorizer
 from scripts.benchmark_timing import Figures, forget_largest_memory, largest_memory, ratio, timed
+from utils.devices import autocast
 from utils.photo import read_photo
 
 WIDTH, HEIGHT = 4000, 3000
@@ -35,10 +36,14 @@ def photo_row(repeats: int) -> Figures:
     colorizer.colorize(encoded, [CAPTION])
     memory = largest_memory(CPU) - before
 
+    def network() -> None:
+        with autocast(CPU, colorizer.amp):
+            colorizer.network(square, words)
+
     calls: dict[str, Callable[[], object]] = {
         "first": lambda: colorizer.colorize(colorizer.encode(read_photo(io.BytesIO(jpeg))), [CAPTION]),
         "second": lambda: colorizer.colorize(encoded, [CAPTION]),
-        "network": lambda: colorizer.network(square, words),
+        "network": network,
     }
     seconds = timed(calls, repeats, CPU)
     rest = [first - network for first, network in zip(seconds["first"], seconds["network"], strict=True)]

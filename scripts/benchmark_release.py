@@ -10,7 +10,7 @@ from models import PAPER_MODEL, RELEASE_MODEL, create_model
 from models.release import ReleasedLCoIns
 from models.text_encoder import Words
 from scripts.benchmark_timing import Figures, count_gflop, ratio, timed
-from utils.devices import autocast, linear_by_onednn
+from utils.devices import autocast, linear_by_onednn, precision
 
 
 def release_row(
@@ -21,7 +21,7 @@ def release_row(
     everything_time_ratio: the time with all of its layers computed, over ours; the colours are the same. The padding to
     80 words is computed in both, as the colours depend on it. paper_model_speedup: the same over the paper's model.
     bf16_speedup: the paper's model over itself in bf16. kept_weights_speedup, on a CPU: bf16 with weights that are
-    rounded in every call, over bf16 with weights that are kept so.
+    rounded in every call, over bf16 with weights that are kept so. Both only where the device multiplies bf16.
     """
     released, paper = (create_model(name, **sizes) for name, sizes in ((RELEASE_MODEL, overrides), (paper_model, {})))
     released, paper = (network.to(device).eval() for network in (released, paper))
@@ -45,8 +45,10 @@ def release_row(
             network(grays[paper], caption)
 
     counted = {"ours": ours, "everything": everything}
-    calls = counted | {"paper": lambda: paper(grays[paper], caption), "bf16": lambda: in_bf16(bf16)}
-    if device.type == "cpu":
+    calls = counted | {"paper": lambda: paper(grays[paper], caption)}
+    if precision("auto", device) == "bf16":
+        calls["bf16"] = lambda: in_bf16(bf16)
+    if "bf16" in calls and device.type == "cpu":
         calls["rounding"] = lambda: in_bf16(rounding)
     with torch.no_grad(), autocast(device, amp):
         seconds = timed(calls, repeats, device)
@@ -57,7 +59,7 @@ def release_row(
         "everything_operation_ratio": gflop["everything"] / gflop["ours"],
         "everything_time_ratio": ratio(seconds["everything"], seconds["ours"]),
         "paper_model_speedup": ratio(seconds["everything"], seconds["paper"]),
-        "bf16_speedup": ratio(seconds["paper"], seconds["bf16"]),
+        **({"bf16_speedup": ratio(seconds["paper"], seconds["bf16"])} if "bf16" in calls else {}),
         **({"kept_weights_speedup": ratio(seconds["rounding"], seconds["bf16"])} if "rounding" in calls else {}),
     }
 

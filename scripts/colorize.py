@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from inference import DEFAULT_CHECKPOINT, Colorizer
 from utils.captions import check_caption
 from utils.colored_photo import SUFFIXES, ColoredPhoto
+from utils.devices import AMP, AMP_HELP, DEVICE_HELP
 from utils.errors import InputError
 from utils.explained import explained, upright
 from utils.photo import MAX_PIXELS, read_photo
@@ -85,10 +86,8 @@ def parse(words: list[str] | None) -> argparse.Namespace:
         action="store_true",
         help="also write each result's groups and words' effects as NAME_explained.png",
     )
-    add("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda or cuda:N")
-    add(
-        "--amp", choices=("bf16", "fp16", "none"), default="none", help="precision of the network (default: none, fp32)"
-    )
+    add("--device", default="auto", help=DEVICE_HELP)
+    add("--amp", choices=AMP, default="auto", help=f"{AMP_HELP} (default: auto)")
     add("--compile", action="store_true", help="compile the network: minutes at first, then faster")
     add("--max_megapixels", type=float, default=MAX_PIXELS / 1e6, help="largest photograph (default: %(default).0f)")
     return parser.parse_args(words)

@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise InputError(f"--dtype float16: {output} is computed in the precision of its tensors; leave it out")
         if kind != ".onnx" and options.dtype == "int8":
             raise InputError(f"--dtype int8: is for ONNX files, and {output} is none; leave it out")
-        colorizer = Colorizer.from_checkpoint(options.checkpoint, "cpu")
+        colorizer = Colorizer.from_checkpoint(options.checkpoint, "cpu", "none")
         if colorizer.architecture is None:
             raise InputError(f"{options.checkpoint}: is an export itself; pass the checkpoint that it was made from")
         write(output, kind, colorizer, options.dtype)

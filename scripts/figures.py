@@ -31,6 +31,7 @@ from inference import DEFAULT_CHECKPOINT, Colorizer
 from scripts.colorize import find_photos, match, read_captions
 from utils import color
 from utils.colored_photo import ColoredPhoto
+from utils.devices import DEVICE_HELP
 from utils.errors import InputError
 from utils.explained import upright
 from utils.photo import Photo, from_image, read_photo
@@ -68,7 +69,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
         add("--output", type=Path, required=True, help="picture to write")
         if name != "augmentation":
             add("--captions", type=Path, required=name == "legacy", help="JSON or CSV, as scripts/colorize.py takes it")
-            add("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda or cuda:N")
+            add("--device", default="auto", help=DEVICE_HELP)
         if name == "ablations":
             add("--networks", nargs="+", required=True, metavar="NAME=CHECKPOINT", help="a column each")
             add("--scenes", type=int, default=4, help="generated scenes, where no photographs are given (default: 4)")

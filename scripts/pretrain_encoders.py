@@ -33,18 +33,20 @@ from engine import attention_for_training
 from models import SCENES_MODEL, create_model
 from models.lcoins import LCoIns
 from models.text_encoder import CaptionTokenizer
-from utils.devices import autocast
+from utils.devices import autocast, precision
 from utils.instance_metrics import patch_labels
 
 STREAM = 10**8  # scenes of an epoch: pretraining never comes to the second
 WARMUP = 200  # steps
 KINDS = (len(SHAPES) + 1, len(PLACES) + 1)  # nouns and places, each with one more for the ground
 CODE_SCALE = 2.0  # scores of nouns and places per dot product: features need not be codes alone
+CPU = torch.device("cpu")
 HIDDEN, HIDDEN_COLORS = 0.15, 0.3  # shares of the words: of all, BERT's; of the colour words, in addition
 
 
 def main(arguments: list[str] | None = None) -> None:
     args = parse(arguments)
+    args.amp = precision("auto", CPU)
     args.output_dir.mkdir(parents=True, exist_ok=True)
     for name in args.encoders:
         torch.manual_seed(args.seed)
@@ -87,7 +89,7 @@ def pretrain_image_encoder(network: LCoIns, args: argparse.Namespace) -> None:
         batch = scenes.render(indices)
         gray = augment(batch.rgb.float() / 255)
         owner = patch_labels(batch.masks, grid)  # (B, N_I)
-        with autocast(gray.device, "bf16"):
+        with autocast(CPU, args.amp):
             features = vit.forward_features(gray.expand(-1, 3, -1, -1))
         loss, right = gray.new_zeros(()), []
         scores = noun_and_place(features.float())
@@ -121,7 +123,7 @@ def pretrain_text_encoder(network: LCoIns, args: argparse.Namespace) -> None:
         is_color = torch.isin(ids, colors)
         hidden = torch.rand(ids.shape) < torch.where(is_color, HIDDEN + HIDDEN_COLORS, HIDDEN)
         hidden &= ~torch.isin(ids, marks)
-        with autocast(ids.device, "bf16"):
+        with autocast(CPU, args.amp):
             shown = torch.where(hidden, mask_id, ids)
             features = encoder(input_ids=shown, token_type_ids=kinds, attention_mask=mask).last_hidden_state.float()
         asked = hidden | is_color
@@ -158,7 +160,7 @@ def fit(
     accuracies: list[Tensor] = []
     for step in (bar := trange(args.steps, desc=title, mininterval=5)):
         schedule.step_update(step)
-        with attention_for_training(torch.device("cpu"), "bf16"):
+        with attention_for_training(CPU, args.amp):
             loss, accuracy = loss_and_accuracy(range(step * args.batch_size, (step + 1) * args.batch_size))
             loss.backward()
         optimizer.step()

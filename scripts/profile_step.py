@@ -25,8 +25,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from models import NAMES, RELEASE_MODEL, SMALL_MODEL
 from scripts.benchmark_data import write_photographs
 from scripts.benchmark_run import Run, build_run
-from scripts.benchmark_timing import CORES, DTYPES
+from scripts.benchmark_timing import CORES
 from utils import distributed
+from utils.devices import AMP, AMP_HELP, DEVICE_HELP, check_compiler, precision
+from utils.errors import InputError
 
 STEP, PREFIX = "a step", "part: "
 
@@ -34,6 +36,9 @@ STEP, PREFIX = "a step", "part: "
 def main(words: list[str] | None = None) -> None:
     options = parse(words)
     device = distributed.setup(options.device)
+    options.amp = precision(options.amp, device)
+    if options.compile:
+        check_compiler(device)
     torch.set_num_threads(options.threads)
     options.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -61,11 +66,11 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--model", choices=[name for name in NAMES if name != RELEASE_MODEL], default=SMALL_MODEL, help="architecture")
     add("--output", type=Path, default=Path("output/profile"), help="folder (default: output/profile)")
-    add("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda or cuda:N")
+    add("--device", default="auto", help=DEVICE_HELP)
     add("--input_size", type=int, default=None, help="image side in pixels; the model's own if not given")
     add("--batch_size", type=int, default=8, help="images per batch (default: 8)")
     add("--words", type=int, default=12, help="words per caption (default: 12)")
-    add("--amp", choices=tuple(DTYPES), default="bf16", help="mixed precision (default: bf16)")
+    add("--amp", choices=AMP, default="auto", help=f"{AMP_HELP} (default: auto)")
     add("--compile", action="store_true", help="torch.compile the network")
     add("--threads", type=int, default=CORES, help="threads of PyTorch on the CPU")
     add("--warmup", type=int, default=2, help="steps before (default: 2)")
@@ -122,4 +127,7 @@ def parts_table(times: dict[str, float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"error: {error}")

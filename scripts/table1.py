@@ -137,7 +137,7 @@ def check_flags(file: Path, args: argparse.Namespace) -> None:
     held = (yaml.safe_load(file.read_text()) or {}) if file.is_file() else now
     for flag in sorted({*held, *now} - {*PLACE}):
         was, wanted = held.get(flag, defaults.get(flag)), now.get(flag)
-        if was != wanted:
+        if was != wanted and (flag, wanted) != ("amp", "auto"):  # a run that is resumed keeps its own
             raise InputError(f"{file}: --{flag} {was} there, {wanted} now; pass the former, or another --output_dir")
 
 

@@ -106,7 +106,7 @@ def test_colorizer_paints_the_cpu_s_picture():
     torch.manual_seed(0)
     network, tokenizer = create_model(SCENES_MODEL), CaptionTokenizer.from_vocabulary()
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 130), dtype=np.uint8))
-    on_cpu = Colorizer(network, tokenizer, "cpu")(photo, CAPTIONS)
-    on_gpu = Colorizer(network, tokenizer, "cuda")(photo, CAPTIONS)
+    on_cpu = Colorizer(network, tokenizer, "cpu", "none")(photo, CAPTIONS)
+    on_gpu = Colorizer(network, tokenizer, "cuda", "none")(photo, CAPTIONS)
     for one, other in zip(on_cpu, on_gpu, strict=True):
         assert np.abs(np.asarray(one).astype(int) - np.asarray(other)).max() <= 2

@@ -64,7 +64,7 @@ def requests(monkeypatch, folder):
 
 
 def test_a_folder_is_read_by_the_mixin(folder, colorizer):
-    again = Colorizer.from_pretrained(folder, device="cpu", amp="none")
+    again = Colorizer.from_pretrained(folder, device="cpu", amp="auto")
     assert isinstance(again, ModelHubMixin) and type(again) is Colorizer
     np.testing.assert_array_equal(picture(again), picture(colorizer))
     with pytest.raises(TypeError, match="devise"):

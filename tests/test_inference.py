@@ -21,12 +21,12 @@ GRAY = rng.integers(0, 256, (90, 130)).astype(np.uint8)
 
 @pytest.fixture(scope="module")
 def colorizer():
-    return Colorizer.from_checkpoint(CHECKPOINT, "cpu")
+    return Colorizer.from_checkpoint(CHECKPOINT, "cpu", "none")
 
 
 def untrained(**options):
     torch.manual_seed(0)
-    return Colorizer(create_model(SCENES_MODEL), CaptionTokenizer.from_vocabulary(), "cpu", **options)
+    return Colorizer(create_model(SCENES_MODEL), CaptionTokenizer.from_vocabulary(), "cpu", **{"amp": "none"} | options)
 
 
 def test_a_picture_of_the_same_size_and_other_words_are_other_colours(colorizer):

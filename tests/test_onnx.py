@@ -59,7 +59,7 @@ def file(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pair(file):
     """PyTorch's and onnxruntime's Colorizer."""
-    return Colorizer.from_checkpoint(CHECKPOINT, "cpu"), Colorizer.from_checkpoint(file)
+    return Colorizer.from_checkpoint(CHECKPOINT, "cpu", "none"), Colorizer.from_checkpoint(file)
 
 
 def written(path, make):

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import bf16_compress_hook
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
+from tqdm import tqdm
 
 from utils import devices
 from utils.errors import FaultError, InputError
@@ -25,9 +27,9 @@ _LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe",
 def setup(device: str) -> torch.device:
     """Join the process group torchrun describes in the environment, if any; pick this process's device.
 
-    device: as `devices.choose`; of several GPUs this process's own. nccl on GPUs, gloo on CPUs.
+    device: as `devices.choose`, with float64; of several GPUs this process's own. nccl on GPUs, gloo on CPUs.
     """
-    chosen = devices.choose(device)
+    chosen = devices.choose(device, float64=True)
     if chosen.type == "cuda":
         if chosen.index is None:
             chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
@@ -185,4 +187,11 @@ def _is_sharded(optimizer: Optimizer) -> bool:
 def setup_logging() -> None:
     """Messages from rank 0; warnings from every rank."""
     level = logging.INFO if is_main() else logging.WARNING
-    logging.basicConfig(level=level, format="%(message)s", force=True)
+    logging.basicConfig(level=level, format="%(message)s", force=True, handlers=[_AboveBars()])
+
+
+class _AboveBars(logging.Handler):
+    """To standard error, above tqdm's bars where some are drawn there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr)

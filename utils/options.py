@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from utils.devices import AMP, AMP_HELP, DEVICE_HELP
 from utils.errors import InputError
 from utils.protocol import PROTOCOLS
 from utils.text_files import read_yaml
@@ -123,9 +124,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--model_ema_decay", type=float, default=0.9999, help="its decay per step, reached gradually")
     add(
         "--amp",
-        choices=("bf16", "fp16", "none"),
-        default="none",
-        help="mixed precision; fp16, with loss scaling, is for GPUs without bf16",
+        choices=AMP,
+        default="auto",
+        help=f"{AMP_HELP}; auto in --eval and --test: none, the same figures anywhere",
     )
     add("--compile", action=switch, default=False, help="torch.compile the network")
     add("--bf16_gradients", action=switch, default=False, help="several processes exchange gradients in bf16")
@@ -182,7 +183,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--keep_checkpoints", type=int, default=0, help="keep checkpoint-<epoch>.pth of so many last epochs as well")
     add("--seed", type=int, default=0, help="of weights, order and every draw")
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add("--device", default="auto", help=DEVICE_HELP)
     add("--print_freq", type=int, default=20, help="updates between two printed losses")
     return parser
 
