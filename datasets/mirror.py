@@ -44,8 +44,7 @@ _SIDE_WORD = re.compile(
 )
 # Words that hold the letters by chance, or a sense that a mirror does not turn over.
 _CHANCE = re.compile(
-    r"(?ai)\w*(?:[bfw]|up|out|down|forth|birth|al)right\w*|aright|right(?:eous|ful|ly|ed|ing)\w*"
-    r"|\w*cleft\w*|leftovers?"
+    r"(?:[bfw]|up|out|down|forth|birth|al)right|cleft|^(?:aright$|right(?:eous|ful|ly|ed|ing)|leftovers?$)"
 )
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 
@@ -97,7 +96,9 @@ def mirror(caption: str) -> str | None:
     parts, copied = [], 0
     for index, word in enumerate(words):
         text = word[0].lower()
-        if not ("left" in text or "right" in text) or _CHANCE.fullmatch(word[0]):
+        if not ("left" in text or "right" in text):
+            continue
+        if text.isascii() and text.isalnum() and _CHANCE.search(text):
             continue
         side = _SIDE_WORD.fullmatch(word[0])
         if side is None or side[2] not in _SWAP:  # a slip of the pen ("fromright"), or a case such as "lEFT"

@@ -1,9 +1,11 @@
 """Small pictures, captions and networks that the tests share."""
 
 import json
-import signal
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,12 +26,18 @@ def _two_threads(_two_threads_for_fixtures):
     torch.set_num_threads(2)  # a test may have changed it
 
 
-@pytest.fixture
-def no_hang():
-    """A regular expression that goes back and forth for minutes ends the tests' process."""
-    signal.alarm(120)
-    yield
-    signal.alarm(0)
+def assert_linear(work: Callable[[str], Any], piece: str, ending: str = "", size: int = 4_000) -> None:
+    """Hold the time of `work` on 16,000 characters against that on 4,000: 4 where it is linear, 16 where it is the
+    square. The text is `piece` over and over, then `ending`."""
+    texts = [piece * (length // len(piece)) + ending for length in (size, 4 * size)]
+    short, long = (min(_seconds(work, text) for _ in range(3)) for text in texts)
+    assert long < 8 * short + 0.005, f"{piece!r}: {short:.3f} s, four times as much {long:.3f} s"
+
+
+def _seconds(work: Callable[[str], Any], text: str) -> float:
+    start = time.thread_time()
+    work(text)
+    return time.thread_time() - start
 
 
 CAPTIONS = ("a red ball on the left", "two dogs run", "a blue box and a green cup", "a yellow star over black sand")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import assert_linear
 from tokenizers import BertWordPieceTokenizer
 
 from datasets.color_words import (
@@ -50,6 +51,9 @@ def outside(caption):
         ("orange juice, Red Bull, green  onions, brown-bread, black and white photos", []),
         ("the White House, a white house and a red bullet", ["white", "red"]),
         ("red\u0301 r\u0435d éred redé 红red赤 🟥red🟥 ſilver", ["red"]),  # accents, Cyrillic, CJK, emoji, long s
+        ("e\u0301red, cream redé, lime colorés, red_wine", ["red"]),
+        ("red     wine, orange\u00a0juice, an orange , a pear, one orange ,", []),
+        ("an orange,red and white sign", ["orange", "red", "white"]),
     ],
 )
 def test_find(caption, expected):
@@ -148,13 +152,27 @@ def test_every_vocabulary_word_is_found_and_replaced():
     assert all(colors(f"{word} colored") for word in VOCABULARY)
 
 
-@pytest.mark.parametrize(
-    "caption",
-    ["red " * 2500, "lime" + " " * 9996, "lime " * 2000, "black and white " * 600, "blue-" * 2000, "r" * 10_000],
-)
-def test_long_captions_do_not_hang(caption, no_hang):
-    changed = counter(caption)
-    assert changed is None or len(find(changed)) == len(find(caption))
+LONG = [
+    "red ",
+    "wine ",
+    "lime ",
+    "lime - ",
+    "black and white ",
+    "blue-",
+    "red\u0301",
+    "an orange and ",
+    "r",
+    " ",
+    "_",
+    "é",
+]
+
+
+@pytest.mark.parametrize("piece", [*LONG, "slice of an orange, wine ", "cream and ", "1", "-", "'", "no "])
+def test_the_time_is_linear_in_any_text(piece):
+    for work in (find, find_false_friends, counter):
+        assert_linear(work, piece, "é red")
+    assert len(find(counter(piece * 500 + " red"))) == len(find(piece * 500 + " red"))
 
 
 def test_own_vocabulary_keeps_each_color_and_side_in_one_token():
