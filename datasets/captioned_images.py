@@ -12,11 +12,12 @@ from torch.utils.data import Dataset
 from datasets import color_words, correspondence
 from datasets.batch import Sample
 from datasets.crop import draw_crop, squash
-from datasets.image_files import decode, find_images, open_image, read_image, seen_size
+from datasets.image_files import find_images, open_image, read_image
 from datasets.mirror import mirror
 from datasets.recolor import recolor
 from datasets.regions import Box, read_regions, seen_in_crop
 from datasets.shards import PackedImage, Shards, index_path, open_shards
+from utils import look
 from utils.captions import check_caption
 from utils.errors import InputError
 from utils.text_files import read_json
@@ -125,10 +126,10 @@ class CaptionedImages(Dataset):
         JPEG is decoded at the smallest scale that holds the crop.
         """
         with open_image(path) as file:
-            width, height = seen_size(file)
+            width, height = file.seen_size
             top, left, h, w = draw_crop(width, height, self.augmentation.crop_scale, int(draw.integers(2**63)))
             shrink = min(w, h) / self.size
-            image = decode(file, path, (int(width / shrink), int(height / shrink)) if shrink > 1 else None)
+            image = look.seen(file, (int(width / shrink), int(height / shrink)) if shrink > 1 else None)
         x, y = image.width / width, image.height / height
         part = left / width, top / height, (left + w) / width, (top + h) / height
         return squash(image, self.size, box=(left * x, top * y, (left + w) * x, (top + h) * y)), part

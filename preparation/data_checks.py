@@ -18,13 +18,14 @@ import numpy as np
 from PIL import Image
 
 from datasets import color_words
-from datasets.image_files import read_image
 from preparation.color_captions import speaks_of_gray_photo
 from preparation.duplicates import HASH_SIDE, LOOK_SIDE, perceptual_hash
 from preparation.faults import Finding
 from preparation.reduced_copies import MIN_CHROMA, chroma
 from utils.captions import check_caption
 from utils.errors import InputError
+from utils.look import seen
+from utils.picture_file import PictureFile, TooLarge
 from utils.text_files import read_json
 
 SPLITS = ("train", "val", "test")
@@ -152,24 +153,19 @@ def _folded(name: str) -> str:
 
 
 def examine(path: Path) -> Picture | tuple[str, str]:
-    """Reads and decodes a file once. A picture, or the check that it fails and what the decoder said.
-
-    Threads may call it while one of them has `Image.DecompressionBombWarning` raise for all.
-    """
-    decoding = False
+    """Reads and decodes a file once. A picture, or the check that it fails and what the decoder said."""
+    decoding, data = False, b""
     try:
         data = path.read_bytes()
-        with Image.open(path) as image:
-            width, height, mode = *image.size, image.mode
-            frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # a phone's MPO has a preview
-        decoding = True
-        small = read_image(path, at_least=(MEASURED_SIDE, MEASURED_SIDE))  # every byte of a JPEG, at reduced size
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        with PictureFile(data, str(path)) as file:
+            decoding = True
+            width, height, mode, frames = *file.size, file.mode, file.frames
+            small = seen(file, at_least=(MEASURED_SIDE, MEASURED_SIDE))  # every byte of a JPEG, at reduced size
+    except TooLarge as error:
         return "decompression_bomb", str(error)
-    except Exception as error:  # what a broken file makes Pillow's readers raise is not limited to OSError
-        page = (
-            " (it begins like a web page)" if data[:200].lstrip().lower().startswith((b"<!doctype", b"<html")) else ""
-        )
+    except (InputError, OSError) as error:
+        web = data[:200].lstrip().lower().startswith((b"<!doctype", b"<html"))
+        page = " (it begins like a web page)" if web else ""
         return "truncated_image" if decoding else "unreadable_image", f"{error.__cause__ or error}{page}"
     square = small.convert("L").resize((MEASURED_SIDE, MEASURED_SIDE), Image.Resampling.BOX)
     gray = _reduced(np.asarray(square, np.float32), HASH_SIDE)

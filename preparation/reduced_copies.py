@@ -17,6 +17,7 @@ from PIL import Image
 
 from datasets.image_files import read_image
 from utils.errors import InputError
+from utils.picture_file import PictureFile
 
 MIN_CHROMA = 4.0
 """A picture of less `chroma` is one without. Gray photographs saved as JPEG have up to 2, a brown dog on snow has 4 or
@@ -129,8 +130,8 @@ def _write(source: Path, image: Image.Image, part: Path, ending: str, side: int 
     if side is None:
         part.symlink_to(source.resolve())
         return
-    with Image.open(source) as header:
-        small = min(header.size) <= side and header.mode == "RGB" and source.suffix.lower() == ending
+    with PictureFile(source, str(source)) as file:
+        small = min(file.size) <= side and file.mode == "RGB" and file.format == ENDINGS[ending]
     if small:
         shutil.copyfile(source, part)  # nothing to gain from compressing it once more
         return

@@ -224,7 +224,7 @@ def run(job: Job, colorizer: Colorizer, options: argparse.Namespace) -> list[str
 
 
 def _save(picture: np.ndarray, path: Path) -> None:
-    ColoredPhoto(picture, None, None).save(path)
+    ColoredPhoto(picture).save(path)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def main(words: list[str] | None = None) -> int:
     try:
         rows = {"augmentation": augmentation, "ablations": ablations, "legacy": legacy}[options.figure](options)
         sheet = np.concatenate(_equal_widths(rows))
-        ColoredPhoto(sheet, None, None).save(options.output)
+        ColoredPhoto(sheet).save(options.output)
     except InputError as error:
         print(f"figures.py: {error}", file=sys.stderr)
         return 2

@@ -25,7 +25,6 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from PIL import Image
 from webdataset import ShardWriter
 
 from datasets.captioned_images import UNCAPTIONED, CaptionedImages
@@ -34,6 +33,7 @@ from datasets.shards import FORMAT, VERSION, PackedImage, index_path, sha256
 from preparation.reduced_copies import save_reduced
 from utils.beside import beside
 from utils.errors import InputError
+from utils.picture_file import PictureFile
 
 SPLITS = ("train", "val", "test")
 ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}  # by which readers of webdataset know a format; others: its name
@@ -169,8 +169,8 @@ def encoded(source: Path | PackedImage, side: int | None) -> tuple[str, bytes]:
         return "jpg", file.getvalue()
     read_image(source, at_least=(1, 1))  # the whole of the file, to find out whether it is broken
     content = source.read_bytes()
-    with Image.open(io.BytesIO(content)) as image:
-        return ENDINGS.get(image.format, image.format.lower()), content
+    with PictureFile(content, str(source)) as file:
+        return ENDINGS.get(file.format, file.format.lower()), content
 
 
 def places(shards: Sequence[Path], sums: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:

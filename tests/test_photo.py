@@ -9,8 +9,10 @@ import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageCms, ImageDraw, PngImagePlugin
 
+from utils import exif as exif_fields
 from utils.colored_photo import ColoredPhoto, to_bytes
 from utils.errors import InputError
+from utils.metadata import Metadata
 from utils.photo import from_image, read_photo, turn, turn_back
 
 W, H = 7, 5
@@ -83,13 +85,13 @@ def test_a_transparent_colour_becomes_alpha(mode, key):
         assert photo.alpha[2, 3] == 0
 
 
-@pytest.mark.parametrize("kind", ["I;16", "I;16B", "I", "F to 1", "F to 255", "F to 65535"])
+@pytest.mark.parametrize("kind", ["I;16", "I;16B", "I", "F"])
 def test_deep_gray_keeps_its_16_bits(kind):
     values = np.linspace(0, 65535, W * H).reshape(H, W).round().astype(np.uint16)
     if kind == "I;16B":
         image = Image.frombytes("I;16B", (W, H), values.astype(">u2").tobytes())
     elif kind.startswith("F"):
-        image = Image.fromarray((values / 65535 * float(kind.split()[-1])).astype(np.float32))
+        image = Image.fromarray((values / 65535).astype(np.float32))
     else:
         image = Image.fromarray(values.astype(np.int32)) if kind == "I" else Image.fromarray(values)
     photo = from_image(image)
@@ -101,6 +103,13 @@ def test_deep_gray_keeps_its_16_bits(kind):
 def test_gray_beyond_16_bits_is_refused(value):
     image = Image.fromarray(np.full((H, W), value, np.int32))
     with pytest.raises(InputError, match=rf"odd\.tif: gray from {value}.*scale it"):
+        from_image(image, "odd.tif")
+
+
+@pytest.mark.parametrize("highest", [1.5, 255, float("nan")])
+def test_floating_gray_beyond_1_is_refused_and_not_guessed(highest):
+    image = Image.fromarray(np.linspace(0, highest, W * H, dtype=np.float32).reshape(H, W))
+    with pytest.raises(InputError, match=r"odd\.tif: gray from .*scale it to 0 \.\.\. 1 and"):
         from_image(image, "odd.tif")
 
 
@@ -150,7 +159,7 @@ def test_an_rgb_profile_goes_in_and_comes_back():
     profile = wide_gamut()
     image = Image.fromarray(np.full((H, W, 3), (200, 60, 30), np.uint8))
     photo = read_photo(saved(image, icc_profile=profile))
-    assert photo.converted and photo.pixels[0, 0, 1] > photo.pixels[0, 0, 0]  # it calls green red
+    assert photo.back is not None and photo.pixels[0, 0, 1] > photo.pixels[0, 0, 0]  # it calls green red
     back = photo.colored(photo.pixels)
     assert back.image.info["icc_profile"] == profile
     np.testing.assert_allclose(back.pixels[0, 0].astype(int), (200, 60, 30), atol=6)
@@ -158,7 +167,7 @@ def test_an_rgb_profile_goes_in_and_comes_back():
 
 def test_an_srgb_profile_changes_nothing():
     photo = read_photo(saved(Image.fromarray(RGB), icc_profile=SRGB))
-    assert not photo.converted and photo.profile == SRGB
+    assert photo.back is None and photo.profile == SRGB
     np.testing.assert_array_equal(photo.colored(RGB).pixels, RGB)
 
 
@@ -172,7 +181,7 @@ def test_exif_and_profile_are_in_the_file(tmp_path, suffix):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Artist] = 6, "A. Photographer"
     path = tmp_path / f"out{suffix}"
-    ColoredPhoto(RGB, SRGB, exif.tobytes()).save(path)
+    ColoredPhoto(RGB, SRGB, Metadata(exif_fields.read(exif.tobytes()))).save(path)
     with Image.open(path) as image:
         assert image.info["icc_profile"] == SRGB
         assert image.getexif()[ExifTags.Base.Orientation] == 6
@@ -188,7 +197,7 @@ def test_16_bits_are_written_with_exif_and_profile(tmp_path, channels):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 8
     pixels = np.random.default_rng(0).integers(0, 65536, (H, W, channels)).astype(np.uint16)
-    photo = ColoredPhoto(pixels, SRGB, exif.tobytes())
+    photo = ColoredPhoto(pixels, SRGB, Metadata(exif_fields.read(exif.tobytes())))
     for suffix in (".png", ".tif"):
         photo.save(tmp_path / f"deep{suffix}")
         with Image.open(tmp_path / f"deep{suffix}") as image:
@@ -210,13 +219,13 @@ def test_16_bits_are_written_with_exif_and_profile(tmp_path, channels):
 )
 def test_what_a_format_cannot_hold_is_refused(tmp_path, pixels, name, words):
     with pytest.raises(InputError, match=words):
-        ColoredPhoto(pixels, None, None).save(tmp_path / name)
+        ColoredPhoto(pixels).save(tmp_path / name)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_side_that_the_format_does_not_take_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"wide\.webp: cannot be written .* pass another name"):
-        ColoredPhoto(np.zeros((1, 20000, 3), np.uint8), None, None).save(tmp_path / "wide.webp")
+    with pytest.raises(InputError, match=r"wide\.webp: WebP has no side beyond 16383 pixels; end the name in \.png"):
+        ColoredPhoto(np.zeros((1, 20000, 3), np.uint8)).save(tmp_path / "wide.webp")
     assert not list(tmp_path.iterdir())
 
 
@@ -229,7 +238,7 @@ def test_a_picture_that_cannot_be_written_leaves_the_former(tmp_path, monkeypatc
 
     monkeypatch.setattr(Image.Image, "save", full)
     with pytest.raises(InputError, match="cannot be written"):
-        ColoredPhoto(RGB, None, None).save(path)
+        ColoredPhoto(RGB).save(path)
     assert path.read_bytes() == b"former" and len(list(tmp_path.iterdir())) == 1
 
 

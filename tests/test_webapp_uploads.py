@@ -52,9 +52,9 @@ def test_a_decompression_bomb_is_refused_unopened(tmp_path):
     assert "up to 24" in said
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"<svg/>", b"P5 1 1 255\n\0"])
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"<svg/>", b"%!PS-Adobe-3.0 EPSF-3.0"])
 def test_what_is_no_picture_is_refused(tmp_path, content):
-    """Nor kinds that Pillow reads and the page does not name."""
+    """Nor kinds that Pillow reads by starting another program."""
     (tmp_path / "a").write_bytes(content)
     assert "not a picture" in refusal(tmp_path / "a")
 

@@ -1,0 +1,235 @@
+"""What stored colours mean, and back: ICC profiles, and the gamma and primaries of PNG.  To sRGB and from it.
+
+8 bits are converted by LittleCMS. It has no 16 bits here, so a profile of curves and a matrix is computed by itself:
+
+    light = curve(stored),  XYZ = matrix light,  sRGB = encode(matrix_sRGB^-1 XYZ)      ICC.1, annex F.3
+"""
+
+import functools
+import io
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from utils import color
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+SRGB_BYTES = SRGB.tobytes()
+_MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+_GRAYS = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
+_SAME = 2  # levels of 255 by which a profile may differ from sRGB and still be it
+_LIKE_SRGB = 0.05  # share by which gamma may miss 1 / 2.2: libpng's own threshold
+_SRGB_PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)  # white, red, green, blue: x, y
+_STRIP = 1 << 18  # pixels that are converted at once
+_ROOM = 1 << 16  # steps of a curve's inverse, for 16 bits
+
+
+class Unusable(ValueError):
+    """A profile that converts nothing; says why, in words for the user."""
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Colours as curves of light and a matrix. Channels c; one of gray, three of RGB."""
+
+    light: NDArray  # (c, 65536) float64: linear light of each stored value of 16 bits
+    matrix: NDArray | None  # (3, 3): light -> linear sRGB; None of gray
+
+    def to_srgb(self, stored: NDArray) -> NDArray:
+        """(H, W) or (H, W, 3), uint8 or uint16 -> the same kind, sRGB."""
+        depth = np.iinfo(stored.dtype).max
+        tables = self.light[:, :: 65535 // depth]
+        if self.matrix is None:
+            return _rounded(_encode(tables[0]), stored.dtype)[stored]
+        return self._mixed(
+            stored, lambda rgb: _encode(np.stack([t[c] for t, c in zip(tables, rgb, strict=True)]), self.matrix)
+        )
+
+    def from_srgb(self, rgb: NDArray) -> NDArray:
+        """(H, W, 3) sRGB -> what is stored."""
+        decode = _decode(np.arange(np.iinfo(rgb.dtype).max + 1) / np.iinfo(rgb.dtype).max)
+        back = np.linalg.inv(self.matrix)
+        places = np.linspace(0, 1, self.light.shape[1])
+
+        def stored(rgb: Sequence[NDArray]) -> NDArray:
+            linear = back @ np.stack([decode[channel] for channel in rgb])
+            return np.stack([np.interp(own, light, places) for own, light in zip(linear, self.light, strict=True)])
+
+        return self._mixed(rgb, stored)
+
+    def _mixed(self, values: NDArray, function) -> NDArray:
+        flat, out = values.reshape(-1, 3), np.empty((values.size // 3, 3), values.dtype)
+        for start in range(0, len(flat), _STRIP):
+            out[start : start + _STRIP] = _rounded(function(flat[start : start + _STRIP].T), values.dtype).T
+        return out.reshape(values.shape)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """An ICC profile that brings pictures of its space to sRGB."""
+
+    data: bytes
+    space: str  # "RGB ", "GRAY" or "CMYK"
+    is_srgb: bool  # as good as
+    returns: bool  # it also leads from sRGB back
+    curves: Curves | None  # for 16 bits; None where it is a lookup table
+
+    def fits(self, mode: str) -> bool:
+        """A picture of this mode of Pillow's may have it."""
+        if self.space == "RGB ":
+            return mode not in ("CMYK", "LAB") and (self.is_srgb or mode not in _GRAYS)
+        return mode in _GRAYS if self.space == "GRAY" else mode == "CMYK"
+
+    def to_srgb(self, image: Image.Image) -> Image.Image:
+        """Of 8 bits a channel: an image of the profile's space, RGB, L or CMYK -> RGB."""
+        return ImageCms.applyTransform(image, _transform(self.data, None, _MODES[self.space], "RGB"))
+
+    def from_srgb(self, image: Image.Image) -> Image.Image:
+        return ImageCms.applyTransform(image, _transform(None, self.data, "RGB", "RGB"))
+
+
+@functools.lru_cache(64)
+def read(data: bytes) -> Profile:
+    """Raises Unusable."""
+    try:
+        space = ImageCms.ImageCmsProfile(io.BytesIO(data)).profile.xcolor_space
+    except Exception as error:
+        raise Unusable("its ICC profile is broken and left out") from error
+    if space not in _MODES:
+        raise Unusable(f"its ICC profile is of {space.strip()} and left out")
+    try:
+        _transform(data, None, _MODES[space], "RGB")
+    except Exception as error:
+        raise Unusable("its ICC profile does not convert and is left out") from error
+    try:
+        curves = _curves(data, space)
+    except (struct.error, ValueError, KeyError, IndexError, np.linalg.LinAlgError):
+        curves = None
+    profile = Profile(data, space, False, False, curves)
+    if space != "RGB ":
+        return profile
+    try:
+        _transform(None, data, "RGB", "RGB")
+    except Exception:  # a scanner's profile leads one way
+        return profile
+    steps = np.linspace(0, 255, 9).round().astype(np.uint8)
+    cube = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(9, 81, 3)
+    apart = np.abs(np.asarray(profile.to_srgb(Image.fromarray(cube))).astype(int) - cube).max()
+    return Profile(data, space, bool(apart <= _SAME), True, curves)
+
+
+@functools.lru_cache(64)
+def _transform(source: bytes | None, target: bytes | None, mode: str, to: str) -> ImageCms.ImageCmsTransform:
+    """None: sRGB. Threads may share one."""
+    profiles = (SRGB if data is None else ImageCms.ImageCmsProfile(io.BytesIO(data)) for data in (source, target))
+    return ImageCms.buildTransform(*profiles, mode, to)
+
+
+def lab_to_srgb(image: Image.Image) -> Image.Image:
+    return ImageCms.profileToProfile(image, ImageCms.createProfile("LAB"), SRGB, outputMode="RGB")
+
+
+def of_png(gamma: float | None, chromaticity: Sequence[float] | None, gray: bool) -> Curves | None:
+    """gamma: gAMA, the exponent of the file's curve; chromaticity: cHRM, of white, red, green and blue. None where they
+    mean sRGB, or nothing. Raises Unusable."""
+    plain = gamma is None or abs(gamma * 2.2 - 1) <= _LIKE_SRGB
+    primaries = None if gray else chromaticity
+    same = primaries is None or np.allclose(primaries, _SRGB_PRIMARIES, atol=0.005)
+    if plain and same:
+        return None
+    if not plain and not 0 < gamma < 100:
+        raise Unusable(f"its gamma of {gamma:g} has no meaning and is left out")
+    stored = np.linspace(0, 1, 65536)
+    light = _decode(stored) if plain else stored ** (1 / gamma)
+    if gray:
+        return Curves(light[None], None)
+    try:
+        matrix = np.eye(3) if same else np.linalg.inv(_from_primaries(_SRGB_PRIMARIES)) @ _from_primaries(primaries)
+    except (np.linalg.LinAlgError, ZeroDivisionError, FloatingPointError) as error:
+        raise Unusable("its primaries have no meaning and are left out") from error
+    if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-6:
+        raise Unusable("its primaries have no meaning and are left out")
+    return Curves(np.repeat(light[None], 3, axis=0), matrix)
+
+
+def _from_primaries(xy: Sequence[float]) -> NDArray:
+    """Light of the primaries -> XYZ relative to white, by von Kries in Bradford's cones."""
+    (white, *primaries) = np.array(xy, float).reshape(4, 2)
+
+    def xyz(point: NDArray) -> NDArray:
+        return np.array([point[0] / point[1], 1.0, (1 - point.sum()) / point[1]])
+
+    columns = np.stack([xyz(primary) for primary in primaries], axis=1)
+    columns = columns * np.linalg.solve(columns, xyz(white))
+    bradford = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+    return np.diag(1 / (bradford @ xyz(white))) @ bradford @ columns
+
+
+def _curves(data: bytes, space: str) -> Curves:
+    """Raises struct.error, ValueError or KeyError where the profile has none."""
+    (count,) = struct.unpack_from(">I", data, 128)
+    tags = {}
+    for place in range(132, 132 + 12 * min(count, 100), 12):
+        tag, offset, size = struct.unpack_from(">4sII", data, place)
+        tags[tag] = data[offset : offset + size]
+    if data[20:24] != b"XYZ ":
+        raise ValueError("its curves do not lead to light")
+    if space == "GRAY":
+        return Curves(_curve(tags[b"kTRC"])[None], None)
+    light = np.stack([_curve(tags[tag]) for tag in (b"rTRC", b"gTRC", b"bTRC")])
+    matrix = _colorants(tags)
+    if data == SRGB_BYTES:
+        return Curves(light, np.eye(3))
+    return Curves(light, np.linalg.inv(_srgb_colorants()) @ matrix)
+
+
+def _colorants(tags: dict[bytes, bytes]) -> NDArray:
+    columns = [struct.unpack_from(">3i", tags[tag], 8) for tag in (b"rXYZ", b"gXYZ", b"bXYZ")]
+    return np.array(columns).T / 65536
+
+
+@functools.cache
+def _srgb_colorants() -> NDArray:
+    """Of white D50, as profiles have them."""
+    profile = SRGB.profile
+    return np.array([profile.red_colorant[0], profile.green_colorant[0], profile.blue_colorant[0]]).T
+
+
+def _curve(tag: bytes) -> NDArray:
+    """'curv' or 'para' -> (65536,) linear light in [0, 1]."""
+    x = np.linspace(0, 1, _ROOM)
+    if tag[:4] == b"curv":
+        (count,) = struct.unpack_from(">I", tag, 8)
+        if count == 0:
+            return x
+        values = np.array(struct.unpack_from(f">{count}H", tag, 12), float)
+        return x ** (values[0] / 256) if count == 1 else np.interp(x, np.linspace(0, 1, count), values / 65535)
+    if tag[:4] != b"para":
+        raise ValueError("no curve")
+    (kind,) = struct.unpack_from(">H", tag, 8)
+    given = np.array(struct.unpack_from(f">{(1, 3, 4, 5, 7)[kind]}i", tag, 12)) / 65536
+    g, a, b, c, d, e, f = (*given, *(1, 1, 0, 0, 0, 0, 0)[len(given) :])
+    if kind in (1, 2):
+        bent = np.where(x >= -b / a, np.maximum(a * x + b, 0) ** g + c, c)
+    else:
+        bent = np.where(x >= d, np.maximum(a * x + b, 0) ** g + e, c * x + f)
+    return bent.clip(0, 1)
+
+
+def _encode(light: NDArray, matrix: NDArray | None = None) -> NDArray:
+    """Linear light -> sRGB in [0, 1]."""
+    light = (light if matrix is None else matrix @ light).clip(0, 1)
+    return color.linear_to_srgb(torch.from_numpy(light)).numpy()
+
+
+def _decode(srgb: NDArray) -> NDArray:
+    return color.srgb_to_linear(torch.from_numpy(srgb)).numpy()
+
+
+def _rounded(values: NDArray, dtype: np.dtype) -> NDArray:
+    return np.rint(values * np.iinfo(dtype).max).astype(dtype)
