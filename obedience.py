@@ -3,7 +3,8 @@
 B pairs; K captions of one photograph; S side of the network's square.
 
 word response      the first colour word of the caption, of eight chromatic colours, is replaced by each of the other
-                   seven, and the change of the picture is judged (utils/obedience_metrics.py)
+                   seven, and the change of the picture is judged (utils/obedience_metrics.py); where the split has
+                   regions (datasets/regions.py), also how much of it lies where the word's thing is
 description gain   PSNR and mean ab error with the pair's own caption, against no caption, against another photograph's,
                    and against the counter caption of Eq. (15)
 
@@ -19,13 +20,14 @@ import torch
 from torch import Tensor, nn
 
 from datasets import color_words
+from datasets.regions import Regions, mask
 from datasets.scenes import PALETTE
 from utils import color, distributed, tables
 from utils.color_metrics import LabBytes
 from utils.devices import autocast
 from utils.instance_metrics import Interval, bootstrap_interval
 from utils.metrics import psnr
-from utils.obedience_metrics import word_response
+from utils.obedience_metrics import inside, word_response
 from utils.protocol import LabBatch
 
 COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
@@ -34,6 +36,7 @@ DESCRIPTIONS = ("own", "empty", "other", "counter")
 METRICS = {"psnr": "PSNR, dB", "chroma_error": "ab error"}
 TOGETHER = 64  # colourings in one pass of the network
 RESPONSES = {"right": "word response, right, %", "angle": "degrees off", "share": "share changed, %"}
+RESPONSES |= {"inside": "of the change in the word's region, %", "region": "region, % of the picture"}
 
 
 @torch.no_grad()
@@ -44,12 +47,14 @@ def evaluate(
     tokenize: Callable[[list[str]], Any],
     device: torch.device,
     amp: str,
+    regions: Regions,
 ) -> list[dict[str, Any]]:
     """One row per pair, all ranks', in file order, on every rank.
 
-    pairs: (image name, caption) of the whole split. A row holds index, name, caption; `{metric}_{description}` of
-    METRICS and DESCRIPTIONS, None for a counter caption that there is not; `from`, the colour replaced, or None; and
-    `responses`, one for each other colour: to, right, angle, share.
+    pairs: (image name, caption) of the whole split; regions: of their colour words, as far as known. A row holds index,
+    name, caption; `{metric}_{description}` of METRICS and DESCRIPTIONS, None for a counter caption that there is not;
+    `from`, the colour replaced, or None; `region`, the replaced word's share of the picture, or None; and `responses`,
+    one for each other colour: to, right, angle, share, inside.
     """
     network.eval()
     rows = []
@@ -68,7 +73,7 @@ def evaluate(
             source, others = replaced[i]
             row = {"index": batch.indices[i], "name": batch.names[i], "caption": batch.captions[i]}
             row |= _gains(own, ab[: len(ab) - len(others)], with_counter=counters[i] is not None)
-            row |= _responses(ab, source, len(others))
+            row |= _responses(ab, source, len(others), _region(regions, row, ab.shape[-2:]))
             rows.append(row)
     once = {row["index"]: row for part in distributed.gather_objects(rows) for row in part}
     return [once[index] for index in sorted(once)]
@@ -129,16 +134,29 @@ def _gains(own: LabBatch, ab: Tensor, with_counter: bool) -> dict[str, float | N
     }
 
 
-def _responses(ab: Tensor, source: int | None, count: int) -> dict[str, Any]:
-    """ab: (K, 2, S, S) in [-1, 1], under the own caption first and the `count` replaced ones last."""
+def _region(regions: Regions, row: dict[str, Any], size: Sequence[int]) -> Tensor | None:
+    """Where the thing of the colour word is that `replacements` replaces: (H, W) bool."""
+    caption = row["caption"]
+    families = [color_words.family(caption[start:end]) for start, end in color_words.find(caption)]
+    place = next((place for place, family in enumerate(families) if family in COLORS), None)
+    boxes = [region for region in regions.get((row["name"], caption), ()) if region.place == place]
+    return torch.from_numpy(mask(boxes, *size)) if boxes else None
+
+
+def _responses(ab: Tensor, source: int | None, count: int, region: Tensor | None = None) -> dict[str, Any]:
+    """ab: (K, 2, S, S) in [-1, 1], under the own caption first and the `count` replaced ones last; region: (S, S)."""
     if source is None:
-        return {"from": None, "responses": []}
+        return {"from": None, "region": None, "responses": []}
     wanted = torch.tensor([color for color in range(len(COLORS)) if color != source])
     changes = color.denormalize_ab(ab[-count:] - ab[:1]).cpu()
     response = word_response(changes, torch.full_like(wanted, source), wanted, CENTERS)
-    values = zip(wanted.tolist(), *(part.tolist() for part in response), strict=True)
-    found = [{"to": COLORS[to], "right": right, "angle": angle, "share": share} for to, right, angle, share in values]
-    return {"from": COLORS[source], "responses": found}
+    kept = [None] * len(wanted) if region is None else inside(changes, region.to(changes.device)).tolist()
+    values = zip(wanted.tolist(), *(part.tolist() for part in response), kept, strict=True)
+    found = [
+        dict(zip(("to", "right", "angle", "share", "inside"), (COLORS[to], *of), strict=True)) for to, *of in values
+    ]
+    area = None if region is None else region.double().mean().item()
+    return {"from": COLORS[source], "region": area, "responses": found}
 
 
 def summarize(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -163,14 +181,21 @@ def _summarize_responses(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | Non
     if not flat:
         return None
     right = [response["right"] for _, response in flat]
+    placed = [row for row in rows if row["region"] is not None]
     by_color = {name: [r["right"] for _, r in flat if r["to"] == name] for name in COLORS}
     return {
         "count": len(flat),
         "right": _interval(right, [name for name, _ in flat])._asdict(),
         "angle": float(np.mean([response["angle"] for _, response in flat])),
         "share": float(np.mean([response["share"] for _, response in flat])),
+        "inside": _mean([response["inside"] for row in placed for response in row["responses"]]),
+        "region": _mean([row["region"] for row in placed]),
         "right_of": {name: float(np.mean(values)) if values else None for name, values in by_color.items()},
     }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
 
 
 def _gain(rows: Sequence[dict[str, Any]], metric: str, description: str) -> dict[str, float] | None:
@@ -196,7 +221,9 @@ def ignoring(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         same = {name: None if row[name] is None else row[empty] for name, empty in names}
         source = None if row["from"] is None else COLORS.index(row["from"])
         nothing = torch.zeros(len(COLORS), 2, 1, 1)
-        told.append(row | same | _responses(nothing, source, len(COLORS) - 1))
+        own = _responses(nothing, source, len(COLORS) - 1)
+        own["responses"] = [response | {"inside": row["region"]} for response in own["responses"]]
+        told.append(row | same | own | {"region": row["region"]})
     return told
 
 
@@ -212,7 +239,8 @@ def table_rows(summary: dict[str, Any]) -> list[tables.Row]:
     response, nothing = model["word_response"], baseline["word_response"]
     if response is not None:
         for name, title in RESPONSES.items():
-            lines.append((title, [_cell(response[name], name), _cell(nothing[name], name)]))
+            if response[name] is not None:  # the last two need regions
+                lines.append((title, [_cell(response[name], name), _cell(nothing[name], name)]))
     for description, gains in model["description_gain"].items():
         for metric, gain in gains.items():
             own = baseline["description_gain"][description][metric]
@@ -222,7 +250,7 @@ def table_rows(summary: dict[str, Any]) -> list[tables.Row]:
 
 
 def _cell(value: Any, name: str) -> str:
-    scale, digits = (100, 1) if name in ("right", "share") else (1, 1 if name == "angle" else 3)
+    scale, digits = (100, 1) if name in ("right", "share", "inside", "region") else (1, 1 if name == "angle" else 3)
     if value is None:
         return "-"
     if isinstance(value, dict):

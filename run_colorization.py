@@ -78,7 +78,9 @@ def test(
     more = []
     if args.obedience:
         summary["obedience"] = obedience.summarize(
-            obedience.evaluate(network, loader, loader.dataset.pairs, tokenizer, device, args.amp)
+            obedience.evaluate(
+                network, loader, loader.dataset.pairs, tokenizer, device, args.amp, loader.dataset.regions
+            )
         )
         more = [obedience.table_rows(summary["obedience"])]
         logger.info("%s", obedience.table(summary["obedience"]))

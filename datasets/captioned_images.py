@@ -65,7 +65,7 @@ class CaptionedImages(Dataset):
         self.correspondence: list[correspondence.Pairs] | None = None  # of each pair
         if metadata is not None:
             self.correspondence = correspondence.fit(metadata, correspondence.read(metadata), self.pairs)
-        self.regions = read_regions(root, split) if augmentation is not None and augmentation.recolor > 0 else {}
+        self.regions = read_regions(root, split) if augmentation is None or augmentation.recolor > 0 else {}
         self.size = size
         self.augmentation = augmentation
         self.seed = seed

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from datasets import color_words
 from datasets.color_naming import NAMES, name_pixels
-from datasets.regions import Region
+from datasets.regions import Region, mask
 from datasets.scene_palette import PALETTE
 from utils.color import normalize_ab
 
@@ -105,25 +105,14 @@ def _in_boxes(
     most = draw.integers(1, MOST + 1)
     for place in draw.permutation(len(words)):
         word = words[place]
-        shown = np.zeros(names.shape, np.uint8)
-        for one in regions:
-            if one.place == word.place:
-                shown |= ((names == NAMES.index(word.name)) & _box(names.shape, one)).astype(np.uint8)
-        region = _large_pieces(shown)
+        boxes = mask([one for one in regions if one.place == word.place], *names.shape)
+        region = _large_pieces((boxes & (names == NAMES.index(word.name))).astype(np.uint8))
         if region is None or any((region * target.region).any() for target in targets):
             continue
         targets.append(_Target(word.name, [word.span], region))
         if len(targets) == most:
             break
     return targets
-
-
-def _box(shape: tuple[int, int], region: Region) -> NDArray:
-    """(H, W) bool."""
-    height, width = shape
-    rows, columns = (np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width
-    inside = (rows >= region.top) & (rows < region.bottom)
-    return inside[:, None] & ((columns >= region.left) & (columns < region.right))
 
 
 def _new_colors(count: int, others: Sequence[str], draw: np.random.Generator) -> tuple[list[str], list[str]] | None:

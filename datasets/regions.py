@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from datasets import color_words
 from utils.errors import InputError
 
@@ -56,6 +59,15 @@ def _region(caption: str, place: int, left: float, top: float, right: float, bot
     if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
         raise ValueError(f"{caption!r} has a box {[left, top, right, bottom]}")
     return Region(place, left, top, right, bottom)
+
+
+def mask(regions: Sequence[Region], height: int, width: int) -> NDArray:
+    """(height, width) bool, True on the pixels whose middle lies in one of the boxes."""
+    rows, columns = (np.arange(height)[:, None] + 0.5) / height, (np.arange(width) + 0.5) / width
+    inside = np.zeros((height, width), bool)
+    for _, left, top, right, bottom in regions:
+        inside |= (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
+    return inside
 
 
 def seen_in_crop(regions: Sequence[Region], crop: Box, flipped: bool) -> tuple[Region, ...]:

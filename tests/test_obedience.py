@@ -136,7 +136,8 @@ def photos(tmp_path):
 def evaluated(painter, photos, batch_size):
     dataset = build_dataset("captioned_images", str(photos), "val", 32)
     loader = build_loader(dataset, painter.tokenize, batch_size, 0, train=False)
-    return obedience.evaluate(painter, loader, dataset.pairs, painter.tokenize, torch.device("cpu"), "none")
+    parts = painter, loader, dataset.pairs, painter.tokenize, torch.device("cpu"), "none"
+    return obedience.evaluate(*parts, dataset.regions)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
@@ -150,7 +151,22 @@ def test_a_network_that_obeys_scores_all(photos, batch_size):
     assert abs(response["share"] - 0.25) < 1e-6
     assert all(summary["model"]["description_gain"][d]["psnr"]["low"] > 0 for d in ("other", "counter"))
     assert summary["model"]["description_gain"]["other"]["chroma_error"]["high"] < 0
-    assert "word response" in obedience.table(summary)
+    assert "word response" in obedience.table(summary) and "region" not in obedience.table(summary)
+
+
+def test_a_change_is_looked_for_where_the_word_s_thing_is(photos):
+    boxes = {"0.png": [[0, 0.0, 0.0, 0.25, 0.5]], "1.png": [[0, 0.5, 0.5, 1.0, 1.0]]}  # half of what is painted; none
+    captions = {"0.png": "a red ball", "1.png": "a green ball"}
+    content = {name: {captions[name]: regions} for name, regions in boxes.items()}
+    (photos / "regions_val.json").write_text(json.dumps(content))
+    rows = evaluated(Painter(obeys=True), photos, 2)
+    assert [row["region"] for row in rows] == [0.125, 0.25, None, None, None]
+    torch.testing.assert_close([r["inside"] for r in rows[0]["responses"]], [0.5] * 7)
+    assert [r["inside"] for r in rows[1]["responses"]] == [0] * 7 and rows[2]["responses"][0]["inside"] is None
+    summary = obedience.summarize(rows)
+    assert summary["model"]["word_response"]["inside"] == pytest.approx(0.25)
+    assert summary["ignoring"]["word_response"]["inside"] == summary["model"]["word_response"]["region"] == 0.1875
+    assert "in the word's region" in obedience.table(summary)
 
 
 def test_a_network_that_ignores_the_words_scores_nothing(photos):

@@ -16,6 +16,17 @@ class Response(NamedTuple):
     share: Tensor  # (K,) float64: pixels that change at least half as much as the judged ones do on average
 
 
+def inside(changes: Tensor, region: Tensor) -> Tensor:
+    """How much of each change lies in the region of the word's thing: (K,) float64.
+
+    changes: (K, 2, H, W); region: (H, W) bool. Where nothing changes it is the region's share of the picture.
+    """
+    size = changes.double().norm(dim=1)  # (K, H, W)
+    whole = size.sum(dim=(1, 2))
+    share = (size * region).sum(dim=(1, 2)) / whole.clamp(min=1e-12)
+    return torch.where(whole > 0, share, region.double().mean())
+
+
 def word_response(changes: Tensor, source: Tensor, wanted: Tensor, palette: Tensor) -> Response:
     """What replacing one colour word does.
 
