@@ -41,6 +41,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     server = parser.add_argument_group("server")
     server.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0: all (default: 127.0.0.1)")
     server.add_argument("--port", type=int, default=7860, help="0: any that is free (default: 7860)")
+    server.add_argument(
+        "--root_path",
+        default="",
+        help="where a proxy shows the page, as /color or https://example.org/color (default: /)",
+    )
     server.add_argument("--share", action="store_true", help="a public link by Gradio's service (default: none)")
     limits = parser.add_argument_group("limits")
     limits.add_argument("--max_megapixels", type=float, default=USUAL.megapixels, help="of a photograph (default: 24)")
@@ -64,7 +69,8 @@ def main(arguments: list[str] | None = None) -> int:
             os.environ["GRADIO_TEMP_DIR"] = os.path.join(os.path.realpath(folder), "uploads")
             from webapp.server import serve  # not sooner: where Gradio writes is settled when it is imported
 
-            serve(colorizer, about(options.checkpoint, colorizer), limits, options.host, options.port, options.share)
+            name = about(options.checkpoint, colorizer)
+            serve(colorizer, name, limits, options.host, options.port, options.share, options.root_path)
     except InputError as error:
         print(f"app.py: {error}", file=sys.stderr)
         return 2

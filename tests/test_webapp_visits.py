@@ -46,7 +46,7 @@ def files(folder):
 
 
 def test_the_preview_is_small_and_upright_and_the_download_is_what_the_library_makes(visits, photograph, colorizer):
-    visit = visits.begin()
+    visit = visits.begin("a")
     visit.open(photograph, "Beach.JPG", 24)
     gray, colored, notes = visit.color(CAPTION, 0.7)
     assert visit.title == "Beach.JPG, 1100×1500 pixels" and notes == []
@@ -68,7 +68,7 @@ def test_the_image_encoder_runs_once_for_a_photograph(visits, photograph, colori
     runs = []
     encode = colorizer._encode_image
     monkeypatch.setattr(colorizer, "_encode_image", lambda gray: runs.append(1) or encode(gray))
-    visit = visits.begin()
+    visit = visits.begin("a")
     visit.open(photograph, "a.jpg", 24)
     for caption in (CAPTION, "a green ball"):
         visit.color(caption, 1.0)
@@ -86,7 +86,7 @@ def test_an_explanation_is_found_once_for_a_caption(visits, photograph, colorize
         return colorize(encoded, captions, strength, explain_words)
 
     monkeypatch.setattr(colorizer, "colorize", counting)
-    visit = visits.begin()
+    visit = visits.begin("a")
     visit.open(photograph, "a.jpg", 24)
     visit.color(CAPTION, 1.0)
     first, caption = visit.explain()
@@ -99,7 +99,7 @@ def test_an_explanation_is_found_once_for_a_caption(visits, photograph, colorize
 
 
 def test_only_the_newest_files_are_kept(visits, photograph, tmp_path):
-    visit = visits.begin()
+    visit = visits.begin("a")
     for _ in range(3):
         visit.open(photograph, "a.jpg", 24)
         shown = visit.color(CAPTION, 1.0)[:2]
@@ -111,7 +111,7 @@ def test_only_the_newest_files_are_kept(visits, photograph, tmp_path):
 
 
 def test_what_cannot_be_taken_leaves_the_photograph_before(visits, photograph, tmp_path):
-    visit = visits.begin()
+    visit = visits.begin("a")
     visit.open(photograph, "a.jpg", 24)
     visit.color(CAPTION, 1.0)
     (tmp_path / "broken").write_bytes(photograph.read_bytes()[:-9000])
@@ -124,8 +124,8 @@ def test_what_cannot_be_taken_leaves_the_photograph_before(visits, photograph, t
 
 def test_visitors_share_no_folder_and_their_names_cannot_be_guessed(visits, photograph, tmp_path):
     folders = []
-    for _ in range(2):
-        visit = visits.begin()
+    for owner in "ab":
+        visit = visits.begin(owner)
         visit.open(photograph, "a.jpg", 24)
         folders.append({path.relative_to(tmp_path / "pictures").parts[0] for path in visit.color(CAPTION, 1.0)[:2]})
         assert tmp_path / "pictures" not in visit.opened.path.parents  # the upload itself is never served
@@ -133,12 +133,12 @@ def test_visitors_share_no_folder_and_their_names_cannot_be_guessed(visits, phot
 
 
 def test_who_did_nothing_for_the_longest_time_makes_room(visits, photograph, tmp_path):
-    first, second = visits.begin(), visits.begin()
+    first, second = visits.begin("a"), visits.begin("b")
     for visit in (first, second):
         visit.open(photograph, "a.jpg", 24)
         visit.color(CAPTION, 1.0)
     first.color("a green ball", 1.0)
-    visits.begin()
+    visits.begin("c")
     assert len(visits) == 2 and second.ended and not first.ended
     assert files(tmp_path / "pictures") == ["colored.jpg", "gray.jpg"]
     with pytest.raises(InputError) as told:
@@ -149,8 +149,37 @@ def test_who_did_nothing_for_the_longest_time_makes_room(visits, photograph, tmp
     assert not second.pictures.exists() and not second.originals.exists()
 
 
+def test_one_address_has_a_quarter_of_the_visits_and_of_their_bytes(colorizer, photograph, tmp_path):
+    for name in ("originals", "pictures"):
+        (tmp_path / name).mkdir()
+    length = photograph.stat().st_size
+    visits = Visits(colorizer, tmp_path / "originals", tmp_path / "pictures", most=12, size=9 * length)
+    other = visits.begin("b")
+    other.open(photograph, "a.jpg", 24)
+    several = [visits.begin("a") for _ in range(4)]
+    assert [visit.ended for visit in several] == [True, False, False, False] and not other.ended
+    for visit in several[1:]:  # the third is more than a quarter of the bytes
+        visit.open(photograph, "a.jpg", 24)
+    assert several[1].ended and not several[3].ended and not other.ended
+    assert len(files(tmp_path / "originals")) == len(visits) == 3
+
+
+def test_a_visit_that_ends_while_a_file_is_written_leaves_nothing(visits, photograph, tmp_path):
+    visit = visits.begin("a")
+    visit.open(photograph, "a.jpg", 24)
+
+    def draw(gray):
+        visits.end(visit)
+        visit.pictures.mkdir()
+        return gray
+
+    with pytest.raises(InputError):
+        visit.draw(draw)
+    assert not files(tmp_path / "pictures") and not files(tmp_path / "originals")
+
+
 def test_whose_time_is_over_leaves_nothing(visits, photograph, tmp_path):
-    visit = visits.begin()
+    visit = visits.begin("a")
     visit.open(photograph, "a.jpg", 24)
     visit.color(CAPTION, 1.0)
     visits.end(visit)
@@ -159,7 +188,7 @@ def test_whose_time_is_over_leaves_nothing(visits, photograph, tmp_path):
 
 
 def test_without_a_photograph_or_a_result_the_visitor_is_told(visits, photograph):
-    visit = visits.begin()
+    visit = visits.begin("a")
     for ask in (
         lambda: visit.color(CAPTION, 1.0),
         visit.explain,
@@ -174,7 +203,7 @@ def test_without_a_photograph_or_a_result_the_visitor_is_told(visits, photograph
 
 
 def test_a_visitor_s_requests_wait_for_each_other(visits, photograph):
-    visit = visits.begin()
+    visit = visits.begin("a")
     visit.open(photograph, "a.jpg", 24)
     captions = [f"a {color} ball" for color in ("red", "blue", "green", "pink")]
     threads = [threading.Thread(target=visit.color, args=(caption, 1.0)) for caption in captions]
@@ -199,7 +228,7 @@ def test_the_preview_of_transparency_is_white_and_of_16_bits_the_same(tmp_path):
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (9000, 3)])
 def test_odd_shapes_have_a_preview_and_a_note(visits, tmp_path, size):
     smooth(*size, "L").save(tmp_path / "odd.png")
-    visit = visits.begin()
+    visit = visits.begin("a")
     visit.open(tmp_path / "odd.png", "odd.png", 24)
     _, colored, notes = visit.color("", 1.0)
     assert max(Image.open(colored).size) == min(max(size), PREVIEW)

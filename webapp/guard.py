@@ -1,27 +1,35 @@
 """What of Gradio's server the page needs, and nothing else: every other address is not found.
 
 Gradio serves every file in its folder to who knows the path, fetches addresses that a browser names, and has services
-for developers. Here only pictures are served, nothing is fetched, and a request is no longer than the page's own are.
+for developers. Here only pictures are served, nothing is fetched, a request is no longer than the page's own are, and
+what a visitor may leave behind is bounded.
 """
 
+import asyncio
 import json
 import posixpath
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, quote
 
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from webapp.bodies import Refused, again, bounded, check_framing, read
+from webapp.sessions import Sessions
+from webapp.shares import owner_of
+from webapp.upload_store import UploadStore
+
 API = "/gradio_api"
-LONGEST_REQUEST = 1 << 18  # bytes; the page's own have a caption and a few numbers
-UPLOAD_MARGIN = 1 << 14  # bytes around an uploaded file
+LONGEST_REQUEST = 1 << 17  # bytes; the page's own have a caption, some of them twice, and a few numbers
 FILE = f"{API}/file="
 _PAGE = re.compile(
     r"/|/health|/config|/theme\.css|/favicon\.ico|/manifest\.json|/(?:assets|static)(?:/[\w@-][\w.@-]*)+"
-    rf"|{API}/(?:upload_progress|queue/data|heartbeat/\w+)"
+    rf"|{API}/(?:upload_progress|queue/data|heartbeat/\w{{1,32}})"
 )
-_POSTS = {f"{API}/queue/join", f"{API}/upload"}
+_WHOLE = ("/", "/config")  # the page is written anew for each
+_AT_ONCE = 2  # of these
 _HEADERS = [  # nothing comes from another host, and no other site gets to see an address of ours
     (
         b"content-security-policy",
@@ -32,33 +40,23 @@ _HEADERS = [  # nothing comes from another host, and no other site gets to see a
 ]
 
 
-class Refused(Exception):
-    """A request that no page of ours makes."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 class Guard:
     """Around the whole application."""
 
-    def __init__(self, app: ASGIApp, uploads: Path, pictures: Path, max_upload: int) -> None:
-        """uploads: where Gradio puts what is uploaded; pictures: the folder below it that is served; max_upload: bytes
-        of a file."""
+    def __init__(
+        self, app: ASGIApp, uploads: UploadStore, pictures: Path, sessions: Sessions, prefix: str = ""
+    ) -> None:
+        """pictures: the only folder that is served; prefix: of every path, where a proxy leaves it there, as /color."""
         self.app = app
-        self.uploads = str(uploads)
+        self.uploads = uploads
         self.pictures = str(pictures)
-        self.max_upload = max_upload
+        self.sessions = sessions
+        self.prefix = prefix
+        self._whole = asyncio.Semaphore(_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
-            return
-        try:
-            receive = await self._check(scope, receive)
-        except Refused as refusal:
-            await PlainTextResponse(str(refusal), refusal.status)(scope, receive, send)
             return
 
         async def send_with_headers(message: Message) -> None:
@@ -66,29 +64,64 @@ class Guard:
                 message = message | {"headers": [*message["headers"], *_HEADERS]}
             await send(message)
 
-        await self.app(scope, receive, send_with_headers)
-
-    async def _check(self, scope: Scope, receive: Receive) -> Receive:
-        """What the application is to receive from. Raises Refused."""
-        path = scope.get("path", "")
-        if scope["type"] != "http":
-            raise Refused(404, "not found")
-        if scope["method"] in ("GET", "HEAD"):
-            if not _PAGE.fullmatch(path) and not self._is_picture(path):
-                raise Refused(404, "not found")
-            return receive
-        if scope["method"] != "POST" or path not in _POSTS:
-            raise Refused(404, "not found")
-        if path.endswith("/upload"):
-            _check_length(scope, self.max_upload + UPLOAD_MARGIN)
-            return receive
-        _check_length(scope, LONGEST_REQUEST)
-        body = await _read(receive)
         try:
-            self._check_files(json.loads(body))
+            if scope["type"] != "http":
+                raise Refused(404, "not found")
+            check_framing(scope)
+            scope = self._below_prefix(scope)
+            if scope["method"] in ("GET", "HEAD"):
+                await self._get(scope, receive, send_with_headers)
+            elif scope["method"] == "POST":
+                await self._post(scope, receive, send_with_headers)
+            else:
+                raise Refused(404, "not found")
+        except Refused as refusal:
+            # The page shows `detail`. What is left of the request is not waited for.
+            said = JSONResponse({"detail": str(refusal)}, refusal.status, {"connection": "close"})
+            await said(scope, receive, send_with_headers)
+
+    def _below_prefix(self, scope: Scope) -> Scope:
+        path = scope["path"]
+        if self.prefix and (path == self.prefix or path.startswith(f"{self.prefix}/")):
+            path = path.removeprefix(self.prefix) or "/"
+            return {**scope, "path": path, "raw_path": quote(path).encode()}
+        return scope
+
+    async def _get(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        if not _PAGE.fullmatch(path) and not self._is_picture(path):
+            raise Refused(404, "not found")
+        if path == f"{API}/upload_progress":
+            await _progress()(scope, receive, send)
+            return
+        query = b""  # Gradio answers some by a traceback, and none that the page needs
+        if path == f"{API}/queue/data":
+            name = parse_qs(scope["query_string"][:200].decode("latin-1")).get("session_hash", [None])[-1]
+            self.sessions.check(name)
+            query = b"session_hash=" + name.encode()
+        headers = [(name, value) for name, value in scope["headers"] if name not in (b"range", b"if-range")]
+        scope = {**scope, "query_string": query, "headers": headers}
+        if path not in _WHOLE:
+            await self.app(scope, receive, send)
+            return
+        async with self._whole:
+            await self.app(scope, receive, send)
+
+    async def _post(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == f"{API}/upload":
+            response = await self.uploads.receive(scope, receive)
+            await response(scope, receive, send)
+            return
+        if scope["path"] != f"{API}/queue/join":
+            raise Refused(404, "not found")
+        body = await read(bounded(scope, receive, LONGEST_REQUEST))
+        try:
+            event = json.loads(body)
+            self._check_files(event)
         except (ValueError, RecursionError) as error:
             raise Refused(400, "not understood") from error
-        return _again(body, receive)
+        self.sessions.join(event, owner_of(scope))
+        await self.app(scope, again(body, receive), send)
 
     def _is_picture(self, path: str) -> bool:
         return path.startswith(FILE) and _lies_in(self.pictures, path.removeprefix(FILE))
@@ -96,8 +129,8 @@ class Guard:
     def _check_files(self, value: Any) -> None:
         """Raises Refused where a request names a file that is no upload: Gradio would read or fetch it."""
         if isinstance(value, dict):
-            path = value.get("path", f"{self.uploads}/none")
-            if not _lies_in(self.uploads, path) or _lies_in(self.pictures, path):
+            path = value.get("path", f"{self.uploads.folder}/none")
+            if not _lies_in(str(self.uploads.folder), path) or _lies_in(self.pictures, path):
                 raise Refused(403, "no such upload")
             value = [*value.values()]
         if isinstance(value, list):
@@ -105,34 +138,12 @@ class Guard:
                 self._check_files(one)
 
 
+def _progress() -> Response:
+    """Of an upload. The page asks for it, and shows its own sign of work where none is told; Gradio would keep every
+    name that it is asked for."""
+    return PlainTextResponse('data: {"msg": "done"}\n\n', media_type="text/event-stream")
+
+
 def _lies_in(folder: str, path: Any) -> bool:
     """By its name, which has to be the shortest for its place: no '..' and no '//'."""
     return isinstance(path, str) and path.startswith(f"{folder}/") and path == posixpath.normpath(path)
-
-
-def _check_length(scope: Scope, most: int) -> None:
-    """By the header: no more than it says is read. Raises Refused."""
-    length = dict(scope["headers"]).get(b"content-length", b"")
-    if not length.isdigit():
-        raise Refused(411, "tell the length")
-    if int(length) > most:
-        raise Refused(413, f"longer than {most} bytes")
-
-
-async def _read(receive: Receive) -> bytes:
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    return body
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    """Gives the body that was read, and then what comes."""
-    waiting = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def again() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return again

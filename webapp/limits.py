@@ -30,3 +30,13 @@ class Limits:
     def upload(self) -> int:
         """Bytes of a file."""
         return int(self.megabytes * 1e6)
+
+    @property
+    def disk(self) -> float:
+        """Bytes of all visitors' photographs and pictures: each visitor may have a longest file."""
+        return self.visitors * self.megabytes * 1e6
+
+    @property
+    def sessions(self) -> int:
+        """Open pages: also of those who have no photograph yet."""
+        return 4 * self.visitors

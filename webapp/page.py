@@ -2,53 +2,67 @@
 
 import functools
 import html
+import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from utils.captions import check_caption
 from utils.errors import InputError
 from webapp import markup, palette, regions
 from webapp.examples import EXAMPLES
 from webapp.limits import Limits
+from webapp.shares import owner_at
+from webapp.upload_store import UploadStore
 from webapp.visits import LIFETIME, NOTHING, Visit, Visits
+
+logger = logging.getLogger(__name__)
 
 TITLE = "Colour a photograph by a sentence"
 _CLICK = "Click a region of the groups to see which words colour it."
-_CLEANING = 300  # seconds between two looks for uploads that are older than LIFETIME
+FAULT = "That went wrong here, and the server's log says how. Try it again, or with another photograph or caption."
+_STALE = "The page and the server do not understand each other; load the page again."
+_STRONGEST = 2  # factor of the chroma
+_WORDS_AT_ONCE = 4  # captions whose colour words are sought at a time
 
 Values = dict[Any, Any]  # of components; those left out stay as they are
 
 
-def _told(handler: Callable[..., Values]) -> Callable[..., Values]:
-    """What cannot be done is told to the visitor, and the page stays as it is."""
+def _told(*emptied: str) -> Callable[[Callable[..., Values]], Callable[..., Values]]:
+    """Whatever keeps a handler from its answer is told to the visitor, and the page stays as it is, but for the
+    components `emptied`; what no visitor can mend is logged, too."""
 
-    @functools.wraps(handler)
-    def telling(*args: Any) -> Values:
-        try:
-            return handler(*args)
-        except InputError as error:
-            _tell(error)
-            return gr.skip()
+    def decorate(handler: Callable[..., Values]) -> Callable[..., Values]:
+        @functools.wraps(handler)
+        def telling(page: "Page", *args: Any) -> Values:
+            try:
+                return handler(page, *args)
+            except InputError as error:
+                message = str(error)
+            except Exception:  # of whichever library, or of ours
+                logger.exception("page: %s", handler.__name__)
+                message = FAULT
+            gr.Warning(html.escape(message), duration=20)  # names of files stand in it
+            return {getattr(page, name): None for name in emptied} or gr.skip()
 
-    return telling
+        return telling
 
-
-def _tell(error: InputError) -> None:
-    gr.Warning(html.escape(str(error)), duration=20)  # names of files stand in it
+    return decorate
 
 
 class Page:
     """`blocks` is the page; the methods are what happens on it, and take the values that the browser sends."""
 
-    def __init__(self, visits: Visits, uploads: Path, examples: Path, limits: Limits, about: str) -> None:
-        """uploads: the folder that uploaded files come into, and the only one that a browser may name; examples: served
-        copies of `EXAMPLES`; about: a line on the network, for the visitor."""
+    def __init__(self, visits: Visits, uploads: UploadStore, examples: Path, limits: Limits, about: str) -> None:
+        """uploads: the only files that a browser may name; examples: served copies of `EXAMPLES`; about: a line on the
+        network, for the visitor."""
         self.visits = visits
-        self.uploads = uploads.resolve()
+        self.uploads = uploads
         self.limits = limits
-        with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(_CLEANING, LIFETIME)) as self.blocks:
+        with gr.Blocks(title=TITLE, analytics_enabled=False) as self.blocks:
             self.visit = gr.State(time_to_live=LIFETIME, delete_callback=visits.end)
             gr.Markdown(f"# {TITLE}\n{about}")
             with gr.Row():
@@ -89,7 +103,7 @@ class Page:
             elem_id="caption",
         )
         self.button = gr.Button("Colour it", variant="primary", elem_id="colour")
-        self.strength = gr.Slider(0, 2, 1, step=0.05, label="Strength of the colours", elem_id="strength")
+        self.strength = gr.Slider(0, _STRONGEST, 1, step=0.05, label="Strength of the colours", elem_id="strength")
 
     def _lay_out_result(self) -> None:
         self.slider = gr.ImageSlider(
@@ -111,9 +125,9 @@ class Page:
     def _connect(self) -> None:
         asked = [self.caption, self.strength, self.visit]
         shown = [self.visit, self.slider, self.notes, self.download]
-        busy = {"concurrency_id": "network", "api_visibility": "private"}
-        raw = {"preprocess": False}  # a chosen word may have gone from the list while the browser was asking
-        light = {"concurrency_limit": None, "api_visibility": "private", "show_progress": "hidden"}
+        private = {"preprocess": False, "api_visibility": "private"}  # the handlers check what a browser sends
+        busy = {"concurrency_id": "network"} | private
+        light = {"concurrency_limit": _WORDS_AT_ONCE, "show_progress": "hidden"} | private
 
         uploaded = self.file.upload(self.upload, [self.file, *asked], [self.file, *shown], **busy)
         chosen = [self.examples, self.strength, self.visit]
@@ -123,55 +137,67 @@ class Page:
             uploaded,
             self.examples.click(self.take_example, chosen, [self.caption, *shown], **busy),
             gr.on(color_it, self.color, asked, shown, **busy),
-            gr.on(choices, self.recolor, [self.word, *asked], [self.caption, *shown], **raw, **busy),
+            gr.on(choices, self.recolor, [self.word, *asked], [self.caption, *shown], **busy),
         ):  # the colours do not wait for the groups
             result.success(self.explain, self.visit, [self.map, self.words], **busy)
         self.map.select(self.point_at, self.visit, [self.map, self.words], **busy)
         words = [self.caption, self.word], [self.palette, self.word]
-        self.caption.change(self.list_words, *words, trigger_mode="always_last", **raw, **light)
+        self.caption.change(self.list_words, *words, trigger_mode="always_last", **light)
         made = self.download.click(self.make_full_size, self.visit, [self.visit, self.ready], **busy)
         made.success(None, self.ready, js="(file) => file && document.querySelector('#ready').click()")
 
     # ---- what happens
 
-    def upload(self, file: str, caption: str, strength: float, visit: Visit | None) -> Values:
+    @_told("file")
+    def upload(
+        self, file: dict[str, Any] | None, caption: str, strength: float, visit: Visit | None, request: gr.Request
+    ) -> Values:
         """The place for a file is free again, whatever becomes of this one."""
-        path = Path(file).resolve()
-        if not path.is_relative_to(self.uploads):
-            raise ValueError(f"{file}: not in {self.uploads}")  # no browser with this page asks for it
+        if not isinstance(file, dict):
+            raise InputError(_STALE)
+        upload = self.uploads.take(file.get("path"))
         try:
-            return {self.file: None} | self._open(path, path.name, caption, strength, visit)
-        except InputError as error:
-            _tell(error)
-            return {self.file: None}
+            return {self.file: None} | self._open(upload.path, upload.name, caption, strength, visit, request)
+        finally:
+            upload.remove()
 
-    @_told
-    def take_example(self, index: int, strength: float, visit: Visit | None) -> Values:
+    @_told()
+    def take_example(self, index: int, strength: float, visit: Visit | None, request: gr.Request) -> Values:
+        if type(index) is not int or not 0 <= index < len(EXAMPLES):
+            raise InputError(_STALE)
         example = EXAMPLES[index]
-        opened = self._open(example.path, example.file, example.caption, strength, visit)
+        opened = self._open(example.path, example.file, example.caption, strength, visit, request)
         return {self.caption: example.caption} | opened
 
-    def _open(self, path: Path, name: str, caption: str, strength: float, visit: Visit | None) -> Values:
-        visit = self.visits.begin() if visit is None or visit.ended else visit
+    def _open(
+        self, path: Path, name: str, caption: str, strength: float, visit: Visit | None, request: gr.Request
+    ) -> Values:
+        caption, strength = _caption(caption), _strength(strength)
+        if visit is None or visit.ended:
+            visit = self.visits.begin(owner_at(request.client.host))
         visit.open(path, name, self.limits.megapixels)
         return self._color(caption, strength, visit)
 
-    @_told
+    @_told()
     def color(self, caption: str, strength: float, visit: Visit | None) -> Values:
-        return self._color(caption, strength, _known(visit))
+        return self._color(_caption(caption), _strength(strength), _known(visit))
 
-    @_told
+    @_told()
     def recolor(
         self, word: int | None, caption: str, strength: float, visit: Visit | None, event: gr.EventData
     ) -> Values:
         """`word`: number of the colour word that gets the colour of the button that was clicked, which is its label."""
+        caption = _caption(caption)
         words = palette.labels(caption)
-        if words:
-            caption = palette.recolored(caption, min(word or 0, len(words) - 1), event.target.value)
-        return {self.caption: caption} | self._color(caption, strength, _known(visit))
+        color = getattr(event.target, "value", None)
+        if color not in palette.SWATCHES:
+            raise InputError(_STALE)
+        if words:  # a chosen word may have gone from the list while the browser was asking
+            caption = palette.recolored(caption, _chosen(word, words), color)
+        return {self.caption: caption} | self._color(caption, _strength(strength), _known(visit))
 
     def _color(self, caption: str, strength: float, visit: Visit) -> Values:
-        gray, colored, notes = visit.color(_text(caption), strength)
+        gray, colored, notes = visit.color(caption, strength)
         return {
             self.visit: visit,
             self.slider: (str(gray), str(colored)),
@@ -179,18 +205,21 @@ class Page:
             self.download: gr.Button(interactive=True),
         }
 
-    @_told
+    @_told()
     def explain(self, visit: Visit | None) -> Values:
         """The groups, once there is a result."""
         if visit is None or visit.shown is None:
             return gr.skip()
         return self._groups(visit, None)
 
-    @_told
-    def point_at(self, visit: Visit | None, event: gr.SelectData) -> Values:
+    @_told()
+    def point_at(self, visit: Visit | None, event: gr.EventData) -> Values:
         """A place of the map was clicked; the browser tells it in pixels of the preview."""
         visit = _known(visit)
-        x, y = (place / side for place, side in zip(event.index, visit.preview_size, strict=True))
+        index = event._data.get("index") if isinstance(event._data, dict) else None
+        if not isinstance(index, list) or len(index) != 2 or not all(map(_is_number, index)):
+            raise InputError(_STALE)
+        x, y = (place / side for place, side in zip(index, visit.preview_size, strict=True))
         return self._groups(visit, (x, y))
 
     def _groups(self, visit: Visit, place: tuple[float, float] | None) -> Values:
@@ -202,19 +231,17 @@ class Page:
         words = f"<p>{_CLICK}</p>" if region is None else markup.words(region, len(explanation.soft))
         return {self.map: str(picture), self.words: words}
 
+    @_told()
     def list_words(self, caption: str, word: int | None) -> Values:
         """The colour words of the caption, for the palette."""
-        words = palette.labels(caption)
-        chosen = min(word or 0, len(words) - 1) if words else None
+        words = palette.labels(_caption(caption))
         choices = [(label, number) for number, label in enumerate(words)]
+        chosen = _chosen(word, words) if words else None
         return {self.palette: gr.Column(visible=bool(words)), self.word: gr.Radio(choices, value=chosen)}
 
+    @_told("ready")
     def make_full_size(self, visit: Visit | None) -> Values:
-        try:
-            return {self.ready: str(_known(visit).full_size()), self.visit: visit}
-        except InputError as error:
-            _tell(error)
-            return {self.ready: None}
+        return {self.ready: str(_known(visit).full_size()), self.visit: visit}
 
 
 def _known(visit: Visit | None) -> Visit:
@@ -223,6 +250,23 @@ def _known(visit: Visit | None) -> Visit:
     return visit
 
 
-def _text(caption: str) -> str:
+def _caption(value: Any) -> str:
     """Without halves of characters, which a browser can send and no tokenizer takes."""
-    return caption.encode("utf-8", "replace").decode("utf-8")
+    if not isinstance(value, str):
+        raise InputError(_STALE)
+    return check_caption(value.encode("utf-8", "replace").decode("utf-8"), "the caption")
+
+
+def _strength(value: Any) -> float:
+    if not _is_number(value) or not 0 <= value <= _STRONGEST:
+        raise InputError(f"The strength of the colours is between 0 and {_STRONGEST}.")
+    return float(value)
+
+
+def _chosen(word: Any, words: list[str]) -> int:
+    """The number of a colour word; the last where there are fewer."""
+    return min(max(word, 0), len(words) - 1) if type(word) is int else 0
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)

@@ -4,7 +4,9 @@ import os
 import secrets
 import shutil
 import socket
+import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import gradio as gr
 import uvicorn
@@ -13,44 +15,73 @@ from gradio import networking
 
 from inference import Colorizer
 from utils.errors import InputError
+from webapp.connections import Connection, new_shares
 from webapp.examples import EXAMPLES
 from webapp.guard import Guard
 from webapp.limits import Limits
 from webapp.markup import style
 from webapp.page import Page
+from webapp.sessions import Sessions
+from webapp.upload_store import LIFETIME, UploadStore
 from webapp.visits import Visits
 
 LAST_ANSWERS = 5  # seconds that what is being answered has when the server ends
-_SESSIONS = 1000  # browsers whose components' values Gradio keeps
+_TIDYING = 10  # ticks of the server, a tenth of a second each, between two looks for what waits too long
 _FONTS = ["system-ui", "sans-serif"]  # the visitor's own: none is fetched
 
 
 class Server(uvicorn.Server):
-    """When it ends it tells the pages' heartbeats so, answers which never end by themselves."""
+    """It ends what waits too long; when it ends itself it tells the pages' heartbeats so, answers which never end by
+    themselves."""
 
-    def __init__(self, config: uvicorn.Config, pages: gr.routes.App) -> None:
+    def __init__(self, config: uvicorn.Config, guard: Guard, pages: gr.routes.App) -> None:
         super().__init__(config)
+        self.guard = guard
         self.pages = pages
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TIDYING == 0:
+            now = time.monotonic()
+            for connection in Connection.shares:
+                if connection.overdue(now):
+                    connection.end()
+            self.guard.uploads.expire(now - LIFETIME)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.pages.stop_event.set()
         await super().shutdown(sockets)
 
 
-def serve(colorizer: Colorizer, about: str, limits: Limits, host: str, port: int, share: bool = False) -> None:
+def serve(
+    colorizer: Colorizer,
+    about: str,
+    limits: Limits,
+    host: str,
+    port: int,
+    share: bool = False,
+    root_path: str = "",
+) -> None:
     """Until a signal comes; about: the network, for the visitor; port: 0 for any that is free; share: by a public link,
-    too. Raises InputError where the address is taken, or no link can be had.
+    too; root_path: of `build`. Raises InputError where the address is taken, or no link can be had.
     """
+    root_path = _root(root_path)
     with listen(host, port) as listening:
-        app, pages = build(colorizer, about, limits)
+        guard, pages = build(colorizer, about, limits, root_path)
+        Connection.shares = new_shares()
         config = uvicorn.Config(
-            app, log_level="warning", ws="none", server_header=False, timeout_graceful_shutdown=LAST_ANSWERS
+            guard,
+            http=Connection,
+            log_level="error",
+            ws="none",
+            server_header=False,
+            timeout_graceful_shutdown=LAST_ANSWERS,
         )
         port = listening.getsockname()[1]
         print(f"http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
         if share:
             print(public_link(port), flush=True)
-        Server(config, pages).run([listening])
+        Server(config, guard, pages).run([listening])
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -61,9 +92,23 @@ def listen(host: str, port: int) -> socket.socket:
         raise InputError(f"--host {host} --port {port}: cannot be listened to ({error}); pass others") from error
 
 
-def build(colorizer: Colorizer, about: str, limits: Limits) -> tuple[Guard, gr.routes.App]:
+def _root(root_path: str) -> str:
+    """Raises InputError for what is neither a path nor an address."""
+    parts = urlsplit(root_path)
+    whole = parts.scheme in ("http", "https") and bool(parts.netloc)
+    if root_path and (not (whole or root_path.startswith("/")) or parts.query or parts.fragment or "//" in parts.path):
+        raise InputError(
+            f"--root_path {root_path}: pass a path, as /color, or an address, as https://example.org/color"
+        )
+    return root_path.rstrip("/")
+
+
+def build(colorizer: Colorizer, about: str, limits: Limits, root_path: str = "") -> tuple[Guard, gr.routes.App]:
     """The application and Gradio's part of it. They write to GRADIO_TEMP_DIR, which has to be set before this module is
-    imported, and to its neighbours in a folder that is nobody else's."""
+    imported, and to its neighbours in a folder that is nobody else's.
+
+    root_path: where a proxy shows the page, without a slash at its end: /color, or https://example.org/color.
+    """
     uploads = Path(os.environ["GRADIO_TEMP_DIR"])
     originals = uploads.with_name("originals")  # Gradio serves nothing outside of `uploads`
     pictures = uploads / "pictures"  # and the guard nothing outside of these
@@ -71,10 +116,12 @@ def build(colorizer: Colorizer, about: str, limits: Limits) -> tuple[Guard, gr.r
     originals.mkdir()
     shutil.copytree(EXAMPLES[0].path.parent, pictures / "examples")
 
-    visits = Visits(colorizer, originals, pictures, limits.visitors)
-    page = Page(visits, uploads, pictures / "examples", limits, about)
+    visits = Visits(colorizer, originals, pictures, limits.visitors, limits.disk)
+    store = UploadStore(uploads, limits.upload)
+    page = Page(visits, store, pictures / "examples", limits, about)
     blocks = page.blocks.queue(max_size=limits.waiting, default_concurrency_limit=limits.at_once, api_open=False)
-    blocks.state_session_capacity = _SESSIONS
+    blocks._queue.ANALYTICS_MAX_EVENTS = 1  # of which Gradio makes a table at every event
+    blocks.state_session_capacity = 2 * limits.sessions  # `Sessions` forgets them earlier, and their visits
     blocks.has_launched = True  # from then on Gradio checks the paths that browsers send
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
@@ -93,13 +140,16 @@ def build(colorizer: Colorizer, about: str, limits: Limits) -> tuple[Guard, gr.r
         show_error=False,
         max_file_size=limits.upload,
         blocked_paths=[str(originals)],
+        root_path=root_path,
         ssr_mode=False,
         enable_monitoring=False,
         mcp_server=False,
         theme=gr.themes.Default(font=_FONTS, font_mono=["monospace"]),
         css=style(),
     )
-    return Guard(app, uploads, pictures, limits.upload), app.routes[-1].app
+    pages = app.routes[-1].app
+    sessions = Sessions(pages, limits.sessions)
+    return Guard(app, store, pictures, sessions, urlsplit(root_path).path), pages
 
 
 def public_link(port: int) -> str:

@@ -3,10 +3,10 @@
 H, W sides of the preview.
 """
 
+import contextlib
 import secrets
 import shutil
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from utils.colored_photo import to_bytes
 from utils.enlarge import gray_of
 from utils.errors import InputError
 from utils.photo import Photo, read_photo, turn
+from webapp.shares import Share, Shares
 from webapp.uploads import SMALL, Header, colored_name, read_header
 
 PREVIEW = 1024  # pixels, longer side of what the page shows; the download has the photograph's own
@@ -31,6 +32,7 @@ NOTHING = (
     "There is no photograph: upload one or take an example. One that was here is forgotten after"
     f" {LIFETIME // 60} minutes in which nothing is done with it, or earlier where many visitors come."
 )
+_EACH = 4  # one address may have one in so many of the visits, and of their bytes
 _JPEG = {"quality": 92, "subsampling": 0}  # colours at full size: their edges are looked at
 _POINT = Photo(np.zeros((1, 1), np.uint8))  # painted where only the explanation is asked for
 
@@ -69,7 +71,7 @@ class Visit:
     colorizer: Colorizer
     originals: Path  # the visitor's folder for uploads
     pictures: Path  # the visitor's folder in the one that is served: who does not know its name, finds nothing in it
-    used: float = field(default_factory=time.monotonic)
+    used: Callable[["Visit"], None]  # is called whenever it is
     opened: Opened | None = None
     shown: Shown | None = None
     ended: bool = False  # for good: there are no folders any more
@@ -88,6 +90,7 @@ class Visit:
                 notes += (f"{name}: only {header.width}×{header.height} pixels; there is hardly anything to colour",)
             kept = self._file("original", self.originals, "original")
             shutil.copyfile(path, kept)
+            self._written(kept)
             size = photo.size[::-1] if photo.orientation >= 5 else photo.size
             self.opened = Opened(kept, name, header, size, notes, EncodedPhoto(small, small.pixels, tokens))
             self.shown = None
@@ -138,6 +141,7 @@ class Visit:
             colored = self.colorizer.colorize(whole, [shown.caption], shown.strength)[0]
             path = self._file("full size", self.pictures, colored_name(opened.name, opened.header.format))
             colored.photo.save(path)
+            self._written(path)
             return path
 
     def end(self) -> None:
@@ -148,10 +152,10 @@ class Visit:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _photograph(self) -> Opened:
-        self.used = time.monotonic()
         opened = self.opened
         if opened is None:
             raise InputError(NOTHING)
+        self.used(self)
         return opened
 
     def _result(self) -> Shown:
@@ -162,6 +166,7 @@ class Visit:
     def _save(self, what: str, pixels: NDArray) -> Path:
         path = self._file(what, self.pictures, f"{what}.jpg")
         Image.fromarray(pixels).save(path, **_JPEG)
+        self._written(path)
         return path
 
     def _file(self, what: str, folder: Path, name: str) -> Path:
@@ -174,38 +179,57 @@ class Visit:
         self._files[what].parent.mkdir()
         return self._files[what]
 
+    def _written(self, path: Path) -> None:
+        """One that was made room for in the meantime leaves nothing."""
+        self.used(self)
+        if self.ended:
+            shutil.rmtree(path.parents[1], ignore_errors=True)
+            raise InputError(NOTHING)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files."""
+        size = 0
+        for path in [*self._files.values()]:
+            with contextlib.suppress(FileNotFoundError):
+                size += path.stat().st_size
+        return size
+
 
 class Visits:
-    """At most `most` at a time: who has done nothing for the longest time, makes room."""
+    """A bounded number, of bounded bytes: who has done nothing for the longest time, makes room."""
 
-    def __init__(self, colorizer: Colorizer, originals: Path, pictures: Path, most: int) -> None:
+    def __init__(
+        self, colorizer: Colorizer, originals: Path, pictures: Path, most: int, size: float = float("inf")
+    ) -> None:
+        """most: visits at a time; size: bytes of all of their files. One address has a quarter of both."""
         self.colorizer = colorizer
         self.originals = originals
         self.pictures = pictures
-        self.most = most
-        self._visits: set[Visit] = set()
-        self._lock = threading.Lock()
+        each = Share(max(1, most // _EACH), size / _EACH)
+        self._visits: Shares[Visit] = Shares(each, Share(most, size), Visit.end)
 
     def __len__(self) -> int:
         return len(self._visits)
 
-    def begin(self) -> Visit:
+    def begin(self, owner: str) -> Visit:
+        """owner: the address that it is counted for."""
         key = secrets.token_urlsafe()
-        visit = Visit(self.colorizer, self.originals / key, self.pictures / key)
-        for folder in (visit.originals, visit.pictures):
+        originals, pictures = self.originals / key, self.pictures / key
+        for folder in (originals, pictures):
             folder.mkdir()
-        with self._lock:
-            self._visits.add(visit)
-            idle = sorted(self._visits, key=lambda visit: visit.used)[: -self.most]
-        for one in idle:
-            self.end(one)
+        visit = Visit(self.colorizer, originals, pictures, lambda visit: self._hold(visit, owner))
+        self._hold(visit, owner)
         return visit
+
+    def _hold(self, visit: Visit, owner: str) -> None:
+        if not visit.ended:
+            self._visits.hold(visit, owner, visit.size)
 
     def end(self, visit: Visit | None) -> None:
         """None: somebody who never had a photograph."""
         if visit is not None:
-            with self._lock:
-                self._visits.discard(visit)
+            self._visits.let_go(visit)
             visit.end()
 
 
