@@ -27,6 +27,7 @@ from utils.errors import DivergedError
 from utils.figures import figures, means
 from utils.log import MetricLog, Waits
 from utils.metrics import LPIPS
+from utils.progress import progress
 from utils.protocol import ROWS, Colorized, LabBatch, colorized, pieces
 from utils.side_by_side import side_by_side
 
@@ -189,7 +190,7 @@ def evaluate(
     network.eval()
     rows: list[dict[str, Any]] = []
     with autocast(device, amp):  # around the loop: weights are cast once, not once a batch
-        for batch in loader:
+        for batch in progress(loader, "evaluation", "batch"):
             squashed = LabBatch.of(batch.rgb.to(device))
             batch = batch.to(device)
             output = network(squashed.gray.float(), batch.words)

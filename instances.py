@@ -28,6 +28,7 @@ from utils.instance_metrics import (
     patch_labels,
     reference_accuracy,
 )
+from utils.progress import progress
 from utils.report import group_map
 from utils.scene_report import Coloring, Recolored
 
@@ -72,7 +73,7 @@ def evaluate_instances(
     first, stride = (distributed.rank(), distributed.world_size()) if shared else (0, 1)
     mine = range(first, len(scenes), stride)
     rows: list[dict[str, Any]] = []
-    for start in range(0, len(mine), batch_size):
+    for start in progress(range(0, len(mine), batch_size), f"scenes, {scenes.split}", "batch"):
         indices = mine[start : start + batch_size]
         batch = scenes.render(indices)
         gray = color.split(batch.rgb.to(device).float() / 255)[0]

@@ -28,6 +28,7 @@ from utils.devices import autocast
 from utils.instance_metrics import Interval, bootstrap_interval
 from utils.metrics import psnr
 from utils.obedience_metrics import inside, word_response
+from utils.progress import progress
 from utils.protocol import LabBatch
 
 COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
@@ -58,7 +59,7 @@ def evaluate(
     """
     network.eval()
     rows = []
-    for batch in loader:
+    for batch in progress(loader, "obedience", "batch"):
         squashed = LabBatch.of(batch.rgb.to(device))
         draws = [np.random.default_rng((0, index)) for index in batch.indices]
         counters = [color_words.replace(caption, draw) for caption, draw in zip(batch.captions, draws, strict=True)]

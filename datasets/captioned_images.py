@@ -20,6 +20,7 @@ from datasets.shards import PackedImage, Shards, index_path, open_shards
 from utils import look
 from utils.captions import check_caption
 from utils.errors import InputError
+from utils.progress import progress
 from utils.text_files import read_json
 
 UNCAPTIONED = "uncaptioned"  # what the photographs without captions are called among shards, as if they were a split
@@ -155,7 +156,8 @@ class CaptionedImages(Dataset):
         packed = set().union(*(shards.images for shards in self.shards))
         names = [name for name in dict.fromkeys(name for name, _ in self.pairs) if name not in packed]
         with ThreadPoolExecutor(workers) as pool:
-            return [name for name, bad in zip(names, pool.map(broken, names), strict=True) if bad]
+            found = progress(pool.map(broken, names), f"{self.folder}, decoding", "image", total=len(names))
+            return [name for name, bad in zip(names, found, strict=True) if bad]
 
 
 def read_pairs(root: Path, split: str) -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ from models.text_encoder import MAX_WORDS, CaptionTokenizer, Words
 from utils import checkpoint
 from utils.beside import beside
 from utils.errors import InputError
+from utils.progress import Bar, progress
 
 INPUTS = {"gray": {0: "batch"}, "ids": {0: "batch", 1: "words"}, "mask": {0: "batch", 1: "words"}}  # their free sizes
 OUTPUTS = ("ab", "soft_assignment")
@@ -62,14 +63,22 @@ def write(path: Path, network: Network, content: dict[str, Any], int8: bool = Fa
         import onnxscript  # noqa: F401  torch.onnx needs it, and says so far less plainly
     except ImportError as error:
         raise InputError(f"{path}: ONNX files are written with onnxscript; pip install onnxscript") from error
+    with progress(None, path.name, "step", total=2 + int8) as bar:
+        _write(path, network, content, int8, bar)
+
+
+def _write(path: Path, network: Network, content: dict[str, Any], int8: bool, bar: Bar) -> None:
     program = _trace(network)
+    bar.update()
     program.model.metadata_props.update(checkpoint.metadata(content))
     for part in (program.model.graph, *program.model.graph):  # and every node of it
         part.metadata_props.clear()  # the tracer's notes: lines of source, and where they lie on this machine
     with beside(path) as folder:
         program.save(folder / path.name, external_data=False)
+        bar.update()
         if int8:
             _quantize(folder / path.name)
+            bar.update()
         os.replace(folder / path.name, path)
 
 

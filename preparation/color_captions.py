@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from datasets import color_words
 from preparation.caption_lists import Pair
+from utils.progress import progress
 
 RULES = {  # the first that holds counts
     "empty": "the caption has no letter",
@@ -58,7 +59,7 @@ def speaks_of_gray_photo(caption: str) -> bool:
 def select(pairs: Iterable[Pair]) -> tuple[list[Pair], Counter[str]]:
     """The pairs that every rule keeps, in order, and how many each rule dropped ("kept": the rest)."""
     pairs = list(pairs)
-    dropped = [drop_rule(pair.caption) for pair in pairs]
+    dropped = [drop_rule(pair.caption) for pair in progress(pairs, "rules", "caption")]
     said_gray = Counter(
         pair.image for pair, rule in zip(pairs, dropped, strict=True) if rule == "black_and_white_photo"
     )

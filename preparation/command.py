@@ -8,13 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tqdm import tqdm
-
 from preparation.caption_lists import LIST_ORIGIN, Pair, fingerprint, read_list
 from preparation.image_sources import same_picture
 from preparation.prepared_folder import PreparedFolder, write_json
 from preparation.reduced_copies import ENDINGS, MIN_CHROMA, copy_all
 from utils.errors import InputError
+from utils.progress import progress
 
 SHOWN = 50  # names that the report lists of what is missing, unreadable or without chroma
 IMAGE_RULES = {
@@ -144,8 +143,7 @@ def _with_pictures(
     wanted = {name: path for name, path in found.items() if path is not None}
     least = 0.0 if selection.followed else options.min_chroma
     copies = copy_all(wanted, folder.images, folder.journal, options.resize, least, options.workers)
-    pause = 0.5 if sys.stderr.isatty() else 30.0  # seconds between two lines of progress
-    copied = list(tqdm(copies, total=len(wanted), unit="picture", mininterval=pause, desc=str(folder.images)))
+    copied = list(progress(copies, str(folder.images), "picture", total=len(wanted)))
     unreadable = {one.name: one.error for one in copied if one.error}
     _check_missing(folder, options, images, head, missing, unreadable)
     gray = {one.name: one.chroma for one in copied if not one.error and one.chroma < options.min_chroma}

@@ -26,6 +26,7 @@ from utils.captions import check_caption
 from utils.errors import InputError
 from utils.look import seen
 from utils.picture_file import PictureFile, TooLarge
+from utils.progress import progress
 from utils.text_files import read_json
 
 SPLITS = ("train", "val", "test")
@@ -122,7 +123,7 @@ def check_files(root: Path, split: str, names: list[str]) -> tuple[list[str], li
     for name in sorted(there):
         alike[_folded(name)].append(name)
     usable, found = [], []
-    for name in names:
+    for name in progress(names, f"{split}, looking for", "file"):
         fault = _file_fault(folder / name)
         if fault is None:
             usable.append(name)
@@ -204,7 +205,8 @@ def check_captions(
 ) -> Iterator[Finding]:
     """The findings in the captions, in file order. lengths: tokens of each; most: how many the network reads."""
     seen = set()
-    for (name, caption), length in zip(pairs, lengths, strict=True):
+    shown = progress(pairs, f"{split}, checking", "caption")
+    for (name, caption), length in zip(shown, lengths, strict=True):
         odd = [character for character in caption if unicodedata.category(character) == "Cc" or character == "\ufffd"]
         faults = {
             "no_color": not color_words.find(caption) and "no colour word",
@@ -230,7 +232,7 @@ class Colors(NamedTuple):
 
 def count_colors(captions: list[str]) -> Colors:
     colors = Colors(Counter(), Counter(), Counter(), 0)
-    for caption in captions:
+    for caption in progress(captions, "colours", "caption"):
         words = {caption[start:end].lower() for start, end in color_words.find(caption)}
         families = sorted({color_words.family(word) for word in words})
         colors.words.update(words)

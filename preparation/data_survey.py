@@ -4,12 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from preparation import data_checks
 from preparation.data_checks import SPLITS, Picture
 from preparation.duplicates import Place
 from preparation.faults import Finding
+from utils.progress import progress
 
 UNREAD = ("bad_list", "bad_pair", "bad_text", "bad_name", "missing_folder", "missing_file", "empty_file")
 
@@ -48,8 +47,8 @@ def examine_all(places: list[Place], workers: int) -> tuple[list[Place], list[Pi
     with ThreadPoolExecutor(workers) as pool:
         results = pool.map(data_checks.examine, [place.path for place in places])
         try:
-            progress = tqdm(results, "decoding", len(places), unit=" pictures", disable=None)
-            for place, result in zip(places, progress, strict=True):
+            bar = progress(results, "decoding", "picture", total=len(places))
+            for place, result in zip(places, bar, strict=True):
                 if isinstance(result, Picture):
                     whole.append(place)
                     pictures.append(result)

@@ -15,6 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from preparation.faults import Finding
+from utils.progress import progress
 
 HASH_SIDE = 32  # pixels of the square that is transformed
 LOOK_SIDE = 16  # pixels of the square by which a meeting of hashes is confirmed
@@ -62,7 +63,7 @@ def near_pairs(hashes: np.ndarray, distance: int) -> np.ndarray:
         raise ValueError(f"distance {distance}: hashes are looked up within 0 to {MAX_DISTANCE} bits")
     found = [np.empty((0, 2), np.int64)]
     flips = [0, *(1 << bit for bit in range(16))] if distance >= BANDS else [0]
-    for band in range(BANDS):
+    for band in progress(range(BANDS), "near duplicates", "band"):
         words = hashes[:, band]
         order = np.argsort(words, kind="stable")
         for flip in flips:

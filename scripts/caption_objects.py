@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -27,6 +26,7 @@ from datasets.image_files import read_image
 from preparation.object_captions import ObjectCaption, write
 from preparation.object_colors import CLASSES, Thing, find_scenery, find_things
 from utils.errors import InputError
+from utils.progress import progress
 
 MOST_THINGS = 6
 SHORT, LONG = 2, 2  # captions of a photograph for training; long ones where it has several colours
@@ -55,7 +55,7 @@ def prepare(options: argparse.Namespace) -> dict[str, int]:
     """How many of what was made."""
     boxes = read_boxes(options.boxes)
     things: dict[str, list[Thing]] = {}
-    for name in tqdm(sorted(boxes), unit="picture", mininterval=0.5 if sys.stderr.isatty() else 30.0):
+    for name in progress(sorted(boxes), "colours", "picture"):
         rgb = np.asarray(read_image(options.images / name))
         found = find_things(rgb, boxes[name], options.least_score)
         things[name] = found + find_scenery(rgb, found)

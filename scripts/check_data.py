@@ -33,7 +33,9 @@ from preparation.data_survey import Survey, examine_all, examine_other, take_sur
 from preparation.faults import CAPTIONS, CHECKS, EVALUATED, LISTS, PICTURES, Verdict, judge
 from utils import data_report
 from utils.errors import InputError
+from utils.progress import progress
 
+BATCH = 5000  # captions
 SAMPLES = 12  # pairs of each split on the page
 CHROMA_BINS = (*range(0, 101, 2), 200)  # CIE units; the last holds all that is above
 
@@ -176,10 +178,12 @@ def caption_lengths(pairs: dict[str, list[tuple[str, str]]]) -> dict[str, list[i
     tokenizer = CaptionTokenizer.from_vocabulary(BERT_VOCABULARY).tokenizer
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return {
-        split: [len(encoded.ids) for encoded in tokenizer.encode_batch([caption for _, caption in listed])]
-        for split, listed in pairs.items()
-    }
+
+    def lengths(captions: list[str]) -> list[int]:
+        parts = progress(range(0, len(captions), BATCH), "tokens", f"batches of {BATCH}")
+        return [len(one.ids) for start in parts for one in tokenizer.encode_batch(captions[start : start + BATCH])]
+
+    return {split: lengths([caption for _, caption in listed]) for split, listed in pairs.items()}
 
 
 def count_splits(survey: Survey, readable: Counter[str]) -> dict[str, dict[str, Any]]:

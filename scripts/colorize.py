@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -30,6 +29,7 @@ from utils.devices import AMP, AMP_HELP, DEVICE_HELP
 from utils.errors import InputError
 from utils.explained import explained, upright
 from utils.photo import MAX_PIXELS, read_photo
+from utils.progress import progress
 from utils.report import captioned_grid
 from utils.text_files import read_csv, read_json
 
@@ -53,7 +53,7 @@ def main(words: list[str] | None = None) -> int:
         print(f"colorize.py: {error}", file=sys.stderr)
         return 2
     failed = 0
-    with tqdm(jobs, unit="photo", disable=None) as bar:
+    with progress(jobs, "colouring", "photo") as bar:
         for job in bar:
             try:
                 notes = run(job, colorizer, options)

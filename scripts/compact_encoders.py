@@ -33,6 +33,7 @@ from datasets.color_words import VOCABULARY as COLOR_WORDS
 from models.text_encoder import MAX_WORDS
 from scripts.make_vocabulary import SPECIAL, read_captions
 from utils.errors import InputError
+from utils.progress import progress
 
 
 def main(words: list[str] | None = None) -> int:
@@ -149,7 +150,7 @@ def choose_tokens(tokenizer: PreTrainedTokenizerFast, captions: list[str], size:
     if len(needed) > size:
         raise InputError(f"--vocabulary {size}: characters and colour words alone are {len(needed)}; pass more")
     counted: Counter[str] = Counter()
-    for caption in captions:
+    for caption in progress(captions, "tokens", "caption"):
         counted.update(tokenizer.tokenize(caption))
     frequent = [
         token for token, _ in sorted(counted.items(), key=lambda item: (-item[1], item[0])) if token not in needed

@@ -30,6 +30,7 @@ from utils import color, comparison
 from utils.comparison import Difference, Row
 from utils.comparison_page import page, picture_name, text_table
 from utils.errors import InputError
+from utils.progress import progress
 from utils.report import PANELS, STRIPS, strip_panels
 
 TABLE, PER_IMAGE, PAGE = "compare.json", "compare.csv", "index.html"
@@ -87,7 +88,7 @@ def measure(options: argparse.Namespace) -> tuple[list[tuple[Row, Row]], dict[st
     comparison.check_same_truth(a, b, pairs)
     names = [row["name"] for row, _ in pairs]
     differences = {}
-    for metric, better in metrics.items():
+    for metric, better in progress(metrics.items(), "bootstrap", "metric"):
         columns = (
             comparison.values(file, [pair[i] for pair in pairs], f"model_{metric}") for i, file in enumerate((a, b))
         )
@@ -103,7 +104,7 @@ def write(
     order = comparison.most_different(differences[rank_by], names, len(names))
     shown = order[: options.show]
     (options.output / STRIPS).mkdir(parents=True, exist_ok=True)
-    for place, i in enumerate(shown):
+    for place, i in enumerate(progress(shown, "pictures", "pair")):
         for heading, picture in zip("gabt", pictures(options, *pairs[i]), strict=True):
             Image.fromarray(picture).save(options.output / picture_name(place, heading))
 

@@ -24,6 +24,7 @@ from datasets import color_words, correspondence
 from datasets.color_phrases import propose
 from preparation.caption_lists import LIST_ORIGIN, read_coco_captions, read_json, read_list
 from utils.errors import InputError
+from utils.progress import progress
 
 
 class Agreement(NamedTuple):
@@ -61,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         if (options.output is None) == (options.measure is None):
             raise InputError(f"{options.captions}: pass either OUTPUT or --measure FILE")
         captioned = read_captions(options.captions)
-        proposed = [propose(caption) for _, caption in captioned]
+        proposed = [propose(caption) for _, caption in progress(captioned, "rules", "caption")]
         if options.measure is None:
             write(options.output, captioned, proposed, options.overwrite)
             report(options.output, captioned, proposed)

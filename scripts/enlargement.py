@@ -26,6 +26,7 @@ from utils.enlarge import explain, gray_of
 from utils.errors import InputError
 from utils.metrics import psnr
 from utils.photo import read_photo
+from utils.progress import progress
 
 SIDES = (64, 112, 224)  # of the networks' squares
 EDGES = 0.1  # share of the pixels where ab changes most
@@ -57,7 +58,8 @@ def markdown(photos: Sequence[NDArray]) -> str:
     rows = [("network", "enlargement", "PSNR, dB", "error of ab at edges"), ("---",) * 4]
     for side in SIDES:
         for name, enlarge in ENLARGEMENTS.items():
-            figures = np.mean([quality(photo, side, enlarge) for photo in photos], axis=0)
+            shown = progress(photos, f"{side} pixels, {name}", "photo")
+            figures = np.mean([quality(photo, side, enlarge) for photo in shown], axis=0)
             rows.append((f"{side}×{side}", name, f"{figures[0]:.2f}", f"{figures[1]:.2f}"))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from datasets.scenes import BACKGROUNDS, COLORS, PALETTE, SHAPES, SPLITS, SceneBatch, Scenes
 from utils.errors import InputError
+from utils.progress import progress
 
 CHUNK = 64  # scenes rendered at once
 NOUNS = tuple(SHAPES)
@@ -62,7 +63,7 @@ def export(scenes: Scenes, output: Path, part: str, overwrite: bool) -> None:
     for folder in (images, masks):
         folder.mkdir(parents=True, exist_ok=True)
     described = []
-    for start in range(0, len(scenes), CHUNK):
+    for start in progress(range(0, len(scenes), CHUNK), part, f"batches of {CHUNK}"):
         batch = scenes.render(range(start, min(start + CHUNK, len(scenes))))
         for i, name in enumerate(batch.names):
             Image.fromarray(batch.rgb[i].permute(1, 2, 0).numpy()).save(images / name)

@@ -35,6 +35,7 @@ from utils.devices import DEVICE_HELP
 from utils.errors import InputError
 from utils.explained import upright
 from utils.photo import Photo, from_image, read_photo
+from utils.progress import progress
 from utils.report import captioned_grid
 
 SIDE = 256  # pixels of a panel's longer side
@@ -81,7 +82,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
 def augmentation(options: argparse.Namespace) -> list[list[Panel]]:
     """Fig. 3, a row for each photograph."""
     rows = []
-    for path, _ in find_photos(options.photos):
+    for path, _ in progress(find_photos(options.photos), "augmentation", "photo"):
         photo = read_photo(path)
         picture = upright(photo.colored(_rgb(photo.pixels)).image, SIDE)
         rgb = torch.from_numpy(picture / np.float32(255)).permute(2, 0, 1)[None]
@@ -114,7 +115,7 @@ def ablations(options: argparse.Namespace) -> list[list[Panel]]:
     else:
         captioned = [(read_photo(path), caption) for path, captions in _captioned(options) for caption in captions]
     rows = []
-    for picture, caption in captioned:
+    for picture, caption in progress(captioned, "ablations", "caption"):
         photo = from_image(picture) if isinstance(picture, Image.Image) else picture
         panels = [(_gray(photo), caption)]
         for name, colorizer in networks:
@@ -130,7 +131,7 @@ def legacy(options: argparse.Namespace) -> list[list[Panel]]:
     """Fig. 6: each photograph, gray and under its captions."""
     colorizer = Colorizer.from_checkpoint(options.checkpoint, options.device)
     rows = []
-    for path, captions in _captioned(options):
+    for path, captions in progress(_captioned(options), "photographs", "photo"):
         encoded = colorizer.encode(read_photo(path))
         results = colorizer.colorize(encoded, captions)
         panels = [(_panel(colored.image), caption) for colored, caption in zip(results, captions, strict=True)]

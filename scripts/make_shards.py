@@ -34,6 +34,7 @@ from preparation.reduced_copies import save_reduced
 from utils.beside import beside
 from utils.errors import InputError
 from utils.picture_file import PictureFile
+from utils.progress import progress
 
 SPLITS = ("train", "val", "test")
 ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}  # by which readers of webdataset know a format; others: its name
@@ -144,11 +145,13 @@ def write(packing: Packing, folder: Path, options: argparse.Namespace) -> list[i
     with (
         ShardWriter(pattern, maxsize=size, verbose=0, mtime=0) as writer,  # the same images make the same bytes
         ThreadPoolExecutor(options.workers) as pool,
+        progress(None, packing.split, "picture", total=len(packing.names)) as bar,
     ):
         for start in range(0, len(packing.names), _AHEAD * options.workers):
             names = packing.names[start : start + _AHEAD * options.workers]
             contents = pool.map(lambda name: encoded(packing.image(name), options.size), names)
             for name, (ending, content) in zip(names, contents, strict=True):
+                bar.update()
                 known = {
                     "name": name,
                     "captions": [caption for _, caption in pairs[name]],

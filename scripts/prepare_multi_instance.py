@@ -28,6 +28,7 @@ from preparation.grounded_captions import RULES, Judged, read_mdetr, read_narrat
 from preparation.image_sources import SOURCES, file_names, source_of
 from preparation.reduced_copies import ImageFolders
 from utils.errors import InputError
+from utils.progress import progress
 
 BATCH = 1000  # captions tokenised at once
 OWN_RULES = RULES | {
@@ -101,7 +102,7 @@ def select(files: Iterable[Iterable[Judged]], most: int | None) -> Selection:
     counts = Counter(dict.fromkeys(RULES, 0) | {"repeated": 0, "beyond_captions_per_image": 0, "kept": 0})
     kept: list[Pair] = []
     seen: dict[str, set[str]] = {}
-    for pair, rule in (judged for file in files for judged in file):
+    for pair, rule in progress((judged for file in files for judged in file), "rules", "caption"):
         if rule is None:
             captions = seen.setdefault(pair.image, set())
             if pair.caption.lower() in captions:
@@ -130,7 +131,7 @@ def cut(pairs: list[Pair]) -> dict[str, Any]:
     tokenizer.no_padding()
     totals = Counter({"captions": len(pairs), "tokens": 0, "captions_cut": 0, "tokens_cut": 0, "color_words_cut": 0})
     totals["captions_losing_color_words"] = longest = 0
-    for start in range(0, len(pairs), BATCH):
+    for start in progress(range(0, len(pairs), BATCH), "tokens", f"batches of {BATCH}"):
         captions = [pair.caption for pair in pairs[start : start + BATCH]]
         for caption, encoded in zip(captions, tokenizer.encode_batch(captions), strict=True):
             number = len(encoded.ids)

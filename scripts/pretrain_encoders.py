@@ -22,7 +22,6 @@ from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from tqdm import trange
 from transformers import PreTrainedTokenizerFast
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -35,6 +34,7 @@ from models.lcoins import LCoIns
 from models.text_encoder import CaptionTokenizer
 from utils.devices import autocast, precision
 from utils.instance_metrics import patch_labels
+from utils.progress import progress
 
 STREAM = 10**8  # scenes of an epoch: pretraining never comes to the second
 WARMUP = 200  # steps
@@ -158,7 +158,7 @@ def fit(
     )
     model.train()
     accuracies: list[Tensor] = []
-    for step in (bar := trange(args.steps, desc=title, mininterval=5)):
+    for step in (bar := progress(range(args.steps), title, "step")):
         schedule.step_update(step)
         with attention_for_training(CPU, args.amp):
             loss, accuracy = loss_and_accuracy(range(step * args.batch_size, (step + 1) * args.batch_size))

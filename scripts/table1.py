@@ -33,6 +33,7 @@ from datasets.scenes import TEST_SPLITS
 from utils import options
 from utils.errors import InputError
 from utils.instance_metrics import Interval, bootstrap_difference
+from utils.progress import progress
 from utils.scene_report import FIGURES, figure
 
 PROGRAM = Path(__file__).resolve().parent.parent / "run_colorization.py"
@@ -90,7 +91,7 @@ def main(words: list[str] | None = None) -> int:
         tests["photographs"] = ["--data_set", "captioned_images", "--data_path", asked.data_path, *weights]
     results: dict[str, list[Result]] = {}  # of each variant, its seeds
     try:
-        for run in plan(asked):
+        for run in progress(plan(asked), "table 1", "run"):
             train(run)
             for kind, flags in tests.items():
                 test(run, kind, flags)

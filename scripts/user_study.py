@@ -35,6 +35,7 @@ from datasets.captioned_images import read_pairs
 from datasets.image_files import image_size, read_image
 from utils import comparison, user_study, user_votes
 from utils.errors import InputError
+from utils.progress import progress
 from utils.user_study import EXPERIMENTS, PICTURES, TRUTH, Question
 
 PAGE = "index.html"
@@ -227,7 +228,7 @@ def save_pictures(folder: Path, pictures: dict[str, Picture]) -> str:
     for old in folder.glob("c*.png"):  # with --overwrite: of another page
         old.unlink()
     digest = hashlib.sha256()
-    for choice, (path, size, resample) in sorted(pictures.items()):
+    for choice, (path, size, resample) in progress(sorted(pictures.items()), "pictures", "picture"):
         image = read_image(path).resize(size, resample)
         digest.update(image.tobytes())
         Image.fromarray(np.asarray(image)).save(folder / f"{choice}.png")

@@ -21,6 +21,7 @@ from torchvision.models import Inception3
 
 from utils import distributed
 from utils.errors import InputError
+from utils.progress import progress
 from utils.protocol import ROWS, Colorized
 
 SIDE = 299
@@ -85,7 +86,7 @@ class FID:
         sets = {
             row: torch.stack([gathered[index][row] for index in sorted(gathered)]).double() for row in (*ROWS, "truth")
         }
-        return {row: frechet_distance(sets[row], sets["truth"]) for row in ROWS}
+        return {row: frechet_distance(sets[row], sets["truth"]) for row in progress(ROWS, "FID", "row")}
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:

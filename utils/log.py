@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from utils import distributed
+from utils.progress import Bar, progress
 from utils.report import Sheet, table
 
 
@@ -79,7 +79,7 @@ class MetricLog:
         self.file = output_dir / "log.jsonl"
         self.epochs, self.epoch_images, self.print_freq = epochs, epoch_images, print_freq
         self.writer = SummaryWriter(log_dir) if distributed.is_main() else None
-        self.bar: tqdm | None = None
+        self.bar: Bar | None = None
         self.since_print, self.since_epoch = _Means(), _Means()
         self.last = time.perf_counter()  # when the last step was done, or the epoch began
 
@@ -102,13 +102,8 @@ class MetricLog:
         """seen: images of the epoch that an earlier run has used, all ranks'."""
         self.since_print, self.last = _Means(), time.perf_counter()
         if self.bar is None:
-            self.bar = tqdm(
-                total=self.epochs * self.epoch_images,
-                initial=epoch * self.epoch_images + seen,
-                unit="img",
-                disable=not distributed.is_main(),
-                mininterval=0.5 if sys.stderr.isatty() else 30,
-            )
+            images = {"total": self.epochs * self.epoch_images, "initial": epoch * self.epoch_images + seen}
+            self.bar = progress(None, "training", "img", delay=0, **images)
         self.bar.set_description(f"epoch {epoch + 1}/{self.epochs}", refresh=False)
 
     def update(self, step: int, images: int, lr: float, waited: float, **values: Tensor) -> None:
