@@ -4,6 +4,7 @@ Pillow writes fields by guessing their types and replaces letters beyond ASCII; 
 and one that is ill-formed is named instead of raising.
 """
 
+import contextlib
 import struct
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -111,6 +112,21 @@ def read(data: bytes) -> Directory:
         return _directory(data, start, order, big, None)
     except struct.error:
         return Directory(order, damaged=("all of it",))
+
+
+def pages(data: bytes) -> int:
+    """Directories that follow each other in a TIFF file, 1 at least."""
+    order, big = "<" if data[:1] == b"I" else ">", 43 in data[2:4]
+    pointer, count_code, size = ("Q", "Q", 20) if big else ("I", "H", 12)
+    place, seen = 8 if big else 4, set()
+    with contextlib.suppress(struct.error):
+        while start := struct.unpack_from(f"{order}{pointer}", data, place)[0]:
+            (count,) = struct.unpack_from(f"{order}{count_code}", data, start)
+            if start in seen or not 0 < count <= _MOST:
+                break
+            seen.add(start)
+            place = start + struct.calcsize(f"={count_code}") + count * size
+    return max(1, len(seen))
 
 
 def _directory(data: bytes, start: int, order: str, big: bool, group: int | None) -> Directory:

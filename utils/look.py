@@ -111,7 +111,7 @@ def _profile(file: PictureFile, mode: str, notes: list[str]) -> Profile | None:
         data = file.tiff.directory.fields.get(metadata.ICC, (0, 0, b""))[2]
     else:
         data = file.image.info.get("icc_profile")
-    if not data or not isinstance(data, bytes):
+    if not data or not isinstance(data, bytes) or mode == "LAB":  # which says itself what its numbers mean
         return None
     try:
         profile = color_profile.read(data)

@@ -11,6 +11,7 @@ from typing import Any
 
 from PIL import ExifTags, PngImagePlugin
 
+from utils.bare_files import LAYOUT
 from utils.exif import Directory, Field, name_of, packed
 from utils.picture_file import PictureFile
 
@@ -18,17 +19,11 @@ ORIENTATION = int(ExifTags.Base.Orientation)
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
 DESCRIPTION, XMP, IPTC, ICC = 270, 700, 33723, 34675
 _PHOTOSHOP = (34377, 37724)  # its own resources and layers, which hold the gray picture once more
-_LAYOUT = frozenset(  # tags of how a file's own pixels are stored: a TIFF has them, and no other file may
-    int(ExifTags.Base[name])
-    for name in (
-        *("ImageWidth", "ImageLength", "BitsPerSample", "Compression", "PhotometricInterpretation", "FillOrder"),
-        *("StripOffsets", "SamplesPerPixel", "RowsPerStrip", "StripByteCounts", "PlanarConfiguration", "Predictor"),
-        *("ColorMap", "TileWidth", "TileLength", "TileOffsets", "TileByteCounts", "SubIFDs", "InkSet", "NumberOfInks"),
-        *("ExtraSamples", "SampleFormat", "JPEGTables", "JPEGProc", "JpegIFOffset", "JpegIFByteCount"),
-        *("YCbCrCoefficients", "YCbCrSubSampling", "YCbCrPositioning", "ReferenceBlackWhite", "InterColorProfile"),
-        *("TransferFunction", "WhitePoint", "PrimaryChromaticities", "SMinSampleValue", "SMaxSampleValue", "DotRange"),
-    )
-) | {254, 255, 280, 281, 290, 291, 292, 293, XMP, IPTC, *_PHOTOSHOP}
+_OTHERS = (  # tags of a TIFF's own pixels, and those that are carried in other ways
+    *("SubIFDs", "InterColorProfile", "TransferFunction", "WhitePoint", "PrimaryChromaticities"),
+    *("SMinSampleValue", "SMaxSampleValue", "NewSubfileType", "SubfileType"),
+)
+_NOT_EXIF = LAYOUT | {int(ExifTags.Base[name]) for name in _OTHERS} | {280, 281, 290, 291, XMP, IPTC, *_PHOTOSHOP}
 _LARGEST = 65533 - len("http://ns.adobe.com/xap/1.0/\0")  # bytes of a JPEG segment that are left for XMP, or for EXIF
 _PNG_OWN = ("XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type xmp", "Raw profile type APP1")
 
@@ -54,6 +49,8 @@ class Metadata:
 def read(file: PictureFile, notes: list[str]) -> Metadata:
     """Of a file whose pixels were read. What cannot be kept joins `notes`, in words for the user."""
     found = Metadata()
+    if file.bare:
+        notes.append(f"{file.name}: what it says beside its pixels is ill-formed and left out")
     for part, what in ((_exif, "EXIF"), (_resolution, "resolution"), (_others, "XMP, IPTC or comments")):
         try:
             found = part(found, file, notes)
@@ -70,7 +67,7 @@ def _exif(found: Metadata, file: PictureFile, notes: list[str]) -> Metadata:
         notes.append(f"{file.name}: its thumbnail shows the gray picture and is left out")
     if any(tag in tags.fields for tag in _PHOTOSHOP):
         notes.append(f"{file.name}: Photoshop's own resources and layers are not kept")
-    kept = tags.without(_LAYOUT)
+    kept = tags.without(_NOT_EXIF)
     if ORIENTATION in tags.fields or name_of(ORIENTATION) in tags.damaged:
         if tags.numbers(ORIENTATION) != (file.orientation,):
             notes.append(f"{file.name}: its orientation cannot be read; it is taken for upright")

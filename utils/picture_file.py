@@ -1,4 +1,4 @@
-"""Picture files: what can be opened here, and one way to open it, for every room.
+"""Picture files: one way to open them, for every room.
 
 Whatever a file raises becomes one InputError that names it.
 """
@@ -6,6 +6,7 @@ Whatever a file raises becomes one InputError that names it.
 import contextlib
 import functools
 import io
+import logging
 import os
 import re
 import stat
@@ -14,54 +15,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from PIL import ExifTags, Image, features
+from PIL import ExifTags, Image
 
-from utils import exif, tiff_numbers
+from utils import bare_files, exif, tiff_numbers
 from utils.errors import InputError
+from utils.picture_formats import ENDINGS, NO_SIGNATURE, OPENERS, why_not_opened
 
-try:  # of iPhones; nothing else of this project needs it
-    import pillow_heif
-
-    pillow_heif.register_heif_opener()
-except ImportError:
-    pillow_heif = None
-
-_ENDINGS = {  # Pillow's name of a format: the endings of its files, the usual one first
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".jif"),
-    "PNG": (".png", ".apng"),
-    "TIFF": (".tif", ".tiff", ".btf", ".tf8"),
-    "WEBP": (".webp",),
-    "AVIF": (".avif", ".avifs"),
-    "HEIF": (".heic", ".heif", ".hif", ".heics", ".heifs"),
-    "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
-    "GIF": (".gif",),
-    "BMP": (".bmp",),
-    "DIB": (".dib",),
-    "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
-    "MPO": (".mpo",),
-    "TGA": (".tga", ".icb", ".vda", ".vst"),
-    "PSD": (".psd",),
-    "QOI": (".qoi",),
-    "PCX": (".pcx",),
-    "SGI": (".sgi", ".rgb", ".rgba", ".bw"),
-    "SUN": (".ras",),
-}
-_LIBRARIES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "zlib", "WEBP": "webp", "AVIF": "avif", "JPEG2000": "jpg_2000"}
-_NO_SIGNATURE = ("TGA", "PCX")  # nothing at the beginning tells them: known by their endings alone
-
-FORMATS = tuple(  # what Pillow opens for us here; none of them starts another program
-    kind
-    for kind in _ENDINGS
-    if (kind != "HEIF" or pillow_heif is not None) and (kind not in _LIBRARIES or features.check(_LIBRARIES[kind]))
-)
-_OPENERS = tuple(kind for kind in FORMATS if kind != "MPO")  # which the JPEG reader finds
-ENDINGS = tuple(ending for kind in FORMATS for ending in _ENDINGS[kind])
-"""Of every file that can be opened here, lower case: the one list of them."""
 _WHOLE = "pass a whole JPEG, PNG, TIFF, WebP, GIF or BMP file"
 
 # Pillow's remarks on odd files are no errors, and are said in our own words. Set once, when this is imported: a filter
 # is the whole process's, and threads that set and restore it would restore each other's.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 class TooLarge(InputError):
@@ -82,7 +47,7 @@ def format_of(source: Path | bytes) -> str | None:
     """Pillow's name of a file's format, by its contents; None where it is none of `FORMATS`, or cannot be read."""
     try:
         with PictureFile(source, str(source) if isinstance(source, Path) else "picture") as file:
-            return file.format if file.format not in _NO_SIGNATURE else None
+            return file.format if file.format not in NO_SIGNATURE else None
     except InputError:
         return None
 
@@ -99,7 +64,7 @@ def naming(name: str, remedy: str = _WHOLE) -> Iterator[None]:
     except Image.DecompressionBombError as error:  # twice Pillow's limit: not even opened
         raise TooLarge(f"{name}: {error}; {_smaller(remedy)}") from error
     except Image.UnidentifiedImageError as error:
-        raise InputError(f"{name}: {_not_opened(name)}; {remedy}") from error
+        raise InputError(f"{name}: {why_not_opened(name)}; {remedy}") from error
     except FileNotFoundError as error:
         raise InputError(f"{name}: no such file; check its path") from error
     except PermissionError as error:
@@ -111,14 +76,6 @@ def naming(name: str, remedy: str = _WHOLE) -> Iterator[None]:
 
 def _smaller(remedy: str) -> str:
     return "pass a smaller copy or a higher limit" if remedy == _WHOLE else f"make a smaller copy, or {remedy}"
-
-
-def _not_opened(name: str) -> str:
-    ending = Path(name).suffix.lower()
-    absent = [kind for kind in _ENDINGS if ending in _ENDINGS[kind] and kind not in FORMATS]
-    if absent == ["HEIF"]:
-        return "HEIC cannot be opened here (pip install pillow-heif)"
-    return f"{absent[0]} cannot be opened here" if absent else "not a picture"
 
 
 class PictureFile:
@@ -134,6 +91,7 @@ class PictureFile:
         self.name, self.remedy = name, remedy
         self.image: Image.Image | None = None  # None: a TIFF that Pillow does not know
         self.tiff: tiff_numbers.Tags | None = None
+        self.bare = False  # its metadata kept Pillow from reading it, and is left out
         self._content: bytes | None = None
         with naming(name, remedy):
             self._file = self._opened(source)
@@ -148,10 +106,11 @@ class PictureFile:
     def of(cls, image: Image.Image, name: str) -> "PictureFile":
         """A picture that somebody opened, or made."""
         file = cls.__new__(cls)
-        file.name, file.remedy, file.image, file.tiff, file._content = name, _WHOLE, image, None, None
+        file.name, file.remedy, file.image, file.tiff, file.bare, file._content = name, _WHOLE, image, None, False, None
         file._file = getattr(image, "fp", None)
-        if image.format == "TIFF" and file._file is not None:
-            file.tiff = tiff_numbers.Tags(exif.read(file.content()), name)
+        if image.format == "TIFF" and file.content():
+            with naming(name):
+                file._read_tiff()
         return file
 
     def __enter__(self) -> "PictureFile":
@@ -180,14 +139,36 @@ class PictureFile:
         magic = self._file.read(4)
         self._file.seek(start)
         if magic in exif.TIFF_MAGIC:
-            self.tiff = tiff_numbers.Tags(exif.read(self.content()), self.name)
+            self._read_tiff()
+            return
         try:
-            self.image = Image.open(self._file, formats=_OPENERS)
+            self.image = Image.open(self._file, formats=OPENERS)
         except Image.DecompressionBombError:
             raise
         except Exception:
-            if self.tiff is None:
+            if not self._opened_bare():
                 raise
+
+    def _read_tiff(self) -> None:
+        """Pillow is shown the layout of the first page alone: it would turn the picture, and stumble over tags."""
+        directory = exif.read(self.content())
+        self.tiff = tiff_numbers.Tags(directory, self.name)
+        big = self.content()[2:4] in (b"+\0", b"\0+")
+        shown = self.content() if big else bare_files.bare_tiff(self.content(), directory)
+        with contextlib.suppress(Exception):  # `tiff_numbers` reads more kinds
+            self.image = Image.open(io.BytesIO(shown), formats=("TIFF",))
+
+    def _opened_bare(self) -> bool:
+        """Whether Pillow opens the file without its metadata."""
+        content = bare_files.bare(self.content())
+        if content == self.content():
+            return False
+        try:
+            self.image = Image.open(io.BytesIO(content), formats=OPENERS)
+        except Exception:
+            return False
+        self.bare = True
+        return True
 
     def _check_size(self, most: int) -> None:
         width, height = self.size
@@ -231,8 +212,12 @@ class PictureFile:
     @property
     def frames(self) -> int:
         """Frames or pages. A telephone's second picture is a copy of the first."""
-        with naming(self.name, self.remedy):
+        if self.tiff is not None:
+            return exif.pages(self.content())
+        try:
             return 1 if self.format == "MPO" else getattr(self.image, "n_frames", 1)
+        except Exception:  # the later ones are broken
+            return 1
 
     @functools.cached_property
     def tags(self) -> exif.Directory:
@@ -270,13 +255,11 @@ class PictureFile:
 
     def load(self) -> None:
         """Decode Pillow's picture, of an animation the first frame. A TIFF's comes as stored, not as it is seen."""
-        image = self.image
-        if image.tell():
-            image.seek(0)
-        if self.tiff is None:
-            image.load()
-            return
-        turning = image.getexif()  # Pillow turns a TIFF while it decodes it, unless there is no word of it
-        turning.pop(ExifTags.Base.Orientation, None)
-        image._size = self.size
-        image.load()
+        if self.image.tell():
+            self.image.seek(0)
+        try:
+            self.image.load()
+        except Exception:
+            if self.bare or self._file is None or not self._opened_bare():
+                raise
+            self.image.load()

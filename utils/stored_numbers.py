@@ -27,8 +27,7 @@ def planes(file: PictureFile, notes: list[str]) -> tuple[NDArray, NDArray | None
         except InputError:
             known = (tiff_numbers.WHITE_IS_ZERO, tiff_numbers.BLACK_IS_ZERO, tiff_numbers.RGB)
             if image is None or file.tiff.format != tiff_numbers.UNSIGNED or file.tiff.photometric in known:
-                raise
-            notes.append(f"{name}: its {file.tiff.bits} bits a channel are read as 8")  # inks, or Lab
+                raise  # others, inks or Lab, are read in 8 bits
     deep = _deep_color(file, notes)
     file.load()
     if deep is not None:
@@ -78,17 +77,19 @@ def _deep_color(file: PictureFile, notes: list[str]):
     tiles = getattr(image, "tile", None)
     if not tiles:
         return None
-    _, _, offset, args = tiles[0]
+    codec, _, offset, args = tiles[0]
     raw = args if isinstance(args, str) else next((arg for arg in args or () if isinstance(arg, str)), "")
     if image.format == "PNG" and raw in ("RGB;16B", "RGBA;16B", "LA;16B"):
         return lambda: _png(file, gray=raw == "LA;16B")
-    if image.format == "PPM" and raw == "RGB" and isinstance(args[-1], int) and args[-1] > 255:
-        return lambda: (_ppm(file, offset, args[-1]), None)
+    white = args[-1] if image.format == "PPM" and raw == "RGB" and isinstance(args, tuple) else 255
+    if codec == "ppm" and isinstance(white, int) and white > 255:
+        return lambda: (_ppm(file, offset, white), None)
     if image.format == "JPEG2000":
         bits = _jpeg2000_bits(file.content())
         if bits and max(bits) > 8 and len(set(bits)) == 1:
             return lambda: _jpeg2000(file, bits, notes)
-    bits = 16 if "16" in raw and image.mode[:1] != "I" else _avif_bits(file) if image.format == "AVIF" else 8
+    deep = ("16" in raw and image.mode[:1] != "I") or white > 255
+    bits = 16 if deep else _avif_bits(file) if image.format == "AVIF" else 8
     bits = max(bits, image.info.get("bit_depth", 8) if image.format == "HEIF" else 8)
     if bits > 8:
         notes.append(f"{name}: its {bits} bits a channel are read as 8; {image.format} is not read deeper")
@@ -122,14 +123,14 @@ def _ppm(file: PictureFile, offset: int, white: int) -> NDArray:
 
 def _jpeg2000(file: PictureFile, bits: list[int], notes: list[str]) -> tuple[NDArray, NDArray | None]:
     """bits: of each component."""
-    if len(bits) == 1:  # Pillow's own, of which it does not say how many they are
-        values = np.asarray(file.image)[..., None]
+    if len(bits) == 1:  # Pillow shifts them to the upper end of 16
+        values = np.asarray(file.image)[..., None] >> (16 - min(16, bits[0]))
     elif len(bits) in (3, 4):
         values = _opencv(file)
     else:
         notes.append(f"{file.name}: its {bits[0]} bits a channel are read as 8")
         return _bytes(file.image)
-    if values.max(initial=0) < 2 ** bits[0] and bits[0] < 16:
+    if bits[0] < 16:
         values = np.rint(values * (65535.0 / (2 ** bits[0] - 1))).astype(np.uint16)
     pixels = values[..., 0] if len(bits) == 1 else values[..., :3]
     return np.ascontiguousarray(pixels), np.ascontiguousarray(values[..., 3]) if len(bits) == 4 else None

@@ -7,12 +7,14 @@ is decided here, by what the file's tags say and by nothing else.
              floating numbers it is 1.0. Signed numbers, and floating ones beyond [0, 1], say nothing and are refused.
 """
 
+import contextlib
+import io
 import math
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import TiffTags
+from PIL import Image, TiffTags
 
 from utils import exif
 from utils.errors import InputError
@@ -200,6 +202,9 @@ def _decompressed(parts: list[bytes], tags: Tags, rows: int, height: int, row_by
     wrapped = wrapped.having(_STRIPS, 4, *ends[:-1])
     file = exif.header("<") + wrapped.tobytes() + b"".join(parts)
     raw = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)
+    if raw is None:  # Pillow's libtiff knows more ways to compress
+        with contextlib.suppress(Exception), Image.open(io.BytesIO(file), formats=("TIFF",)) as image:
+            raw = np.asarray(image)
     if raw is None or raw.shape != (height, row_bytes):
         known = TiffTags.TAGS_V2[COMPRESSION].enum
         how = next((key for key, number in known.items() if number == tags.compression), str(tags.compression))

@@ -1,0 +1,53 @@
+"""The picture formats that can be opened on this machine: one list, for every room."""
+
+from pathlib import Path
+
+from PIL import features
+
+try:  # of iPhones; nothing else of this project needs it
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+except ImportError:
+    pillow_heif = None
+
+_ENDINGS = {  # Pillow's name of a format: the endings of its files, the usual one first
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".jif"),
+    "PNG": (".png", ".apng"),
+    "TIFF": (".tif", ".tiff", ".btf", ".tf8"),
+    "WEBP": (".webp",),
+    "AVIF": (".avif", ".avifs"),
+    "HEIF": (".heic", ".heif", ".hif", ".heics", ".heifs"),
+    "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+    "DIB": (".dib",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+    "MPO": (".mpo",),
+    "TGA": (".tga", ".icb", ".vda", ".vst"),
+    "PSD": (".psd",),
+    "QOI": (".qoi",),
+    "PCX": (".pcx",),
+    "SGI": (".sgi", ".rgb", ".rgba", ".bw"),
+    "SUN": (".ras",),
+}
+_LIBRARIES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "zlib", "WEBP": "webp", "AVIF": "avif", "JPEG2000": "jpg_2000"}
+NO_SIGNATURE = ("TGA", "PCX")  # nothing at the beginning tells them: known by their endings alone
+
+FORMATS = tuple(  # what Pillow opens for us here; none of them starts another program
+    kind
+    for kind in _ENDINGS
+    if (kind != "HEIF" or pillow_heif is not None) and (kind not in _LIBRARIES or features.check(_LIBRARIES[kind]))
+)
+OPENERS = tuple(kind for kind in FORMATS if kind != "MPO")  # which the JPEG reader finds
+ENDINGS = tuple(ending for kind in FORMATS for ending in _ENDINGS[kind])
+"""Of every file that can be opened here, lower case: the one list of them."""
+
+
+def why_not_opened(name: str) -> str:
+    """Of a file that Pillow does not know, in words for the user."""
+    ending = Path(name).suffix.lower()
+    absent = [kind for kind in _ENDINGS if ending in _ENDINGS[kind] and kind not in FORMATS]
+    if absent == ["HEIF"]:
+        return "HEIC cannot be opened here (pip install pillow-heif)"
+    return f"{absent[0]} cannot be opened here" if absent else "not a picture"
