@@ -19,7 +19,7 @@ from PIL import ExifTags, Image
 
 from utils import bare_files, exif, tiff_numbers
 from utils.errors import InputError
-from utils.picture_formats import ENDINGS, NO_SIGNATURE, OPENERS, why_not_opened
+from utils.picture_formats import ENDINGS, openers, why_not_opened
 
 _WHOLE = "pass a whole JPEG, PNG, TIFF, WebP, GIF or BMP file"
 
@@ -44,10 +44,10 @@ def openable(path: Path) -> bool:
 
 
 def format_of(source: Path | bytes) -> str | None:
-    """Pillow's name of a file's format, by its contents; None where it is none of `FORMATS`, or cannot be read."""
+    """Pillow's name of a file's format, by its contents; None where it is no picture that can be opened."""
     try:
         with PictureFile(source, str(source) if isinstance(source, Path) else "picture") as file:
-            return file.format if file.format not in NO_SIGNATURE else None
+            return file.format
     except InputError:
         return None
 
@@ -142,7 +142,7 @@ class PictureFile:
             self._read_tiff()
             return
         try:
-            self.image = Image.open(self._file, formats=OPENERS)
+            self.image = Image.open(self._file, formats=openers(self.name))
         except Image.DecompressionBombError:
             raise
         except Exception:
@@ -164,7 +164,7 @@ class PictureFile:
         if content == self.content():
             return False
         try:
-            self.image = Image.open(io.BytesIO(content), formats=OPENERS)
+            self.image = Image.open(io.BytesIO(content), formats=openers(self.name))
         except Exception:
             return False
         self.bare = True

@@ -32,16 +32,21 @@ _ENDINGS = {  # Pillow's name of a format: the endings of its files, the usual o
     "SUN": (".ras",),
 }
 _LIBRARIES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "zlib", "WEBP": "webp", "AVIF": "avif", "JPEG2000": "jpg_2000"}
-NO_SIGNATURE = ("TGA", "PCX")  # nothing at the beginning tells them: known by their endings alone
+_NO_SIGNATURE = "TGA"  # nothing at the beginning tells it: known by its endings alone
 
 FORMATS = tuple(  # what Pillow opens for us here; none of them starts another program
     kind
     for kind in _ENDINGS
     if (kind != "HEIF" or pillow_heif is not None) and (kind not in _LIBRARIES or features.check(_LIBRARIES[kind]))
 )
-OPENERS = tuple(kind for kind in FORMATS if kind != "MPO")  # which the JPEG reader finds
 ENDINGS = tuple(ending for kind in FORMATS for ending in _ENDINGS[kind])
 """Of every file that can be opened here, lower case: the one list of them."""
+
+
+def openers(name: str) -> tuple[str, ...]:
+    """What Pillow tries on a file of this name."""
+    unsigned = Path(name).suffix.lower() in _ENDINGS[_NO_SIGNATURE]
+    return tuple(kind for kind in FORMATS if kind != "MPO" and (kind != _NO_SIGNATURE or unsigned))  # MPO by JPEG's
 
 
 def why_not_opened(name: str) -> str:

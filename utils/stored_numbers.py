@@ -15,6 +15,7 @@ from utils.color_profile import lab_to_srgb
 from utils.errors import InputError
 from utils.picture_file import PictureFile
 
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what fails is told by name, not on stderr
 _ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 
 

@@ -1,46 +1,32 @@
 """The numbers of a TIFF file whose meaning or depth Pillow would lose: 9 to 64 bits, signed, floating, white as zero.
 
-H, W sides as stored; C samples of a pixel. OpenCV's libtiff decompresses, whatever the compression; what the bytes mean
+H, W sides as stored; C samples of a pixel. Pillow's libtiff decompresses, whatever the compression; what the bytes mean
 is decided here, by what the file's tags say and by nothing else.
 
     white    65535 is the largest number of the type, SMaxSampleValue or, of 10 or 12 bits in 16, MaxSampleValue; of
              floating numbers it is 1.0. Signed numbers, and floating ones beyond [0, 1], say nothing and are refused.
 """
 
-import contextlib
 import io
 import math
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, TiffTags
+from PIL import Image, TiffImagePlugin
 
 from utils import exif
 from utils.errors import InputError
 
-WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION = 256, 257, 258, 259, 262, 274
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIPS, _SAMPLES, _ROWS, _COUNTS, _PLANAR, _PREDICTOR, _FILL_ORDER = 273, 277, 278, 279, 284, 317, 266
-_TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_COUNTS, _EXTRA, _FORMAT, _LOWEST, _HIGHEST = (
-    322,
-    323,
-    324,
-    325,
-    338,
-    339,
-    340,
-    341,
-)
-_MAX_SAMPLE = 281
+_TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_COUNTS = 322, 323, 324, 325
+_EXTRA, _FORMAT, _LOWEST, _HIGHEST, _MAX_SAMPLE = 338, 339, 340, 341, 281
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
 UNSIGNED, SIGNED, FLOATING = 1, 2, 3
 _ROUNDING = 1e-4  # by which a floating number may miss [0, 1]
 _DARK = 4095  # the brightest value of 16 bits up to which they may be 12: this is said
 _MOST_SAMPLES = 8
-_ROWS_AT_ONCE = 1 << 16  # that are decompressed; OpenCV takes up to a million
-
-
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what fails is told by name, not on stderr
+_AT_ONCE = 1 << 24  # bytes that are decompressed, and at least a strip
 
 
 class Tags:
@@ -175,7 +161,7 @@ def _plane(parts: list[bytes], tags: Tags, tiled: bool, samples: int) -> NDArray
     total = down * rows * across if tiled else tags.height
     if len(parts) != across * down:
         raise InputError(f"{tags.name}: {len(parts)} parts where {across * down} are needed; pass a whole TIFF file")
-    step = max(1, _ROWS_AT_ONCE // rows)
+    step = max(1, _AT_ONCE // (rows * row_bytes))
     raw = [
         _decompressed(parts[start : start + step], tags, rows, min(step * rows, total - start * rows), row_bytes)
         for start in range(0, len(parts), step)
@@ -187,31 +173,31 @@ def _plane(parts: list[bytes], tags: Tags, tiled: bool, samples: int) -> NDArray
 
 
 def _decompressed(parts: list[bytes], tags: Tags, rows: int, height: int, row_bytes: int) -> NDArray:
-    """Strips of `rows` rows, `height` in all -> (height, row_bytes) uint8: each byte as if it were a gray pixel."""
-    wrapped = exif.Directory("<").having(BITS, 3, 8).having(PHOTOMETRIC, 3, BLACK_IS_ZERO).having(_SAMPLES, 3, 1)
-    layout = {
-        WIDTH: row_bytes,
-        HEIGHT: height,
-        COMPRESSION: tags.compression,
-        _ROWS: rows,
-        _FILL_ORDER: tags.fill_order,
-    }
-    for tag, value in (layout | {_COUNTS: tuple(map(len, parts)), _STRIPS: (0,) * len(parts)}).items():
+    """Strips of `rows` rows, `height` in all -> (height, row_bytes) uint8.
+
+    Each byte is taken for a gray pixel, or four of them for one of four inks: of these Pillow takes more.
+    """
+    if tags.compression == 1 and tags.fill_order == 1:
+        raw = np.concatenate([np.frombuffer(part, np.uint8) for part in parts])
+        if raw.size < height * row_bytes:
+            raise InputError(f"{tags.name}: is truncated; pass a whole TIFF file")
+        return raw[: height * row_bytes].reshape(height, row_bytes)
+    inks = 4 if row_bytes % 4 == 0 else 1
+    wrapped = exif.Directory("<").having(BITS, 3, *[8] * inks).having(PHOTOMETRIC, 3, 5 if inks == 4 else BLACK_IS_ZERO)
+    layout = {WIDTH: row_bytes // inks, HEIGHT: height, COMPRESSION: tags.compression, _ROWS: rows, _SAMPLES: inks}
+    layout |= {_FILL_ORDER: tags.fill_order, _COUNTS: tuple(map(len, parts)), _STRIPS: (0,) * len(parts)}
+    for tag, value in layout.items():
         wrapped = wrapped.having(tag, 4, *(value if isinstance(value, tuple) else (value,)))
     ends = np.cumsum([8 + len(wrapped.tobytes()), *map(len, parts)]).tolist()
-    wrapped = wrapped.having(_STRIPS, 4, *ends[:-1])
-    file = exif.header("<") + wrapped.tobytes() + b"".join(parts)
-    raw = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)
-    if raw is None:  # Pillow's libtiff knows more ways to compress
-        with contextlib.suppress(Exception), Image.open(io.BytesIO(file), formats=("TIFF",)) as image:
-            raw = np.asarray(image)
-    if raw is None or raw.shape != (height, row_bytes):
-        known = TiffTags.TAGS_V2[COMPRESSION].enum
-        how = next((key for key, number in known.items() if number == tags.compression), str(tags.compression))
+    file = io.BytesIO(exif.header("<") + wrapped.having(_STRIPS, 4, *ends[:-1]).tobytes() + b"".join(parts))
+    try:
+        with Image.open(file, formats=("TIFF",)) as image:
+            return np.asarray(image).reshape(height, row_bytes)
+    except Exception as error:
+        how = TiffImagePlugin.COMPRESSION_INFO.get(tags.compression, tags.compression)
         raise InputError(
             f"{tags.name}: cannot be decompressed ({how}); save it without compression, or pass a whole file"
-        )
-    return raw
+        ) from error
 
 
 def _numbers(raw: NDArray, tags: Tags, width: int, samples: int) -> NDArray:
