@@ -24,7 +24,6 @@ from timm.scheduler import CosineLRScheduler
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, interpolate, layer_norm
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -33,8 +32,9 @@ from datasets.crop import draw_crop, squash
 from datasets.image_files import find_images, read_image
 from models import PHOTOS_MODEL, create_model
 from utils import pretrained
-from utils.devices import autocast, choose
+from utils.devices import AMP, AMP_HELP, autocast, choose, precision
 from utils.errors import InputError
+from utils.progress import progress
 
 TEACHER_SIDE = 224  # pixels
 CROP_SCALE = (0.4, 1.0)  # share of a photograph's area that a crop keeps
@@ -68,7 +68,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=4, help="passes over the photographs (default: 4)")
     parser.add_argument("--batch_size", type=int, default=64, help="photographs per update (default: 64)")
     parser.add_argument("--lr", type=float, default=3e-4, help="highest learning rate (default: 3e-4)")
-    parser.add_argument("--amp", choices=("bf16", "fp16", "none"), default="none", help="mixed precision")
+    parser.add_argument("--amp", choices=AMP, default="auto", help=AMP_HELP)
     parser.add_argument("--num_workers", type=int, default=2, help="loader processes (default: 2)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument("--seed", type=int, default=0, help="of crops, order and noise (default: 0)")
@@ -128,6 +128,7 @@ def distil(options: argparse.Namespace) -> str:
     """What was done, in words; the student's weights are written at the end."""
     torch.manual_seed(options.seed)
     device = choose(options.device)
+    options.amp = precision(options.amp, device)
     vit = create_model(PHOTOS_MODEL, img_size=options.size).image_encoder.vit
     pretrained.load_image_encoder(vit, options.student)
     teacher = Teacher(options.teacher, options.caffe).to(device)
@@ -146,7 +147,7 @@ def distil(options: argparse.Namespace) -> str:
     cosines: list[float] = []
     for epoch in range(options.epochs):
         crops.epoch = epoch
-        for rgb in (bar := tqdm(loader, desc=f"epoch {epoch + 1}/{options.epochs}", mininterval=5)):
+        for rgb in (bar := progress(loader, f"epoch {epoch + 1}/{options.epochs}", "batch")):
             rgb = rgb.to(device)
             with autocast(device, options.amp):
                 wanted = teacher(rgb, grid)

@@ -10,10 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from left_out import pytest_make_collect_report, pytest_runtest_makereport, pytest_terminal_summary  # noqa: F401  hooks
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"  # what is too large for a clone, or not ours to give away
 sys.path.insert(0, str(ROOT))
+
+
+def needs_shared(name: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(
+        not (SHARED / name).exists(), reason=f"needs shared/{name}, which is not beside this clone"
+    )
 
 
 @pytest.fixture(autouse=True, scope="session")

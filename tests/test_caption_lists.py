@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from conftest import ROOT
+from conftest import SHARED, needs_shared
 
 from preparation.caption_lists import COCO_ORIGIN, fingerprint, read_coco_captions, read_list
 from utils.errors import InputError
 
-LISTS = ROOT.parent / "shared" / "data" / "lists"
+LISTS = SHARED / "data" / "lists"
 COCO = {
     "images": [{"id": 7, "file_name": "b.jpg"}, {"id": 3, "file_name": "a.jpg"}],
     "annotations": [
@@ -106,7 +106,7 @@ def test_a_fingerprint_changes_with_the_content(write):
     assert first["bytes"] == 3 and fingerprint(write(b"[2]"))["sha256"] != first["sha256"]
 
 
-@pytest.mark.skipif(not LISTS.is_dir(), reason="the published lists are not on this machine")
+@needs_shared("data/lists")
 @pytest.mark.parametrize(
     ("name", "images", "captions"),
     [

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import SHARED, needs_shared
 from PIL import Image
 
 from datasets.captioned_images import read_pairs
@@ -419,9 +419,7 @@ def test_a_page_without_a_single_picture_is_drawn(data, tmp_path):
     assert "bad_list" in (tmp_path / "out/index.html").read_text()
 
 
+@needs_shared("data/flickr8k-color")
 def test_real_photographs_are_fit():
-    real = ROOT.parent / "shared" / "data" / "flickr8k-color"
-    if not real.is_dir():
-        pytest.skip(f"{real} is not there")
-    survey = check_data.take_survey(real)
+    survey = check_data.take_survey(SHARED / "data" / "flickr8k-color")
     assert survey.findings == [] and len(survey.places) == 5160

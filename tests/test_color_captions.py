@@ -3,12 +3,12 @@
 from collections import Counter
 
 import pytest
-from conftest import ROOT
+from conftest import SHARED, needs_shared
 
 from preparation.caption_lists import Pair, read_coco_captions, read_list
 from preparation.color_captions import RULES, drop_rule, select
 
-LISTS = ROOT.parent / "shared" / "data" / "lists"
+LISTS = SHARED / "data" / "lists"
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_every_caption_is_counted_once_and_the_rest_keeps_its_order():
     ) and set(counts) == {*RULES, "kept"}
 
 
-@pytest.mark.skipif(not LISTS.is_dir(), reason="the published lists are not on this machine")
+@needs_shared("data/lists")
 def test_the_rules_agree_with_the_published_list_of_validation_images():
     kept, counts = select(read_coco_captions(LISTS / "coco_captions_val2017.json"))
     assert counts.total() == 25_014 and 4000 < counts["kept"] < 4200

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from conftest import SHARED, needs_shared
 
 from datasets import Augmentation, CaptionedImages, build_dataset, build_loader, color_words, correspondence
 from datasets.color_phrases import propose
@@ -14,7 +14,7 @@ from models.text_encoder import BERT_VOCABULARY, CaptionTokenizer
 from scripts import correspondence as script
 from utils.errors import InputError
 
-PUBLISHED = ROOT.parent / "shared" / "data" / "lists" / "lcoder_obj2col_train.json"
+PUBLISHED = SHARED / "data" / "lists" / "lcoder_obj2col_train.json"
 TOKENIZER = CaptionTokenizer.from_vocabulary(BERT_VOCABULARY)
 FLIPPED = Augmentation(crop_scale=(0.5, 1.0), flip=1.0, counter=True)
 
@@ -245,7 +245,7 @@ def test_the_script_names_what_is_wrong(tmp_path, capsys):
         assert error.startswith("correspondence.py: ") and message in error
 
 
-@pytest.mark.skipif(not PUBLISHED.is_file(), reason="L-CoDer's published metadata is not on this machine")
+@needs_shared("data/lists/lcoder_obj2col_train.json")
 def test_the_published_metadata_is_read():
     metadata = correspondence.read(PUBLISHED)
     captions = [pairs for image in metadata.values() for pairs in image]

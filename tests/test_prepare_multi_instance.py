@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import SHARED, needs_shared
 from PIL import Image
 
 from preparation import json_stream
@@ -14,7 +14,7 @@ from preparation.image_sources import file_names, same_picture
 from scripts import prepare_multi_instance
 from utils.errors import InputError
 
-LISTS = ROOT.parent / "shared" / "data" / "lists"
+LISTS = SHARED / "data" / "lists"
 TWO = "the red bus. a man in a blue shirt"
 IMAGES = [
     {"id": 0, "file_name": "COCO_train2014_000000000009.jpg", "caption": TWO, "data_source": "coco"},
@@ -213,7 +213,7 @@ def test_what_is_cut_is_counted():
     assert tokens["longest"] == 85 and tokens["tokens_cut"] == 5 and tokens["color_words_cut"] == 1  # red is the 78th
 
 
-@pytest.mark.skipif(not LISTS.is_dir(), reason="the published lists are not on this machine")
+@needs_shared("data/lists")
 def test_the_rules_keep_nearly_all_of_the_published_list(tmp_path, capsys):
     published = json.loads((LISTS / "cocolc_multi_instance.json").read_text())
     (tmp_path / "tenth.json").write_text(json.dumps(dict(list(published.items())[::10])))

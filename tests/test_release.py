@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, write_data
+from conftest import SHARED, needs_shared, write_data
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig
@@ -24,7 +24,7 @@ from models.text_encoder import BERT_VOCABULARY, CaptionTokenizer, Words
 from utils import color
 from utils.errors import InputError
 
-FACTS = ROOT.parent / "shared" / "reference" / "release_state_dict.json"
+FACTS = SHARED / "reference" / "release_state_dict.json"
 # sha256 of the JSON of the sorted [name, shape] pairs of FACTS
 FACTS_HASH = "36dd74cfd10e862615df0d2745070d8b8b74f8aac3e74f061074b59d6037fb5b"
 TEXT = {
@@ -92,7 +92,7 @@ def test_names_and_shapes_are_the_release_s():
     assert hashlib.sha256(json.dumps(own).encode()).hexdigest() == FACTS_HASH
 
 
-@pytest.mark.skipif(not FACTS.is_file(), reason="the list of the release's tensors is no part of this repository")
+@needs_shared("reference/release_state_dict.json")
 def test_the_hash_is_of_the_release_s_list():
     assert hashlib.sha256(json.dumps(listed(json.loads(FACTS.read_text()))).encode()).hexdigest() == FACTS_HASH
 

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -55,12 +56,68 @@ def test_only_one_module_speaks_to_other_processes(path):
     assert not uses or path == ROOT / "utils" / "distributed.py"
 
 
+ADDERS = {"add", "add_argument"}
+HOLDERS = {"args", "asked", "options", "flags"}  # names of parsed flags
+
+
+def read_flags(paths: Iterable[Path]) -> set[str]:
+    """What the code reads of parsed flags, by its syntax tree: args.NAME, self.args.NAME, getattr(args, "NAME")."""
+    found = set()
+    for node in (node for path in paths for node in ast.walk(ast.parse(path.read_text()))):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            owner = node.value
+            if getattr(owner, "id", getattr(owner, "attr", None)) in HOLDERS:
+                found.add(node.attr)
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", None) == "getattr":
+            found |= {word.value for word in node.args[1:] if isinstance(word, ast.Constant)}
+    return found
+
+
+def modules_of(path: Path) -> set[Path]:
+    """Our files that it imports from."""
+    named = {node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)}
+    return {*PRODUCT} & {ROOT / f"{name.replace('.', '/')}.py" for name in named if name}
+
+
+def written_flags(path: Path) -> set[str]:
+    """The flags that a script's parser is given, as its code names them."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in ADDERS:
+            names = [word.value for word in node.args if isinstance(word, ast.Constant)]
+            names = [name for name in names if isinstance(name, str) and name.startswith("--")]
+            names = [word.value.value for word in node.keywords if word.arg == "dest"] or names
+            found |= {names[0].removeprefix("--").replace("-", "_")} if names else set()
+    return found
+
+
 def test_every_flag_is_read():
-    readers = ("run_colorization.py", "training.py", "starting_point.py", "build.py", "measures.py", "utils/options.py")
-    source = "".join((ROOT / name).read_text() for name in readers)
-    for action in options.build_parser()._actions:
-        if action.dest not in ("help", "config", *options.ARCHITECTURE):  # the last are read by a loop over them
-            assert f"args.{action.dest}" in source, action.dest
+    """A check of its value (utils/options.py) is no use of a flag."""
+    readers = ("run_colorization.py", "training.py", "starting_point.py", "build.py", "measures.py")
+    read = read_flags(ROOT / name for name in readers)
+    own = {action.dest for action in options.build_parser()._actions} - {"help", "config"}
+    assert own - set(options.ARCHITECTURE) - read == set()  # the architecture is read by loops over it
+
+
+@pytest.mark.parametrize("path", [path for path in PRODUCT if written_flags(path)], ids=lambda p: p.name)
+def test_every_flag_of_a_script_is_read(path):
+    if path.name != "options.py":
+        near = modules_of(path) | {file for file in PRODUCT if path in modules_of(file)}
+        assert written_flags(path) - read_flags({path, *near}) == set()
+
+
+def test_the_reading_goes_by_the_syntax_tree(tmp_path):
+    file = tmp_path / "code.py"
+    file.write_text("args.eval_every\nself.flags.seed\nargs.amp = 'bf16'\ngetattr(args, 'opt')\n'args.lr'\nother.flip")
+    assert read_flags([file]) == {"eval_every", "seed", "opt"}  # neither eval nor what is set, quoted or another's
+
+
+@pytest.mark.parametrize("path", [path for path in PRODUCT if "amp" in written_flags(path)], ids=lambda p: p.name)
+def test_precision_and_device_mean_the_same_in_every_command(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and any(isinstance(w, ast.Constant) and w.value == "--amp" for w in node.args):
+            given = {word.arg: word.value for word in node.keywords}
+            assert given["choices"].id == "AMP" and given["default"].value == "auto"
 
 
 def test_every_flag_has_a_help_line():
