@@ -1,6 +1,5 @@
 """Image-caption pairs on disk.  `root/cap-img-pairs_{split}.json` and the images in `root/{split}/`, or in shards."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,7 +11,7 @@ from torch.utils.data import Dataset
 from datasets import color_words, correspondence
 from datasets.batch import Sample
 from datasets.crop import draw_crop, squash
-from datasets.image_files import find_images, open_image, read_image
+from datasets.image_files import check_usable, find_images, open_image, read_image
 from datasets.mirror import mirror
 from datasets.recolor import recolor
 from datasets.regions import Box, read_regions, seen_in_crop
@@ -73,9 +72,11 @@ class CaptionedImages(Dataset):
         self.epoch = 0
         self.near_file_order = True  # indices are asked for in about their own order: shards may be read ahead
         self.shards: list[Shards] = []
+        self._stored: dict[str, str] = {}  # names of files that are stored in another form of Unicode
         names, own = [name for name, _ in self.pairs], open_shards(root, split)
         if own is None:
-            _check_files(self.folder, names)
+            _check_folder(self.folder)
+            self._stored = check_usable(self.folder, names)
         else:
             own.check_pairs(root / f"cap-img-pairs_{split}.json", names)
             self.shards.append(own)
@@ -119,7 +120,7 @@ class CaptionedImages(Dataset):
         for shards in self.shards:
             if name in shards:
                 return shards.read(name, soon=self.epoch if self.near_file_order else None)
-        return self.folder / name
+        return self.folder / self._stored.get(name, name)
 
     def _random_crop(self, path: Path | PackedImage, draw: np.random.Generator) -> tuple[Tensor, Box]:
         """A random resized crop (3, size, size), uint8, and which part of the picture it shows.
@@ -148,7 +149,7 @@ class CaptionedImages(Dataset):
 
         def broken(name: str) -> bool:
             try:
-                read_image(self.folder / name, at_least=(1, 1))  # a JPEG's every byte is read, at an eighth of its size
+                read_image(self.image(name), at_least=(1, 1))  # a JPEG's every byte is read, at an eighth of its size
             except InputError:
                 return True
             return False
@@ -199,26 +200,9 @@ def _check_pair(path: Path, place: int, pair: object) -> None:
         )
 
 
-def _check_files(folder: Path, names: list[str]) -> None:
-    """Every image is there, is a file, and holds something."""
+def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise InputError(
             f"{folder}: no such folder; the images of a split lie in <data_path>/<split>/, or in shards with their"
             f" index {index_path(folder.parent, folder.name).name} (scripts/make_shards.py)"
-        )
-    bad = []
-    for name in dict.fromkeys(names):
-        try:
-            status = os.stat(folder / name)
-        except OSError:
-            bad.append((name, "missing"))
-            continue
-        if not Path(folder / name).is_file():
-            bad.append((name, "not a file"))
-        elif status.st_size == 0:
-            bad.append((name, "empty (0 bytes)"))
-    if bad:
-        listing = ", ".join(f"{name} {why}" for name, why in bad[:5])
-        raise InputError(
-            f"{folder}: {len(bad)} image(s) cannot be used: {listing}; restore them or take their pairs out"
         )

@@ -1,5 +1,9 @@
 """Picture files of any kind as RGB."""
 
+import logging
+import os
+import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from PIL import Image
@@ -7,17 +11,50 @@ from PIL import Image
 from datasets.shards import PackedImage
 from utils import look
 from utils.errors import InputError
-from utils.picture_file import ENDINGS, PictureFile, openable
+from utils.picture_file import ENDINGS, PictureFile
+from utils.picture_folders import find_pictures, stored_as
 
+logger = logging.getLogger(__name__)
 _REMEDY = "restore the file or take its pairs out"
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Every picture in a folder and its sub-folders, by name, as whole paths. Raises InputError where there is none."""
-    found = sorted(path for path in folder.rglob("*") if openable(path) and path.is_file())
-    if not found:
+    """Every picture in a folder and its sub-folders (`utils/picture_folders.py`), by name, as whole paths; what is left
+    out is logged. Raises InputError where there is none, and where one cannot be a file of a picture."""
+    found = find_pictures(folder.resolve())
+    if found.unlisted and os.path.isdir(folder):
+        raise InputError(f"{found.unlisted[0]}; change its permissions, or pass another folder")
+    for line in filter(None, [*found.failures(), found.left_out()]):
+        logger.warning("%s", line)
+    if not found.pictures:
         raise InputError(f"{folder}: no picture in this folder ({', '.join(ENDINGS)}); pass another")
-    return [path.resolve() for path in found]
+    check_usable(found.folder, [str(path.relative_to(found.folder)) for path in found.pictures])
+    return found.pictures
+
+
+def check_usable(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Every image is there, is a file, and holds something. Gives the names of files that are stored in another form
+    of Unicode. Raises InputError."""
+    bad, stored = [], {}
+    for name in dict.fromkeys(names):
+        own = stored_as(folder, name)
+        if own != name:
+            stored[name] = own
+        try:
+            status = os.stat(folder / own)
+        except OSError:
+            bad.append((name, "missing"))
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            bad.append((name, "not a file"))
+        elif status.st_size == 0:
+            bad.append((name, "empty (0 bytes)"))
+    if bad:
+        listing = ", ".join(f"{name} {why}" for name, why in bad[:5])
+        raise InputError(
+            f"{folder}: {len(bad)} image(s) cannot be used: {listing}; restore them or take their pairs out"
+        )
+    return stored
 
 
 def image_size(path: Path | PackedImage) -> tuple[int, int]:

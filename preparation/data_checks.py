@@ -26,6 +26,7 @@ from utils.captions import check_caption
 from utils.errors import InputError
 from utils.look import seen
 from utils.picture_file import PictureFile, TooLarge
+from utils.picture_folders import stored_as, walk
 from utils.progress import progress
 from utils.text_files import read_json
 
@@ -112,25 +113,26 @@ def _fault(entry: object) -> str | None:
 
 
 def check_files(root: Path, split: str, names: list[str]) -> tuple[list[str], list[Finding]]:
-    """The names whose files can be opened, and what is wrong with the others and with the folder."""
+    """The names whose files can be opened, as they are stored; and what is wrong with the others and the folder."""
     folder = root / split
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return [], [Finding("missing_folder", split, split, f"{len(names)} images are listed")]
-    there = {
-        (Path(parent) / file).relative_to(folder).as_posix() for parent, _, files in os.walk(folder) for file in files
-    }
+    unlisted: list[str] = []
+    there = {path.relative_to(folder).as_posix() for path in walk(folder, unlisted=unlisted)}
     alike = defaultdict(list)
     for name in sorted(there):
         alike[_folded(name)].append(name)
-    usable, found = [], []
+    usable, found = [], [Finding("unlisted_file", split, "", reason) for reason in unlisted]
+    listed = set()
     for name in progress(names, f"{split}, looking for", "file"):
+        name = stored_as(folder, name)
+        listed.add(PurePosixPath(name).as_posix())
         fault = _file_fault(folder / name)
         if fault is None:
             usable.append(name)
         else:
             near = [f"; there is {other!r}" for other in alike[_folded(name)] if other != name]
             found.append(Finding(fault[0], split, name, fault[1] + "".join(near)))
-    listed = {PurePosixPath(name).as_posix() for name in names}
     found += [Finding("unlisted_file", split, name, "", files=(folder / name,)) for name in sorted(there - listed)]
     for clash in alike.values():
         if len(clash) > 1:
@@ -164,10 +166,13 @@ def examine(path: Path) -> Picture | tuple[str, str]:
             small = seen(file, at_least=(MEASURED_SIDE, MEASURED_SIDE))  # every byte of a JPEG, at reduced size
     except TooLarge as error:
         return "decompression_bomb", str(error)
-    except (InputError, OSError) as error:
+    except Exception as error:  # of the system, of memory: the report is written whatever a file raises
         web = data[:200].lstrip().lower().startswith((b"<!doctype", b"<html"))
         page = " (it begins like a web page)" if web else ""
-        return "truncated_image" if decoding else "unreadable_image", f"{error.__cause__ or error}{page}"
+        return (
+            "truncated_image" if decoding else "unreadable_image",
+            f"{error.__cause__ or error or type(error).__name__}{page}",
+        )
     square = small.convert("L").resize((MEASURED_SIDE, MEASURED_SIDE), Image.Resampling.BOX)
     gray = _reduced(np.asarray(square, np.float32), HASH_SIDE)
     return Picture(

@@ -1,5 +1,6 @@
 """A data folder, walked through: its lists and files, then every picture decoded once, many at a time."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -26,8 +27,8 @@ def take_survey(root: Path) -> Survey:
     """Reads the lists and looks for the files, of every split that has a list or a folder."""
     pairs, places, findings = {}, [], []
     for split in SPLITS:
-        if not (root / f"cap-img-pairs_{split}.json").is_file():
-            if (root / split).is_dir():
+        if not os.path.isfile(root / f"cap-img-pairs_{split}.json"):
+            if os.path.isdir(root / split):
                 findings.append(Finding("missing_list", split, split, f"cap-img-pairs_{split}.json is not there"))
             continue
         pairs[split], found = data_checks.read_list(root, split)

@@ -18,6 +18,7 @@ from PIL import Image
 from datasets.image_files import read_image
 from utils.errors import InputError
 from utils.picture_file import PictureFile
+from utils.picture_folders import composed, find_pictures
 
 MIN_CHROMA = 4.0
 """A picture of less `chroma` is one without. Gray photographs saved as JPEG have up to 2, a brown dog on snow has 4 or
@@ -36,7 +37,7 @@ class Copied(NamedTuple):
 
 
 class ImageFolders:
-    """Where the pictures of one source lie: every file below the given folders, by its name. Raises InputError."""
+    """Where the pictures of one source lie: all below the given folders, by their names. Raises InputError."""
 
     def __init__(self, folders: Iterable[Path], flag: str, origin: str) -> None:
         self.paths: dict[str, Path] = {}
@@ -44,16 +45,18 @@ class ImageFolders:
             if not folder.is_dir():
                 remedy = "unpack it and pass the folder" if folder.is_file() else f"expected the pictures of {origin}"
                 raise InputError(f"{flag} {folder}: no folder; {remedy}")
-            for parent, _, files in sorted(os.walk(folder)):
-                for name in files:
-                    self.paths.setdefault(name, Path(parent, name))
-        if not any(Path(name).suffix.lower() in ENDINGS for name in self.paths):
-            raise InputError(f"{flag} {' '.join(map(str, folders))}: holds no .jpg or .png; expected those of {origin}")
+            found = find_pictures(folder)
+            if found.unlisted:
+                raise InputError(f"{flag} {found.unlisted[0]}; change its permissions")
+            for path in found.pictures:
+                self.paths.setdefault(composed(path.name), path)
+        if not self.paths:
+            raise InputError(f"{flag} {' '.join(map(str, folders))}: holds no picture; expected those of {origin}")
 
     def find(self, names: Iterable[str]) -> Path | None:
         """The file with the first of these names that is there and holds something."""
         for name in names:
-            path = self.paths.get(Path(name).name)
+            path = self.paths.get(composed(Path(name).name))
             if path is not None and path.is_file() and path.stat().st_size > 0:
                 return path
         return None

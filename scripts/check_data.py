@@ -33,6 +33,7 @@ from preparation.data_survey import Survey, examine_all, examine_other, take_sur
 from preparation.faults import CAPTIONS, CHECKS, EVALUATED, LISTS, PICTURES, Verdict, judge
 from utils import data_report
 from utils.errors import InputError
+from utils.picture_folders import stored_as
 from utils.progress import progress
 
 BATCH = 5000  # captions
@@ -67,10 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         check_options(options)
         report = inspect(options)
-        options.output_dir.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(report, indent=1, default=str)
-        (options.output_dir / "report.json").write_text(text + "\n", encoding="utf-8")
-        data_report.write_page(options.output_dir / "index.html", json.loads(text), thumbnail)
+        write(options.output_dir, report)
     except InputError as error:
         print(f"check_data.py: {error}", file=sys.stderr)
         return 2
@@ -79,12 +77,22 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if report["fit"] else 1
 
 
+def write(folder: Path, report: dict[str, Any]) -> None:
+    text = json.dumps(report, indent=1, default=str)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "report.json").write_text(text + "\n", encoding="utf-8")
+        data_report.write_page(folder / "index.html", json.loads(text), thumbnail)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error}); make room, or pass another --output_dir") from error
+
+
 def check_options(options: argparse.Namespace) -> None:
     """InputError for what cannot be checked; turns `options.limit` into {check: share}."""
     if options.data_path is None:
         raise InputError("pass the data folder to check")
     for root in filter(None, (options.data_path, options.against)):
-        if not any((root / f"cap-img-pairs_{split}.json").is_file() for split in SPLITS):
+        if not any(os.path.isfile(root / f"cap-img-pairs_{split}.json") for split in SPLITS):
             raise InputError(f"{root}: no cap-img-pairs_{{train,val,test}}.json there; pass the folder that holds them")
     if options.against and options.against.resolve() == options.data_path.resolve():
         raise InputError(f"--against {options.against}: the same folder; its splits are compared without it")
@@ -206,10 +214,12 @@ def draw_samples(survey: Survey) -> list[dict[str, Any]]:
     """The same few pairs of each split every time."""
     there, samples = {place.path for place in survey.places}, []
     for split, pairs in survey.pairs.items():
-        whole = [(name, caption) for name, caption in pairs if survey.root / split / name in there]
+        folder = survey.root / split
+        whole = [(stored_as(folder, name), caption) for name, caption in pairs]
+        whole = [(name, caption) for name, caption in whole if folder / name in there]
         for i in sorted(np.random.default_rng(0).permutation(len(whole))[:SAMPLES]):
             name, caption = whole[i]
-            samples.append({"file": survey.root / split / name, "name": f"{split}/{name}", "caption": caption})
+            samples.append({"file": folder / name, "name": f"{split}/{name}", "caption": caption})
     return samples
 
 
@@ -217,7 +227,7 @@ def thumbnail(path: Path) -> Image.Image | None:
     """The picture for the page; None where there is none."""
     try:
         return read_image(path, at_least=(data_report.THUMBNAIL, data_report.THUMBNAIL))
-    except InputError:
+    except Exception:  # the report is written whatever a file raises; what it is, `examine` has found
         return None
 
 

@@ -12,6 +12,7 @@ from PIL import ExifTags, Image
 
 from inference import Colorizer
 from scripts import colorize
+from utils import coloring_plan
 from utils.enlarge import gray_of
 from utils.photo import read_photo
 
@@ -98,7 +99,7 @@ def test_captions_from_a_file(photos, tmp_path, kind):
             json.dumps({"a.gif": ["a red, round ball", "a blue ball"], "a.jpg": "a cup", "sub/deep.png": ""})
         )
     options = colorize.parse([str(photos), "--captions", str(file), "--output", "o"])
-    jobs = {str(job.path.relative_to(photos)): job for job in colorize.plan(options)}
+    jobs = {str(job.path.relative_to(photos)): job for job in colorize.plan(options)[0]}
     assert jobs["a.gif"].captions == ["a red, round ball", "a blue ball"]
     assert [p.name for p in jobs["a.gif"].outputs] == ["a_gif_0.png", "a_gif_1.png"]
     assert jobs["a.jpg"].captions == ["a cup"] and jobs["sub/deep.png"].captions == [""]
@@ -143,14 +144,14 @@ def test_what_cannot_be_begun_is_named(photos, tmp_path, capsys, words, message)
 
 def test_names_never_meet():
     names = ["a.jpg", "a.png", "A.JPG", "b/a.jpg", "c.gif", "c.bmp", "d.tif"]
-    out = colorize.output_names(names)
+    out = coloring_plan.output_names(names)
     assert len({name.lower() for name in out}) == len(names)
     assert out[3] == "b/a.jpg" and out[6] == "d.tif" and out[4] == "c_gif.png" and out[5] == "c_bmp.png"
 
 
 def test_a_pattern_and_a_folder_give_no_photograph_twice(photos):
-    found = colorize.find_photos([str(photos), str(photos / "*.gif"), str(photos / "a.jpg")])
-    assert [name for _, name in found] == ["a.gif", "a.jpg", "sub/deep.png"]
+    found = colorize.find_photos([str(photos), str(photos / "*.gif"), str(photos / "a.jpg")], photos / "o")
+    assert [name for _, name in found.named] == ["a.gif", "a.jpg", "sub/deep.png"]
 
 
 def test_a_strength_that_is_none_is_told_for_the_photograph(photos, tmp_path, capsys):
