@@ -27,7 +27,7 @@ from models.portable import architecture_of, content_of
 from models.restore import Network, restore
 from models.text_encoder import CaptionTokenizer, Words
 from utils import checkpoint, color, devices
-from utils.captions import check_caption
+from utils.captions import check_caption, shorten
 from utils.colored_photo import ColoredPhoto
 from utils.enlarge import explain, gray_of, paint
 from utils.errors import InputError
@@ -215,7 +215,7 @@ class Colorizer(HubMixin):
         for match in _WORD.finditer(caption):
             hidden = torch.tensor([match.start() < end and start < match.end() for start, end in spans])
             if not hidden.any():
-                break  # beyond what the text encoder takes
+                continue  # beyond what the text encoder takes, or of no token ("\u200b")
             rest = words.mask & ~hidden.to(self.device)
             if rest.any():
                 without, _ = self._decode(tokens, self._encode_words(Words(words.ids, rest)), rest)
@@ -225,18 +225,23 @@ class Colorizer(HubMixin):
         return effects
 
     def notes(self, caption: str) -> list[str]:
-        """What of a caption the network does not read, in words for the user."""
+        """What of a caption the program knows not to be read or understood, in words for the user; each says which
+        caption it means."""
+        if not caption.strip():
+            return ["the caption is empty: the colours follow the photograph alone"]
         encoded = self.tokenizer.tokenizer.encode(caption)
         notes = []
         if encoded.overflowing:
             last = max(end for _, end in encoded.offsets)
-            notes.append(f"the caption is too long: what follows {caption[:last].split()[-1]!r} is not read")
+            notes.append(f"is too long: what follows {caption[:last].split()[-1]!r} is not read")
         pieces = zip(encoded.offsets, encoded.tokens, strict=True)
         unknown = [caption[start:end] for (start, end), token in pieces if token == "[UNK]"]
         if unknown:
-            notes.append(f"unknown words: {', '.join(dict.fromkeys(unknown))}")
-        if not caption.strip():
-            notes.append("the caption is empty: the colours follow the photograph alone")
-        elif not color_words.find(caption):
-            notes.append("the caption names no colour: the colours follow the photograph alone")
-        return notes
+            notes.append(f"has unknown words: {', '.join(map(shorten, dict.fromkeys(unknown)))}")
+        if not color_words.find(caption):
+            notes.append("names no colour that the program knows; the network reads its words all the same")
+        negated = color_words.negations(caption)
+        if negated:
+            said = ", ".join(map(repr, dict.fromkeys(negated)))
+            notes.append(f"says {said}: negation is not understood; name the colour that is wanted instead")
+        return [f"the caption {shorten(caption)!r} {note}" for note in notes]

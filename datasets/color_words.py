@@ -4,9 +4,10 @@ Open in the paper: which words are colours. Ours, from the tables of `datasets.c
 word and form ("blues", "reddish", "redder") in any case, alone or in a hyphen compound ("red-haired"; "blue-green" is
 two words). Three sorts stay out:
 
-- Words that mostly name a thing in captions (`THINGS`: rose, wine, cream, navy, ...) count only directly before
-  "color", "colored", ... or another colour word ("cream-colored", "olive green"). Tan, gold, silver, khaki and
-  lavender are on the other side: in photo captions they nearly always give the colour.
+- Words that mostly name a thing in captions (`THINGS`: rose, wine, cream, navy, ...) count only as a nuance: before
+  "colored" or a colour, before what they colour, or said of it (`datasets.color_nuances`: "olive green", "a navy suit",
+  "the walls are cream"). Tan, gold, silver, khaki and lavender are on the other side: in photo captions they nearly
+  always give the colour.
 - "oranges" and "greens" are food, "khakis" trousers, "violets" flowers, "blondes" people: no plural for these.
 - Fixed phrases whose colour word names a kind and not what one sees: `FALSE_FRIENDS` and, capitalised only, `NAMES`.
 - "an orange" that no thing follows ("an orange on a plate", "a slice of orange") is the fruit; in "an orange and white
@@ -17,16 +18,17 @@ two words). Three sorts stay out:
 A caption is cut into words once, and each rule looks at a bounded number of them: the time is linear in any text.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
+from datasets.color_nuances import Words, named
 from datasets.color_vocabulary import (
     ACHROMATIC,
     AFTER_FRUIT,
+    BEHIND_NEGATION,
     CHROMATIC,
     COLOR_NOUNS,
     COLORS,
@@ -37,6 +39,9 @@ from datasets.color_vocabulary import (
     FRUIT_PARTS,
     NAMES,
     NEAR,
+    NEGATED_VERBS,
+    NEGATING_PAIRS,
+    NEGATIONS,
     REPLACEMENTS,
     THINGS,
     VOCABULARY,
@@ -51,10 +56,9 @@ __all__ = [
     "family",
     "find",
     "find_false_friends",
+    "negations",
     "replace",
 ]
-
-_WORD = re.compile(r"[\w\u0300-\u036f]+")  # accents belong to the word, which is none of ours then
 
 
 def _by_first_word(phrases: tuple[str, ...]) -> dict[str, list[list[str]]]:
@@ -66,6 +70,7 @@ def _by_first_word(phrases: tuple[str, ...]) -> dict[str, list[list[str]]]:
 
 _FRIENDS_FROM, _NAMES_FROM = _by_first_word(FALSE_FRIENDS), _by_first_word(NAMES)
 _STARTS = frozenset({*_FRIENDS_FROM, *_NAMES_FROM, *COUNTING_FRUIT, *FRUIT_PARTS})
+_NEGATED_WITHIN = 5  # words between a negation and its colour, and the colour
 _LONGEST_PHRASE = max(4, *(len(phrase.split()) for phrase in (*FALSE_FRIENDS, *NAMES)))  # 4: "slice of an orange"
 
 
@@ -75,51 +80,23 @@ class _Hit(NamedTuple):
     color: bool  # a colour word, or else a false friend
 
 
-class _Words:
-    """A caption as its words: letters and digits of any script, cut at everything else and at "_"."""
+class _Caption(Words):
+    """Its words, and which of them count."""
 
     def __init__(self, caption: str) -> None:
-        hits = list(_WORD.finditer(caption.replace("_", " ")))
-        self.spans = [hit.span() for hit in hits]
-        self.written = [hit[0] for hit in hits]
-        self.lower = [word.lower() if word.isascii() else "" for word in self.written]
-        ends = [*(start for start, _ in self.spans[1:]), len(caption)][: len(hits)]
-        self.behind = [caption[end:following] for (_, end), following in zip(self.spans, ends, strict=True)]
-        self.joined = [gap != "" and not gap.replace("-", " ").strip() for gap in self.behind]
-        if hits:
-            self.joined[-1] = False
-
-    def __len__(self) -> int:
-        return len(self.lower)
-
-    def follows(self, place: int) -> str:
-        """The word behind the one at `place` where only spaces and hyphens are between; else ""."""
-        return self.lower[place + 1] if self.joined[place] else ""
+        super().__init__(caption)
+        self.nuances = named(self)
 
     def scan(self) -> Iterator[_Hit]:
         """The colour words and false friends, in order, without overlap."""
-        leads = self._lead_to_colors()
         place = 0
         while place < len(self):
             length = self.false_friend(place)
             if length:
                 yield _Hit(place, place + length, False)
-            elif self.lower[place] in COLORS or leads[place]:
+            elif self.lower[place] in COLORS or self.nuances[place]:
                 yield _Hit(place, place + 1, True)
             place += length or 1
-
-    def _lead_to_colors(self) -> list[bool]:
-        """For each word, whether it is of THINGS and stands before a colour, or before others that do.
-
-        Through other things ("cream rose red") all count or none, so that replacing the last leaves the count as it
-        was.
-        """
-        leads = [False] * len(self)
-        for place in range(len(self) - 2, -1, -1):
-            if self.lower[place] in THINGS:
-                ahead = self.follows(place)
-                leads[place] = ahead in COLOR_NOUNS or ahead in COLORS or (ahead != "" and leads[place + 1])
-        return leads
 
     def false_friend(self, place: int) -> int:
         """How many words the false friend has that begins at `place`; 0 where none does."""
@@ -168,11 +145,22 @@ class _Words:
             if not self.joined[place]:
                 return False
             place += 1
+        if self.nuances[place]:
+            return True
         if self.lower[place] in ("a", "an", "in", "is", "light", "dark") or self.lower[place] in THINGS:
             if not self.joined[place]:
                 return False
             place += 1
         return self.lower[place] in COLOR_NOUNS or self.lower[place] in COLORS
+
+    def negator(self, place: int) -> int | None:
+        """The last word of the negation that begins at `place`: "not", "isn't", "rather than"; None where none does."""
+        word = self.lower[place]
+        if f"{word} {self.follows(place)}" in NEGATING_PAIRS:
+            return place + 1
+        if word in NEGATED_VERBS and self.behind[place] in ("'", "’") and self.lower[place + 1 : place + 2] == ["t"]:
+            return place + 1
+        return place if word in NEGATIONS else None
 
     def in_false_friend(self, place: int) -> bool:
         starts = range(max(0, place - _LONGEST_PHRASE + 1), place + 1)
@@ -181,14 +169,34 @@ class _Words:
 
 def find(caption: str) -> list[tuple[int, int]]:
     """Character spans (start, end) of the colour words, in order, without overlap."""
-    words = _Words(caption)
+    words = _Caption(caption)
     return [words.spans[hit.first] for hit in words.scan() if hit.color]
 
 
 def find_false_friends(caption: str) -> list[str]:
     """The phrases of the caption that hold a colour word and name no colour, as they stand there."""
-    words = _Words(caption)
+    words = _Caption(caption)
     return [caption[words.spans[hit.first][0] : words.spans[hit.last - 1][1]] for hit in words.scan() if not hit.color]
+
+
+def negations(caption: str) -> list[str]:
+    """Where the caption says that something does not have a colour, as it stands there: "not orange", "without any
+    blue", "isn't green"."""
+    words = _Caption(caption)
+    colors = {hit.first for hit in words.scan() if hit.color}
+    found, done = [], 0
+    for start in range(len(words)):
+        last = words.negator(start) if start >= done else None
+        if last is None:
+            continue
+        for place in range(last + 1, min(last + 1 + _NEGATED_WITHIN, len(words))):
+            if not words.joined[place - 1] or not (place in colors or words.lower[place] in BEHIND_NEGATION):
+                break
+            if place in colors:
+                found.append(caption[words.spans[start][0] : words.spans[place][1]])
+                done = place + 1
+                break
+    return found
 
 
 def family(word: str) -> str:
@@ -207,7 +215,7 @@ def replace(caption: str, rng: np.random.Generator) -> str | None:
 
     The number of colour words stays, and so does every character outside their spans ("a red" may become "a orange").
     """
-    words = _Words(caption)
+    words = _Caption(caption)
     colors = [hit.first for hit in words.scan() if hit.color]
     if not colors:
         return None

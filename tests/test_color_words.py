@@ -16,8 +16,15 @@ from datasets.color_words import (
     family,
     find,
     find_false_friends,
+    negations,
     replace,
 )
+
+NUANCES = ("olive", "navy", "salmon", "rose", "plum", "coral", "cream", "charcoal", "rust", "wine", "mustard", "camel")
+
+
+def _a(word):
+    return "an" if word[0] in "aeo" else "a"
 
 
 def colors(caption):
@@ -58,6 +65,72 @@ def outside(caption):
 )
 def test_find(caption, expected):
     assert colors(caption) == expected
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        *((f"a woman in {_a(nuance)} {nuance} suit", [nuance]) for nuance in NUANCES),
+        *((f"{nuance.title()} silk dresses, {_a(nuance)} {nuance} and blue cap", None) for nuance in NUANCES),
+        *((f"a chair with {nuance} on a plate, {nuance} of the trees", []) for nuance in NUANCES),
+        ("a cream and brown dog by a navy and white striped shirt", ["cream", "brown", "navy", "white"]),
+        (
+            "a chestnut horse, a chocolate lab, ginger hair, a sandy-haired man",
+            ["chestnut", "chocolate", "ginger", "sandy"],
+        ),
+        ("the walls are cream. a hat that is mustard and a dress; the car is navy", ["cream", "mustard", "navy"]),
+        (
+            "a woman dressed in black and coral, a man in olive, a girl wearing plum and holding a rose",
+            ["black", "coral", "olive", "plum"],
+        ),
+        (
+            "houses in cream and brown color, a pillow which is cream in color, olive drab",
+            ["cream", "brown", "cream", "olive"],
+        ),
+        ("a shade of plum, the door painted salmon", ["plum", "salmon"]),
+        ("an orange and navy shirt", ["orange", "navy"]),
+        ("a plate of salmon, salmon steak and grilled salmon on a table", []),
+        ("olive oil, an olive tree, a pizza with olive toppings in the Olive Garden", []),
+        ("a navy ship, navy planes, navy officers, a navy uniform, a man in the navy", []),
+        ("a rose garden, rose petals, a rose in her hair, the sun rose", []),
+        ("a glass of wine, wine glasses, a wine bottle in a wine cabinet, a wine bar", []),
+        ("a coffee cup on a coffee table by the coffee maker of a coffee shop", []),
+        ("an ice cream truck, ice cream cones, cream cheese, sour cream, whipped cream shirts", []),
+        ("a brick wall, a brick house, a brick floor, a bronze statue, a copper pot, a pearl necklace", []),
+        ("chocolate cake, honey bees, a plum tree, a coral reef, a charcoal grill, mint leaves, a lime", []),
+        ("wine and cheese on a chair, salmon and white napkins, mustard and a hat", ["white"]),
+        ("people in sand, a sandy beach, a rust mark, a bronze towel holder, the ash tray", []),
+    ],
+)
+def test_a_nuance_is_a_color_where_it_colors_something(caption, expected):
+    if expected is None:
+        expected = [caption.split()[0], caption.split()[-4], "blue"]
+    assert colors(caption) == expected
+
+
+def test_counter_captions_keep_the_count_of_nuances():
+    for seed in range(30):
+        caption = "an olive and navy suit, an orange and rose shirt, walls that are cream, in black and coral, ash hair"
+        changed = counter(caption, seed)
+        assert len(find(changed)) == len(find(caption)) == 7 and outside(changed) == outside(caption)
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        ("a suit that is not orange", ["not orange"]),
+        ("no red, please", ["no red"]),
+        ("a room without any blue", ["without any blue"]),
+        ("the car isn't green; it isn’t a navy car", ["isn't green", "isn’t a navy"]),
+        ("neither red nor blue, blue rather than red", ["neither red", "nor blue", "rather than red"]),
+        ("a woman who is not wearing a bright red hat", ["not wearing a bright red"]),
+        ("a man with no shirt in red pants, not only blue; there is no wine, it is red", []),
+        ("nothing but red, a knot of green, noted blue, not. red", []),
+        ("", []),
+    ],
+)
+def test_negations_of_colors_are_told(caption, expected):
+    assert negations(caption) == expected
 
 
 @pytest.mark.parametrize(
@@ -168,9 +241,9 @@ LONG = [
 ]
 
 
-@pytest.mark.parametrize("piece", [*LONG, "slice of an orange, wine ", "cream and ", "1", "-", "'", "no "])
+@pytest.mark.parametrize("piece", [*LONG, "slice of an orange, wine ", "cream and ", "navy cotton ", "1", "-", "no "])
 def test_the_time_is_linear_in_any_text(piece):
-    for work in (find, find_false_friends, counter):
+    for work in (find, find_false_friends, negations, counter):
         assert_linear(work, piece, "é red")
     assert len(find(counter(piece * 500 + " red"))) == len(find(piece * 500 + " red"))
 
@@ -179,7 +252,18 @@ def test_own_vocabulary_keeps_each_color_and_side_in_one_token():
     file = Path(__file__).parents[1] / "models" / "wordpiece_vocab.txt"
     tokenizer = BertWordPieceTokenizer(str(file), lowercase=True)
     assert file.read_text(encoding="utf-8").split("\n")[:5] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    for word in (*VOCABULARY, "left", "right", "middle", "top", "bottom", "ball", "pyramid", "background"):
+    younger = {"ash", "camel", "chestnut", "cranberry", "eggplant", "ginger", "jade", "raspberry", "slate", "taupe"}
+    for word in (
+        *sorted({*VOCABULARY} - younger),
+        "left",
+        "right",
+        "middle",
+        "top",
+        "bottom",
+        "ball",
+        "pyramid",
+        "background",
+    ):
         assert tokenizer.encode(word, add_special_tokens=False).tokens == [word]
     tokens = set(file.read_text(encoding="utf-8").split("\n"))
     for letter in "abcdefghijklmnopqrstuvwxyz0123456789":  # so that no English word is [UNK]

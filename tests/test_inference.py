@@ -132,7 +132,8 @@ def test_a_word_s_effect_is_what_hiding_it_changes(colorizer):
     [
         ("", "the caption is empty"),
         ("   ", "the caption is empty"),
-        ("a ball and a box", "names no colour"),
+        ("a ball and a box", "the caption 'a ball and a box' names no colour that the program knows"),
+        ("a suit that is not orange", "says 'not orange': negation is not understood"),
         ("a red ball 🎈 и мяч", "unknown words: 🎈"),
         ("word " * 1999 + "blue", "what follows 'word' is not read"),
     ],
@@ -153,6 +154,35 @@ def test_what_is_not_read_is_said(colorizer, caption, note):
 def test_a_caption_that_nobody_should_read_is_refused(colorizer, caption, message):
     with pytest.raises(InputError, match=message):
         colorizer(Image.fromarray(GRAY), ["a red ball", caption])
+
+
+def test_a_note_says_only_what_the_program_knows(colorizer):
+    assert not colorizer.notes("a woman in an olive suit") and not colorizer.notes("a navy and salmon suit")
+    assert not any("photograph alone" in note for note in colorizer.notes("a dalmatian"))
+
+
+def test_under_several_captions_each_note_names_its_own(colorizer):
+    captions = ["a ball", "a red ball", "a long sentence that names a thing, and another thing, and " * 2, "no red"]
+    encoded = colorizer.encode(from_image(Image.fromarray(GRAY)))
+    ball, red, long, negated = (colored.notes for colored in colorizer.colorize(encoded, captions))
+    assert len(ball) == 1 and "'a ball'" in ball[0] and red == []
+    assert "'a long sentence that names a thing, and another thing, a ...'" in long[0] and "'no red'" in negated[0]
+
+
+def test_a_word_without_a_token_ends_no_other_word_s_effect(colorizer):
+    usual, caption = "a red ball on the left", "a red \u200b\u200b ball on the left"  # which the tokenizer drops
+    encoded = colorizer.encode(from_image(Image.fromarray(GRAY)))
+    plain, odd = colorizer.colorize(encoded, [usual, caption], explain_words=True)
+    assert [caption[word.start : word.end] for word in odd.explanation.words] == [
+        "a",
+        "red",
+        "ball",
+        "on",
+        "the",
+        "left",
+    ]
+    for one, other in zip(plain.explanation.words, odd.explanation.words, strict=True):
+        np.testing.assert_allclose(one.change, other.change, atol=1e-4)
 
 
 def test_bf16_and_the_compiled_network_give_nearly_the_same():

@@ -3,6 +3,7 @@
 from utils.errors import InputError
 
 LONGEST_CAPTION = 10_000  # characters; the longest sentences of published lists have about 1,000
+SHOWN = 60  # characters of a caption in a message
 
 
 def check_caption(caption: str, where: str) -> str:
@@ -12,7 +13,7 @@ def check_caption(caption: str, where: str) -> str:
     """
     if len(caption) > LONGEST_CAPTION:
         raise InputError(
-            f"{where} has {len(caption):,} characters ({caption[:40]!r} ...); a caption has at most"
+            f"{where} has {len(caption):,} characters ({shorten(caption)!r}); a caption has at most"
             f" {LONGEST_CAPTION:,}: shorten it"
         )
     try:
@@ -20,3 +21,9 @@ def check_caption(caption: str, where: str) -> str:
     except UnicodeEncodeError as error:
         raise InputError(f"{where} is no text: {error}; write it as UTF-8") from error
     return caption
+
+
+def shorten(caption: str) -> str:
+    """Enough of the caption to know it by: single spaces, at most SHOWN characters."""
+    start = " ".join(caption[: 2 * SHOWN].split())
+    return start if len(start) <= SHOWN and len(caption) <= 2 * SHOWN else f"{start[: SHOWN - 4].rstrip()} ..."
