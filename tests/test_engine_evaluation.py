@@ -1,15 +1,12 @@
 """Evaluation: protocols, subsets, each pair once; a network of a few numbers in the place of the real one."""
 
 import json
-import os
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from processes import ranks
 from skimage.color import lab2rgb, rgb2lab
 from torch import nn
 from torchvision.models import Inception3
@@ -224,12 +221,9 @@ def test_processes_share_the_pairs_and_agree_with_one(tmp_path):
     rows, distances = evaluate(1, visit=fid.add), fid.distances()
     script = tmp_path / "dealt_out.py"
     script.write_text(DEALT_OUT)
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
     for processes in (2, 3):
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
         file = tmp_path / f"{processes}.json"
-        words = [*command, str(script), str(file)]
-        done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+        done = ranks(processes, script, [str(file)])
         assert done.returncode == 0, done.stderr
         theirs, their_distances = json.loads(file.read_text())
         assert their_distances == pytest.approx(distances, rel=1e-6)

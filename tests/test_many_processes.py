@@ -1,14 +1,12 @@
 """A training is the same with one, two and four processes, and with the flags that only save memory."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import ROOT, write_data
+from processes import ranks
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from timm.optim import create_optimizer_v2
 from torch import nn
@@ -74,10 +72,7 @@ def together(processes: int, tasks: list[dict]) -> None:
     """Trainings with so many processes, one after the other."""
     script = Path(tasks[0]["folder"]).parent / "driver.py"
     script.write_text(DRIVER)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    command += [str(script), json.dumps(tasks)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
+    done = ranks(processes, script, [json.dumps(tasks)], timeout=900)
     assert done.returncode == 0, done.stderr
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT, write_data
+from processes import ranks
 
 import run_colorization
 import training
@@ -210,15 +210,18 @@ def test_an_image_that_breaks_in_the_middle_is_named_and_the_run_goes_on_once_it
     assert content(out)["epoch"] == 2
 
 
+FULL_DISK = """
+import resource, sys
+import run_colorization
+resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))
+sys.exit(run_colorization.run())
+"""
+
+
 def test_a_disk_that_fills_leaves_the_former_checkpoint_and_a_run_that_goes_on(data, whole, tmp_path):
-    words = [sys.executable, ROOT / "run_colorization.py", *SMOKE, "--data_path", data, "--output_dir", tmp_path]
-    size = (whole / training.LAST).stat().st_size
-
-    def full():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, size // 2))
-
-    command = list(map(str, words))
-    failed = subprocess.run(command, preexec_fn=full, capture_output=True, text=True, cwd=ROOT, timeout=200)
+    script = tmp_path / "full.py"
+    script.write_text(FULL_DISK.format(size=(whole / training.LAST).stat().st_size // 2))
+    failed = ranks(1, script, [*SMOKE, "--data_path", str(data), "--output_dir", str(tmp_path)])
     assert failed.returncode == 2, failed.stderr
     assert f"{tmp_path / training.LAST}: cannot be written" in failed.stderr and "make room" in failed.stderr
     assert "Traceback" not in failed.stderr

@@ -3,10 +3,8 @@
 import csv
 import json
 import math
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ import torchvision
 import yaml
 from conftest import ROOT, write_data
 from PIL import Image
+from processes import ranks
 from skimage.color import lab2rgb, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from transformers import BertConfig, BertModel, BertTokenizer
@@ -37,13 +36,8 @@ def run(*words: object) -> int:
     return run_colorization.run(SMOKE + [str(word) for word in words])
 
 
-def torchrun(
-    processes: int, *words: object, script: Path = ROOT / "run_colorization.py"
-) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    words = [script, *SMOKE, *map(str, words)]
-    return subprocess.run(command + words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+def started(processes: int, *words: object, script: Path = ROOT / "run_colorization.py") -> subprocess.CompletedProcess:
+    return ranks(processes, script, [*SMOKE, *map(str, words)])
 
 
 def weights(folder: Path, which: str = "checkpoint-last.pth") -> dict[str, torch.Tensor]:
@@ -157,7 +151,7 @@ DETERMINISTIC = ["--no-group_tokens", "--no-luminance_augmentation", "--drop_pat
 def test_two_processes_equal_one_and_accumulation_equals_a_larger_batch(data, tmp_path):
     common = ["--data_path", data, *DETERMINISTIC]
     assert run(*common, "--output_dir", tmp_path / "one", "--batch_size", 4) == 0
-    done = torchrun(2, *common, "--output_dir", tmp_path / "two", "--batch_size", 2, "--dist_eval")
+    done = started(2, *common, "--output_dir", tmp_path / "two", "--batch_size", 2, "--dist_eval")
     assert done.returncode == 0, done.stderr
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     for name in one:
@@ -186,7 +180,7 @@ def test_what_a_counter_word_changes_is_learnt_alike_by_one_process_and_two(tmp_
     (data / "cap-img-pairs_train.json").write_text(json.dumps(red))
     common = ["--data_path", data, *DETERMINISTIC, "--recolor", 1, "--crop_scale", 1, 1]
     assert run(*common, "--output_dir", tmp_path / "one", "--batch_size", 4) == 0
-    done = torchrun(2, *common, "--output_dir", tmp_path / "two", "--batch_size", 2)
+    done = started(2, *common, "--output_dir", tmp_path / "two", "--batch_size", 2)
     assert done.returncode == 0, done.stderr
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     for name in one:
@@ -205,7 +199,7 @@ def test_trained_with_one_process_finetuned_with_two_tested_alike_with_one_two_a
     data, out = trained
     tuned = tmp_path / "tuned"
     words = ["--finetune", out / "checkpoint-best.pth", "--data_path", data, "--output_dir", tuned, "--epochs", 1]
-    done = torchrun(2, *words, "--batch_size", 2)
+    done = started(2, *words, "--batch_size", 2)
     assert done.returncode == 0, done.stderr
     before, after = weights(out, "checkpoint-best.pth"), weights(tuned)
     assert before.keys() == after.keys() and any(not torch.equal(before[name], after[name]) for name in before)
@@ -213,7 +207,7 @@ def test_trained_with_one_process_finetuned_with_two_tested_alike_with_one_two_a
     for processes in (1, 2, 3):
         folder = tmp_path / str(processes)
         words = ["--data_path", data, "--output_dir", folder, "--test", "--dist_eval", "--batch_size", 2]
-        done = torchrun(processes, *words, "--finetune", tuned / "checkpoint-last.pth")
+        done = started(processes, *words, "--finetune", tuned / "checkpoint-last.pth")
         assert done.returncode == 0, done.stderr
         metrics.append(json.loads((folder / "metrics.json").read_text()))
         tables.append([row["output"] for row in csv.DictReader((folder / "per_image.csv").open())])
@@ -245,7 +239,7 @@ def test_a_nan_on_one_rank_stops_all_before_the_update(data, tmp_path):
     script = tmp_path / "poisoned.py"
     script.write_text(NAN_ON_RANK_1)
     out = tmp_path / "out"
-    done = torchrun(2, "--data_path", data, "--output_dir", out, "--batch_size", 4, script=str(script))
+    done = started(2, "--data_path", data, "--output_dir", out, "--batch_size", 4, script=str(script))
     assert done.returncode != 0
     message = next(line for line in done.stderr.splitlines() if line.startswith("error: non-finite gradient"))
     assert "at step 1" in message and "rank 1: losses" in message and ".jpg" in message and "rank 0" not in message
@@ -455,7 +449,7 @@ def test_scenes_are_tested_on_four_splits(trained_on_scenes, tmp_path):
 def test_processes_share_the_scenes(trained_on_scenes, tmp_path):
     words = [*SCENES, "--test", "--finetune", trained_on_scenes / "checkpoint-last.pth", "--output_dir"]
     assert run(*words, tmp_path / "one") == 0
-    two = torchrun(2, *words, tmp_path / "two", "--dist_eval")
+    two = started(2, *words, tmp_path / "two", "--dist_eval")
     assert two.returncode == 0, two.stderr
     assert_close = pytest.approx(
         json.loads((tmp_path / "one" / "metrics.json").read_text())["clear"]["error"], rel=1e-4
