@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
+import profiles
 import skimage.data
-from PIL import ExifTags, Image, ImageCms
+import tifffile
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -42,6 +45,25 @@ def write(folder: Path) -> list[Path]:
     save("still.webp", color, lossless=True)
     save("lossy.webp", color)
     save("old.bmp", color)
+    rgb16 = np.random.default_rng(0).integers(-128, 129, (40, 60, 3)) + np.asarray(color).astype(int) * 257
+    rgb16 = rgb16.clip(0, 65535).astype(np.uint16)
+    for name in ("deep_color.png", "deep_color.tiff"):
+        cv2.imwrite(str(folder / name), rgb16[..., ::-1])
+        written.append(folder / name)
+    la16 = np.stack([rgb16[..., 1], np.asarray(alpha).astype(np.uint16) * 257], axis=2)
+    tifffile.imwrite(folder / "deep_alpha.tif", la16, photometric="minisblack", extrasamples=["unassalpha"])
+    written.append(folder / "deep_alpha.tif")
+    tifffile.imwrite(folder / "deep_negative.tif", 65535 - rgb16[..., 1], photometric="miniswhite")
+    written.append(folder / "deep_negative.tif")
+    linear = PngImagePlugin.PngInfo()
+    linear.add(b"gAMA", (100_000).to_bytes(4, "big"))
+    save("linear.png", gray, pnginfo=linear)
+    save("scanner.jpg", color, icc_profile=profiles.scanner())
+    save("no_primaries.jpg", color, icc_profile=profiles.no_primaries())
+    save("adobe.jpg", color, icc_profile=profiles.matrix())
+    save("inks_profile.jpg", color.convert("CMYK"), icc_profile=profiles.scanner(4))
+    save("newer.avif", color)
+    save("new.jp2", color)
     save("panorama.jpg", color.resize((900, 30)))
     save("thin.png", color.resize((1, 300)))
     save("dot.png", color.resize((1, 1)))

@@ -214,13 +214,22 @@ def test_16_bits_are_written_with_exif_and_profile(tmp_path, channels):
     [
         (np.zeros((2, 2, 4), np.uint8), "a.jpg", "JPEG has no transparency"),
         (np.zeros((2, 2, 3), np.uint16), "a.webp", "has 8 bits and this photograph 16"),
+        (np.zeros((2, 2, 4), np.uint16), "a.jpeg", "JPEG has no transparency"),
+        (np.zeros((2, 2, 3), np.uint16), "a.JPG", "has 8 bits and this photograph 16"),
         (np.zeros((2, 2, 3), np.uint8), "a.xyz", "cannot write .xyz"),
+        (np.zeros((2, 2, 3), np.uint8), "a.gif", "cannot write .gif"),
+        (np.zeros((2, 2, 3), np.uint8), "a", "cannot write no ending"),
     ],
 )
-def test_what_a_format_cannot_hold_is_refused(tmp_path, pixels, name, words):
-    with pytest.raises(InputError, match=words):
-        ColoredPhoto(pixels).save(tmp_path / name)
+def test_what_a_format_cannot_hold_is_refused_and_one_that_fits_is_told(tmp_path, pixels, name, words):
+    photo = ColoredPhoto(pixels)
+    with pytest.raises(InputError, match=rf"{name}: .*{words}"):
+        photo.save(tmp_path / name)
     assert not list(tmp_path.iterdir())
+    path, why = photo.fitting(tmp_path / name)
+    assert path == tmp_path / "a.png" and words in why and why.endswith("written as a.png")
+    photo.save(path)
+    assert photo.fitting(path) == (path, "")
 
 
 def test_a_side_that_the_format_does_not_take_is_refused(tmp_path):

@@ -120,6 +120,13 @@ def test_precision_and_device_mean_the_same_in_every_command(path):
             assert given["choices"].id == "AMP" and given["default"].value == "auto"
 
 
+def test_no_module_that_threads_may_run_sets_the_warnings_of_the_process():
+    """`catch_warnings` restores, from two threads at once, what the other had set: a filter stays for good."""
+    once = {ROOT / "models" / "onnx_file.py", ROOT / "utils" / "metrics.py"}  # an export, a network that is built
+    words = ("catch_warnings", "simplefilter", "resetwarnings")
+    assert {path for path in PRODUCT if any(word in path.read_text() for word in words)} == once
+
+
 def test_every_flag_has_a_help_line():
     assert all(action.help for action in options.build_parser()._actions)
 

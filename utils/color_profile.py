@@ -19,7 +19,8 @@ from PIL import Image, ImageCms
 from utils import color
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-SRGB_BYTES = SRGB.tobytes()
+SRGB_BYTES = SRGB.tobytes()[:24] + struct.pack(">6H", 2020, 1, 1, 0, 0, 0) + SRGB.tobytes()[36:]
+"""Without the time at which it was made: the same photograph makes the same file."""
 _MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 _GRAYS = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
 _SAME = 2  # levels of 255 by which a profile may differ from sRGB and still be it
@@ -148,9 +149,11 @@ def of_png(gamma: float | None, chromaticity: Sequence[float] | None, gray: bool
     light = _decode(stored) if plain else stored ** (1 / gamma)
     if gray:
         return Curves(light[None], None)
+    if not same and min(primaries[1::2]) <= 0:
+        raise Unusable("its primaries have no meaning and are left out")
     try:
         matrix = np.eye(3) if same else np.linalg.inv(_from_primaries(_SRGB_PRIMARIES)) @ _from_primaries(primaries)
-    except (np.linalg.LinAlgError, ZeroDivisionError, FloatingPointError) as error:
+    except np.linalg.LinAlgError as error:
         raise Unusable("its primaries have no meaning and are left out") from error
     if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-6:
         raise Unusable("its primaries have no meaning and are left out")

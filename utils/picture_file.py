@@ -128,10 +128,13 @@ class PictureFile:
             return io.BytesIO(source)
         if not isinstance(source, Path):
             return source
-        kind = os.stat(source).st_mode
+        status = os.stat(source)
+        kind = status.st_mode
         if not stat.S_ISREG(kind):  # reading a pipe or a device may never end
             what = "a folder" if stat.S_ISDIR(kind) else "no regular file"
             raise InputError(f"{self.name}: is {what}; pass a picture file")
+        if status.st_size == 0:
+            raise InputError(f"{self.name}: is empty (0 bytes); {self.remedy}")
         return source.open("rb")
 
     def _read_header(self) -> None:
