@@ -47,7 +47,7 @@ def write(folder: Path) -> list[Path]:
     save("old.bmp", color)
     rgb16 = np.random.default_rng(0).integers(-128, 129, (40, 60, 3)) + np.asarray(color).astype(int) * 257
     rgb16 = rgb16.clip(0, 65535).astype(np.uint16)
-    for name in ("deep_color.png", "deep_color.tiff"):
+    for name in ("deep_color.png", "deep_strips.tiff"):
         cv2.imwrite(str(folder / name), rgb16[..., ::-1])
         written.append(folder / name)
     la16 = np.stack([rgb16[..., 1], np.asarray(alpha).astype(np.uint16) * 257], axis=2)
