@@ -69,6 +69,9 @@ def run(script: str, options: argparse.Namespace, prepare: Callable[[argparse.Na
     except InputError as error:
         print(f"{script}: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"{script}: {error}; make room, or change the permissions, and go on", file=sys.stderr)
+        return 2
     return 0
 
 
@@ -135,8 +138,11 @@ def _with_pictures(
     """The pairs whose pictures are in the folder afterwards; `images`, for the report, says what became of the rest."""
     names = dict.fromkeys(pair.image for pair in selection.pairs)
     for name in names:
-        if Path(name).suffix.lower() not in ENDINGS:
-            raise InputError(f"{name}: ends in none of {', '.join(ENDINGS)}; pass a list of such pictures")
+        if options.resize is not None and Path(name).suffix.lower() not in ENDINGS:
+            kinds = ", ".join(ENDINGS)
+            raise InputError(
+                f"{name}: copies end in one of {kinds}; leave out --resize, or pass a list of such pictures"
+            )
     found = {name: find(name) for name in names}
     missing = [name for name, path in found.items() if path is None]
     _check_missing(folder, options, images, head, missing, {})

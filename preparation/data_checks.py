@@ -169,10 +169,8 @@ def examine(path: Path) -> Picture | tuple[str, str]:
     except Exception as error:  # of the system, of memory: the report is written whatever a file raises
         web = data[:200].lstrip().lower().startswith((b"<!doctype", b"<html"))
         page = " (it begins like a web page)" if web else ""
-        return (
-            "truncated_image" if decoding else "unreadable_image",
-            f"{error.__cause__ or error or type(error).__name__}{page}",
-        )
+        words = str(error.__cause__ or error) or type(error).__name__
+        return "truncated_image" if decoding else "unreadable_image", words + page
     square = small.convert("L").resize((MEASURED_SIDE, MEASURED_SIDE), Image.Resampling.BOX)
     gray = _reduced(np.asarray(square, np.float32), HASH_SIDE)
     return Picture(

@@ -24,7 +24,11 @@ MIN_CHROMA = 4.0
 """A picture of less `chroma` is one without. Gray photographs saved as JPEG have up to 2, a brown dog on snow has 4 or
 more. Sepia ones have 10 and more: they are left to the rule for captions."""
 
-ENDINGS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
+ENDINGS = {  # under which smaller copies can be written: Pillow's names of the formats
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
+    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+    **{".png": "PNG", ".webp": "WEBP", ".bmp": "BMP"},
+}
 _SIDE = 64  # pixels; chroma is measured on a copy so small that the noise of single pixels is gone
 _PERCENTILE = 99  # a small red bus in a gray street is colour enough
 _AHEAD = 32  # pictures under way per worker; no more are begun after an interruption
@@ -51,7 +55,9 @@ class ImageFolders:
             for path in found.pictures:
                 self.paths.setdefault(composed(path.name), path)
         if not self.paths:
-            raise InputError(f"{flag} {' '.join(map(str, folders))}: holds no picture; expected those of {origin}")
+            raise InputError(
+                f"{flag} {' '.join(map(str, folders))}: holds no .jpg or other picture; expected those of {origin}"
+            )
 
     def find(self, names: Iterable[str]) -> Path | None:
         """The file with the first of these names that is there and holds something."""
@@ -145,5 +151,5 @@ def save_reduced(image: Image.Image, file: Path | BinaryIO, kind: str, side: int
     """Writes a copy whose shorter side has at most `side` pixels; kind: Pillow's name of the format."""
     share = min(1.0, side / min(image.size))
     size = tuple(max(1, round(length * share)) for length in image.size)
-    look = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
+    look = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}.get(kind, {})
     image.resize(size, Image.Resampling.LANCZOS).save(file, kind, **look)

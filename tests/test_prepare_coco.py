@@ -228,3 +228,23 @@ def test_a_small_red_thing_is_chroma_and_the_noise_of_a_gray_photo_is_not():
     red = np.asarray(noisy).copy()
     red[10:24, 10:24] = (200, 30, 30)
     assert chroma(Image.fromarray(red)) > 10 * MIN_CHROMA
+
+
+def test_pictures_of_every_kind_that_can_be_opened_are_prepared(prepare, coco):
+    folder, data = coco / "val2017", coco / "data"
+    names = ["5.webp", "6.tif", "7.bmp", "8.jpe", "9.gif"]
+    for name in names:
+        draw(folder / name)
+    (folder / "._5.webp").write_bytes(b"a companion")
+    (coco / "more.json").write_text(json.dumps([[name, "a red bus"] for name in names]))
+    assert prepare("--list", coco / "more.json", captions=False)[0] == 0
+    assert [sample.name for sample in CaptionedImages(data, "val", 32)] == names
+    shutil.rmtree(data)
+    status, said = prepare("--list", coco / "more.json", "--resize", 30, captions=False)
+    assert status == 2 and "9.gif: copies end in one of .jpg" in said and "leave out --resize" in said
+    (coco / "more.json").write_text(json.dumps([[name, "a red bus"] for name in names[:-1]]))
+    shutil.rmtree(data, ignore_errors=True)
+    assert prepare("--list", coco / "more.json", "--resize", 30, captions=False)[0] == 0
+    for name, kind in zip(names, ("WEBP", "TIFF", "BMP", "JPEG"), strict=False):
+        with Image.open(data / "val" / name) as image:
+            assert min(image.size) == 30 and image.format == kind
