@@ -6,7 +6,6 @@ place: which of the caption's colour words (`color_words.find`), from 0; sides i
 means two things has two entries. Pairs that the file does not name have no regions.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from datasets import color_words
 from utils.errors import InputError
+from utils.text_files import read_json
 
 
 class Region(NamedTuple):
@@ -37,18 +37,17 @@ def read_regions(root: Path, split: str) -> Regions:
     path = root / f"regions_{split}.json"
     if not path.is_file():
         return {}
+    form = "{image: {caption: [[place, left, top, right, bottom], ...]}}"
+    remedy = "make it again, or take it away to train without regions"
+    content = read_json(path, f"so it is not {form}; {remedy}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         found = {
             (name, caption): tuple(_region(caption, *numbers) for numbers in regions)
             for name, captions in content.items()
             for caption, regions in captions.items()
         }
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(
-            f"{path}: is not {{image: {{caption: [[place, left, top, right, bottom], ...]}}}} ({error}); make it again,"
-            " or take it away to train without regions"
-        ) from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: is not {form} ({error}); {remedy}") from error
     return found
 
 

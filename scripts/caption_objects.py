@@ -27,6 +27,7 @@ from preparation.object_captions import ObjectCaption, write
 from preparation.object_colors import CLASSES, Thing, find_scenery, find_things
 from utils.errors import InputError
 from utils.progress import progress
+from utils.text_files import read_json
 
 MOST_THINGS = 6
 SHORT, LONG = 2, 2  # captions of a photograph for training; long ones where it has several colours
@@ -78,16 +79,15 @@ def prepare(options: argparse.Namespace) -> dict[str, int]:
 
 def read_boxes(path: Path) -> dict[str, list[list[float]]]:
     """Raises InputError on anything but {image: [[left, top, right, bottom, score, class], ...]}."""
+    form = "{image: [[left, top, right, bottom, score, class], ...]}"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path, "write it again")
         for name, boxes in content.items():
             for left, top, right, bottom, _, kind in boxes:
                 if not (left < right and top < bottom and kind in range(len(CLASSES))):
                     raise ValueError(f"{name} has {[left, top, right, bottom, kind]}")
     except (ValueError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"--boxes {path}: is not {{image: [[left, top, right, bottom, score, class], ...]}} ({error})"
-        ) from error
+        raise InputError(f"--boxes {path}: is not {form} ({error})") from error
     return content
 
 

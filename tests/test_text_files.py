@@ -6,11 +6,12 @@ import pytest
 
 from datasets import correspondence
 from datasets.captioned_images import read_pairs
+from datasets.regions import read_regions
 from preparation.caption_lists import read_list
 from preparation.data_checks import read_list as check_list
 from preparation.grounded_captions import read_narratives
 from preparation.json_stream import stream
-from scripts import check_data, colorize, make_vocabulary
+from scripts import caption_objects, check_data, colorize, make_vocabulary
 from utils import comparison, options, text_files, user_votes
 from utils.errors import InputError
 
@@ -58,6 +59,10 @@ def test_every_list_of_captions_is_read_in_every_encoding(write, tmp_path):
 def test_the_other_json_files_are_read_in_every_encoding(write):
     path = write("o.json", json.dumps({"a.jpg": [[[1, 2]]]}, indent=1))
     assert correspondence.read(path) == {"a.jpg": [[(1, 2)]]}
+    path = write("regions_val.json", json.dumps({"a.jpg": {CAPTION: []}}, indent=1, ensure_ascii=False))
+    assert read_regions(path.parent, "val") == {("a.jpg", CAPTION): ()}
+    path = write("boxes.json", json.dumps({"caf\u00e9.jpg": [[0, 0, 1, 1, 0.9, 0]]}, indent=1, ensure_ascii=False))
+    assert caption_objects.read_boxes(path) == {"caf\u00e9.jpg": [[0, 0, 1, 1, 0.9, 0]]}
     key = {"study": "s", "dataset": "d", "questions": {"q": {"experiment": "reality", "choices": {}}}}
     assert user_votes.read_key(write("key.json", json.dumps(key, indent=1))) == key
     path = write("big.json", json.dumps({"images": [{"caption": CAPTION}] * 3}, indent=1, ensure_ascii=False))
