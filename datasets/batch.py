@@ -96,8 +96,7 @@ class Collate:
         has_counter = torch.zeros(len(samples), dtype=torch.bool)
         if self.counter:
             counter_words = self.tokenize([s.counter_caption or s.caption for s in samples])
-            ids, counter_ids = words.stack(counter_words).ids.chunk(2)
-            has_counter = (ids != counter_ids).any(dim=1)  # not where the colour word was cut off
+            has_counter = words.differ(counter_words)  # not where the colour word was cut off
         correspondence = None
         if self.encode is not None:
             offsets = [encoding.offsets for encoding in self.encode(captions)]

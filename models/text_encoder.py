@@ -34,10 +34,19 @@ class Words(NamedTuple):
         return Words(self.ids.pin_memory(), self.mask.pin_memory())
 
     def stack(self, other: "Words") -> "Words":
-        """Both batches as one of (2B, max N_L): one pass through the encoder and the grouping transformer."""
+        """Both batches as one of (2B, max N_L): one pass through the encoder and the grouping transformer.
+
+        The shorter is padded with id 0, whatever the tokenizer's [PAD] is: nothing reads an id outside of the mask.
+        """
         length = max(self.ids.shape[1], other.ids.shape[1])
         pairs = zip(self, other, strict=True)
         return Words(*(torch.cat([pad(t, (0, length - t.shape[1])) for t in pair]) for pair in pairs))
+
+    def differ(self, other: "Words") -> Tensor:
+        """(B,) bool: whether the caption has other tokens in `other`; padding does not count."""
+        both = self.stack(other)
+        ids, others = both.ids.masked_fill(~both.mask, -1).chunk(2)
+        return (ids != others).any(dim=1)
 
 
 class CaptionTokenizer:

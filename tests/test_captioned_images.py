@@ -9,9 +9,10 @@ import torch
 from PIL import Image
 
 from datasets import build_dataset, build_loader, color_words, set_epoch
+from datasets.batch import Collate, Sample
 from datasets.captioned_images import Augmentation, CaptionedImages, read_pairs
 from datasets.image_files import read_image
-from models.text_encoder import CaptionTokenizer
+from models.text_encoder import OWN_VOCABULARY, CaptionTokenizer
 from utils.errors import InputError
 
 AUGMENTATION = Augmentation(crop_scale=(0.3, 1.0), flip=0.5, counter=True)
@@ -207,6 +208,24 @@ def test_a_counter_caption_that_differs_only_behind_the_cut_takes_no_part(data):
     loader = build_loader(dataset, CaptionTokenizer.from_vocabulary(), 2, 0, train=True, counter=True)
     (batch,) = loader
     assert dict(zip(batch.names, batch.has_counter.tolist(), strict=True)) == {"0.jpg": False, "1.jpg": True}
+
+
+def test_captions_without_colors_are_no_counter_pairs_whatever_the_id_of_padding(data, tmp_path):
+    lines = OWN_VOCABULARY.read_text(encoding="utf-8").split("\n")
+    file = tmp_path / "vocab.txt"
+    file.write_text("\n".join([*lines[1:4096], "[PAD]"]), encoding="utf-8")  # the first id is another word's
+    tokenizer = CaptionTokenizer.from_vocabulary(file)
+    assert tokenizer.tokenizer.padding["pad_id"] == 4095
+    pairs = [
+        ("dogs run", None),
+        ("a chestnut horse on the raspberry sofa", "a red horse on the red sofa"),
+        ("a dog", None),
+    ]
+    samples = [Sample(torch.zeros(3, 2, 2), caption, counter, "", 0) for caption, counter in pairs]
+    batch = Collate(tokenizer, counter=True)(samples)
+    assert batch.words.ids.shape[1] > batch.counter_words.ids.shape[1]  # the longest colour is of several tokens
+    assert batch.has_counter.tolist() == [False, True, False]
+    assert batch.counter_words.differ(batch.words).tolist() == [False, True, False]
 
 
 def test_evaluation_gives_every_pair_once_in_file_order(data):
