@@ -72,6 +72,7 @@ def test(
         rows = evaluate(network, loader, device, args.amp, lpips, visit, args.protocol, photograph)
     summary = summarize(rows) | {"protocol": args.protocol, "subsets": summarize_subsets(rows)}
     summary["fid_network"] = None if fid is None else fid.name
+    summary["fid_pictures"] = None if fid is None else len({row["name"] for row in rows})
     for row, distance in (fid.distances() if fid is not None else {}).items():
         summary[row]["fid"] = distance
     logger.info("%s\n%s", report.table(summary), report.subset_table(summary["subsets"]))

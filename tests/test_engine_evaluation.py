@@ -1,6 +1,7 @@
 """Evaluation: protocols, subsets, each pair once; a network of a few numbers in the place of the real one."""
 
 import json
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
@@ -154,6 +155,25 @@ def test_fid_is_of_the_whole_set_however_it_is_dealt_out(monkeypatch):
     assert ranks[0].distances() == distances
     monkeypatch.undo()
     assert FID(Colors(), "colours").distances() == dict.fromkeys(engine.ROWS)
+
+
+def test_a_kept_feature_is_as_large_as_itself():
+    fid = FID(Colors(), "colours")
+    images = photographs(5)
+    fid.add(SimpleNamespace(indices=range(5), truth=images, compared=lambda: dict.fromkeys(engine.ROWS, images)))
+    kept = [features for rows in fid.features.values() for features in rows.values()]
+    assert len(kept) == 5 * 4 and all(features.untyped_storage().nbytes() == 6 * 4 for features in kept)
+    assert sum(len(pickle.dumps(features)) for features in kept) < 20 * 1000
+
+
+def test_the_number_of_pictures_stands_beside_fid():
+    rows = evaluate()
+    summary = engine.summarize(rows) | {"fid_network": None, "fid_pictures": None}
+    assert "biased" not in report.table(summary)
+    summary |= {"fid_network": "colours", "fid_pictures": 3}
+    said = "FID of 5 pairs of 3 photographs, in the features of colours: too high below 2,048 photographs (biased)"
+    assert said in report.table(summary)
+    assert "biased" not in report.table(summary | {"fid_pictures": 2048})
 
 
 class Block(nn.Module):

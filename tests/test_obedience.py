@@ -47,9 +47,9 @@ def test_a_tint_of_everything_and_a_change_nobody_sees_do_not_score():
         [change(toward, 1.0), change(weak * 0.9, 0.25), change(weak * 1.1, 0.25), torch.zeros(2, 20, 20)]
     )
     source, wanted = torch.zeros(4, dtype=torch.long), torch.full((4,), 2)
-    right, angle, _ = word_response(changes, source, wanted, PALETTE)
+    right, angle, share = word_response(changes, source, wanted, PALETTE)
     assert right.tolist() == [False, False, True, False]
-    assert angle[3] == 90
+    assert angle[3] == 90 and share.tolist() == [1, 0.25, 0.25, 0]
 
 
 def test_chance_is_one_in_the_other_colours():
@@ -173,6 +173,7 @@ def test_a_network_that_ignores_the_words_scores_nothing(photos):
     for rows in (evaluated(Painter(obeys=False), photos, 2), obedience.ignoring(evaluated(Painter(True), photos, 2))):
         summary = obedience.summarize(rows)["model"]
         assert summary["word_response"]["right"]["mean"] == 0 and summary["word_response"]["angle"] == 90
+        assert summary["word_response"]["share"] == 0
         gains = [gain["mean"] for both in summary["description_gain"].values() for gain in both.values()]
         assert gains == [0] * 6
 

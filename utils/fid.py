@@ -25,6 +25,7 @@ from utils.progress import progress
 from utils.protocol import ROWS, Colorized
 
 SIDE = 299
+LEAST_PICTURES = 2048  # as many as features: with fewer the covariances are singular, and the distance is too large
 NETWORKS = {1008: "FID's Inception (2015)", 1000: "torchvision's Inception v3, not comparable with published FID"}
 _FILES = "pt_inception-2015-12-05-6726825d.pth of pytorch-fid, or torchvision's inception_v3_google-0cc3c7bd.pth"
 _NOT_NEEDED = ("fc.", "AuxLogits.")
@@ -74,7 +75,8 @@ class FID:
     def add(self, part: Colorized) -> None:
         for row, images in (part.compared() | {"truth": part.truth}).items():
             for index, features in zip(part.indices, self.extract(images), strict=True):
-                self.features.setdefault(index, {})[row] = features
+                # a copy: a view would take the whole batch's memory along when it is gathered
+                self.features.setdefault(index, {})[row] = features.clone()
 
     def distances(self) -> dict[str, float | None]:
         """FID of each of ROWS against the truth, of all ranks' pairs, one sample a pair; None for fewer than two."""
@@ -87,6 +89,17 @@ class FID:
             row: torch.stack([gathered[index][row] for index in sorted(gathered)]).double() for row in (*ROWS, "truth")
         }
         return {row: frechet_distance(sets[row], sets["truth"]) for row in progress(ROWS, "FID", "row")}
+
+
+def note(summary: dict[str, Any]) -> str:
+    """What is to be known of the FID of an evaluation's summary, one line; "" where it holds none."""
+    if summary.get("fid_network") is None:
+        return ""
+    count, pictures = summary["count"], summary["fid_pictures"]
+    of = f"FID of {count:,} pairs of {pictures:,} photographs, in the features of {summary['fid_network']}"
+    if pictures >= LEAST_PICTURES:
+        return of
+    return f"{of}: too high below {LEAST_PICTURES:,} photographs (biased); compare it on these photographs alone"
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:

@@ -13,7 +13,9 @@ TINT = 0.75  # share of the picture from which a change is a tint of everything,
 class Response(NamedTuple):
     right: Tensor  # (K,) bool: nearest to the colour asked for, visible, and no tint
     angle: Tensor  # (K,) float64, degrees from the direction asked for, 0 to 180; 90 where nothing changes
-    share: Tensor  # (K,) float64: pixels that change at least half as much as the judged ones do on average
+    share: (
+        Tensor  # (K,) float64: pixels that change at least half as much as the judged ones on average; 0 for no change
+    )
 
 
 def inside(changes: Tensor, region: Tensor) -> Tensor:
@@ -44,7 +46,7 @@ def word_response(changes: Tensor, source: Tensor, wanted: Tensor, palette: Tens
     count = judged.sum(dim=1)
     mean = (changes.flatten(2) * judged[:, None]).sum(dim=2) / count[:, None]  # (K, 2)
     strength = (size * judged).sum(dim=1) / count
-    share = (size >= strength[:, None] / 2).double().mean(dim=1)
+    share = ((size >= strength[:, None] / 2) & (size > 0)).double().mean(dim=1)
 
     directions = palette[None] - palette[source][:, None]  # (K, J, 2)
     lengths = directions.norm(dim=2) * mean.norm(dim=1, keepdim=True)

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from utils import tables
+from utils import fid, tables
 
 PANELS = ("gray", "result", "truth", "groups")
 STRIPS = "index_files"  # the page's pictures; the results themselves lie in the output folder
@@ -212,7 +212,7 @@ def _figure_names(rows: list[dict[str, Any]]) -> list[str]:
 
 def table(summary: dict[str, Any]) -> str:
     """The summary as lines of text."""
-    return tables.text(tables.rows(summary))
+    return "\n".join(filter(None, [tables.text(tables.rows(summary)), fid.note(summary)]))
 
 
 def subset_table(subsets: dict[str, dict[str, Any]]) -> str:
@@ -241,6 +241,7 @@ figcaption small {{ color: #666 }}
 </style></head><body>
 <h1>L-CoIns: {summary["count"]} image-caption pairs</h1>
 {tables.markup(tables.rows(summary))}
+<p>{html.escape(fid.note(summary))}</p>
 {tables.markup(tables.subset_rows(summary["subsets"])) if "subsets" in summary else ""}
 {"".join(map(tables.markup, more))}
 <div class="heads">{heads}</div>
