@@ -1,5 +1,6 @@
 """The training objective (Sec. 3.7).  B batch; N_L words; N_G group tokens; C feature width; H, W image side."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -77,8 +78,21 @@ class ColorizationLoss(nn.Module):
         self.beta = beta
         self.word_weight = word_weight
 
-    def forward(self, output: Any, target: Tensor, batch: Any) -> dict[str, Tensor]:
-        """output: what the network gave for `batch` (`models.lcoins`); target: ab (B, 2, H, W) in [-1, 1].
+    def shared(self, batches: Sequence[Any], device: torch.device) -> Tensor:
+        """Captions that have a counter caption, per batch: the mean over an update's batches and all ranks (scalar).
+
+        `forward` divides by it, not by its own batch's: neither --update_freq nor the number of processes weighs a
+        caption by its neighbours. Not 0, where there is none.
+        """
+        if batches[0].counter_words is None:
+            return torch.ones((), device=device)  # not asked for
+        count = sum(batch.has_counter.sum() for batch in batches).to(device, torch.float32)
+        count = distributed.mean_over_ranks(count / len(batches))
+        return count.clamp(min=1 / (len(batches) * distributed.world_size()))
+
+    def forward(self, output: Any, target: Tensor, batch: Any, shared: Tensor) -> dict[str, Tensor]:
+        """output: what the network gave for `batch` (`models.lcoins`); target: ab (B, 2, H, W) in [-1, 1]; shared: of
+        the update that the batch is part of. The update's losses are the means of its batches'.
 
         A batch without counter captions (w/o CL) has L_ctr = 0. Recoloured samples have their own target; the mean of
         L_word is over all samples of the batch, those that are not recoloured counting 0.
@@ -86,7 +100,7 @@ class ColorizationLoss(nn.Module):
         if batch.recolored is not None:
             target = target.index_copy(0, batch.recolored_at, batch.recolored[:, 0].to(target.dtype))
         chroma = chroma_loss(output.ab, target)
-        counter = chroma.new_zeros(()) if batch.counter_words is None else self._counter_color(output, batch)
+        counter = chroma.new_zeros(()) if batch.counter_words is None else self._counter_color(output, batch, shared)
         losses = {"chroma": chroma, "counter_color": counter}
         total = self.alpha * chroma + self.beta * counter
         if self.word_weight > 0:
@@ -98,11 +112,8 @@ class ColorizationLoss(nn.Module):
         of_pairs = word_loss(output.ab[batch.recolored_at], output.counter_ab[batch.recolored_at], batch.recolored)
         return of_pairs.sum() / len(output.ab)
 
-    def _counter_color(self, output: Any, batch: Any) -> Tensor:
-        """The mean of Eq. (15) over the captions that have a colour word; the others take no part.
-
-        It is the mean over all ranks' captions, so that the number of processes does not change the gradient.
-        """
+    def _counter_color(self, output: Any, batch: Any, shared: Tensor) -> Tensor:
+        """This batch's part in the mean of Eq. (15) over the captions that have a colour word; the others take none."""
         per_caption = counter_color_loss(
             output.language,
             output.group,
@@ -111,5 +122,4 @@ class ColorizationLoss(nn.Module):
             batch.words.mask,
             batch.counter_words.mask,
         )
-        count = distributed.mean_over_ranks(batch.has_counter.sum().float())
-        return torch.where(batch.has_counter, per_caption, 0.0).sum() / count.clamp(min=1 / distributed.world_size())
+        return torch.where(batch.has_counter, per_caption, 0.0).sum() / shared

@@ -2,20 +2,16 @@
 
 import argparse
 import logging
-import random
 from collections import Counter
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import torch
 
 from models import RELEASE_MODEL, create_model, onnx_file
 from models.onnx_file import OnnxNetwork
 from models.release_file import is_release
 from models.restore import Network, restore
 from models.text_encoder import CaptionTokenizer
-from utils import checkpoint, distributed, options, pretrained
+from utils import checkpoint, distributed, options, pretrained, seeds
 from utils.devices import check_compiler, choose, precision
 from utils.errors import InputError
 
@@ -65,7 +61,7 @@ def build_network(
 
     Fills the flags of the architecture that were not given. Every rank draws the same weights, then noise of its own.
     """
-    _seed(args.seed)
+    seeds.seed_all(seeds.derive(args.seed, seeds.WEIGHTS))
     if _is_onnx(args.finetune):
         return _from_onnx(args)
     if start is None:
@@ -82,7 +78,7 @@ def build_network(
     if args.compile:
         network.compile()
         tokenizer.pad_to_multiple_of(WORDS_TOGETHER)
-    _seed(args.seed + distributed.rank())
+    seeds.seed_all(seeds.derive(args.seed, seeds.NOISE, distributed.rank()))
     return network, tokenizer
 
 
@@ -171,8 +167,3 @@ def _encoder_source(flag: str, source: str | None, paper: str) -> str:
             f" or '{pretrained.RANDOM}' to start from random weights"
         )
     return source
-
-
-def _seed(seed: int) -> None:
-    for seed_with in (random.seed, np.random.seed, torch.manual_seed):
-        seed_with(seed)

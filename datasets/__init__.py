@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from datasets.batch import Collate
 from datasets.captioned_images import Augmentation, CaptionedImages
 from datasets.scenes import Scenes
-from utils import distributed
+from utils import distributed, seeds
 from utils.errors import InputError
 
 DATA_SETS = ("captioned_images", "scenes")
@@ -85,7 +85,8 @@ def build_loader(
 ) -> DataLoader:
     """Batches of `batch_size` per process. Training: shuffled by (seed, epoch), the last incomplete batch dropped.
 
-    Evaluation: rank r takes pairs r, r + W, ..., each exactly once, none repeated to fill up; not `shared`: all.
+    Evaluation: rank r takes pairs r, r + W, ..., each exactly once, none repeated to fill up; not `shared`: rank 0
+    takes all.
     shuffle_window: pairs among which training shuffles (`shuffled`); 0: all of them.
     tokenize: a `CaptionTokenizer`, or, for a data set without correspondence, any function of captions.
     Raises InputError where training would have no step.
@@ -111,15 +112,17 @@ def build_loader(
         collate_fn=Collate(tokenize, counter, encode),
         drop_last=train,
         pin_memory=pin_memory,
-        generator=torch.Generator(),  # workers draw by (seed, epoch, index): the process's own generator stays as it is
+        generator=torch.Generator(),  # of the workers' seeds: the process's own generator stays as it is
     )
 
 
 def set_epoch(loader: DataLoader, epoch: int, seen: int = 0) -> None:
     """Shuffle and augment the next pass by (seed, epoch), and begin it behind the first `seen` samples of all ranks.
 
-    Workers are started anew each pass, so they see it.
+    Workers are started anew each pass, so they see it. Samples are drawn by (seed, epoch, index); what else a worker
+    might draw depends on (seed, epoch, rank).
     """
+    loader.generator.manual_seed(seeds.derive(loader.sampler.seed, seeds.WORKERS, epoch, distributed.rank()))
     loader.sampler.epoch, loader.sampler.seen = epoch, seen
     loader.dataset.epoch = epoch
 
@@ -149,7 +152,8 @@ class _Shuffled(Sampler):
         self.epoch = self.seen = 0
 
     def __iter__(self) -> Iterator[int]:
-        order = shuffled(self.length, self.window, torch.Generator().manual_seed(self.seed + self.epoch))
+        generator = torch.Generator().manual_seed(seeds.derive(self.seed, seeds.ORDER, self.epoch))
+        order = shuffled(self.length, self.window, generator)
         ranks = distributed.world_size()
         together = ranks * self.batch_size
         end = self.seen + (self.length - self.seen) // together * together
@@ -162,8 +166,7 @@ class _Shuffled(Sampler):
 
 class _EveryPairOnce(Sampler):
     def __init__(self, length: int, shared: bool) -> None:
-        first, stride = (distributed.rank(), distributed.world_size()) if shared else (0, 1)
-        self.indices = range(first, length, stride)
+        self.indices = distributed.share(length, shared)
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.indices)

@@ -153,8 +153,14 @@ def fit(
     optimizer = create_optimizer_v2(
         model, opt="nmuon", lr=args.lr, weight_decay=0.05, momentum=0.95, betas=(0.9, 0.98), fallback_list=no_matrices
     )
+    warmup = min(WARMUP, args.steps // 10)
     schedule = CosineLRScheduler(
-        optimizer, args.steps, lr_min=args.lr / 50, warmup_t=min(WARMUP, args.steps // 10), t_in_epochs=False
+        optimizer,
+        args.steps,
+        lr_min=args.lr / 50,
+        warmup_t=warmup,
+        warmup_lr_init=args.lr / (warmup + 1),  # the first update learns too
+        t_in_epochs=False,
     )
     model.train()
     accuracies: list[Tensor] = []

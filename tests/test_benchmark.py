@@ -155,7 +155,9 @@ def gflop_of_a_step(counter: bool) -> float:
     batch = Batch(None, words, words if counter else None, torch.full((B,), counter), [], [], [])
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH), FlopCounterMode(display=False) as count:
         output = network(torch.rand(B, 1, SIDE, SIDE), words, batch.counter_words)
-        ColorizationLoss()(output, torch.rand(B, 2, SIDE, SIDE), batch)["total"].backward()
+        criterion = ColorizationLoss()
+        shared = criterion.shared([batch], torch.device("cpu"))
+        criterion(output, torch.rand(B, 2, SIDE, SIDE), batch, shared)["total"].backward()
     return count.get_total_flops() / 1e9
 
 

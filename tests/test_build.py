@@ -1,5 +1,9 @@
 """build.py: what a run is made of."""
 
+import itertools
+import random
+
+import numpy as np
 import pytest
 import torch
 
@@ -8,7 +12,7 @@ import starting_point
 from datasets.batch import Batch
 from models import SCENES_MODEL
 from models.text_encoder import CaptionTokenizer
-from utils import options
+from utils import distributed, options, seeds
 
 RANDOM = ["--image_encoder_weights", "random", "--text_encoder_weights", "random", "--model", SCENES_MODEL]
 
@@ -65,7 +69,9 @@ def losses_and_gradients(*words):
     rgb = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     batch = Batch(rgb, tokenizer(captions), tokenizer(counter), torch.ones(2, dtype=torch.bool), captions, [], [])
     gray, ab = build.build_prepare(args)(rgb)
-    losses = build.build_criterion(args)(network(gray, batch.words, batch.counter_words), ab, batch)
+    criterion = build.build_criterion(args)
+    shared = criterion.shared([batch], rgb.device)
+    losses = criterion(network(gray, batch.words, batch.counter_words), ab, batch, shared)
     losses["total"].backward()
     gradients = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
     return batch, losses, gradients
@@ -106,3 +112,46 @@ def test_the_padding_of_a_compiled_run_is_not_the_checkpoint_s():
 def test_without_counter_captions_the_word_loss_is_left_out_and_that_is_told(words, weight, caplog):
     assert build.build_criterion(options.parse([*RANDOM, *words])).word_weight == weight
     assert ("L_word compares the two, and is left out" in caplog.text) == ("--no-counter_color" in words)
+
+
+def rates(*words, updates):
+    """The highest learning rate of each update."""
+    args = options.parse([*RANDOM, *words])
+    network, _ = starting_point.build_network(args, None)
+    state = build.build_state(args, network, updates, torch.device("cpu"))
+    found = []
+    for step in range(args.epochs * updates):
+        state.schedule.step_update(step)
+        found.append(max(group["lr"] for group in state.optimizer.param_groups))
+    return found
+
+
+def test_every_update_learns_the_first_included():
+    found = rates("--lr", "1", "--min_lr", "0.1", "--epochs", "4", "--warmup_epochs", "1", updates=4)
+    assert found[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert found[4:] == sorted(found[4:], reverse=True) and found[4] > found[5] > found[-1] > 0.1
+    assert rates("--lr", "1", "--epochs", "2", "--warmup_epochs", "0", updates=1)[0] == 1.0
+
+
+def drawn_after_building(monkeypatch, seed, rank):
+    monkeypatch.setattr(distributed, "rank", lambda: rank)
+    network, _ = starting_point.build_network(options.parse([*RANDOM, "--seed", str(seed)]), None)
+    return network.group_tokens.detach(), [torch.rand(()).item(), random.random(), np.random.rand()]
+
+
+def test_no_two_seeds_or_ranks_share_weights_or_noise(monkeypatch):
+    built = {(seed, rank): drawn_after_building(monkeypatch, seed, rank) for seed in (0, 1) for rank in (0, 1)}
+    for generator in range(3):
+        assert len({noise[generator] for _, noise in built.values()}) == 4
+    for seed in (0, 1):
+        assert torch.equal(built[seed, 0][0], built[seed, 1][0])
+    assert not torch.equal(built[0, 0][0], built[1, 0][0])
+
+
+def test_seeds_of_every_size_are_derived():
+    parts = [(), (0,), (0, 0), (1,), (1, 0), (0, 1)]
+    asked = itertools.product((0, 1, 2**32, 2**40), (0, 1), parts)
+    found = {seeds.derive(seed, purpose, *more) for seed, purpose, more in asked}
+    assert len(found) == 4 * 2 * len(parts)
+    for value in found:
+        seeds.seed_all(value)

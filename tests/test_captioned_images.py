@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import Dataset
 
 from datasets import build_dataset, build_loader, color_words, set_epoch
 from datasets.batch import Collate, Sample
 from datasets.captioned_images import Augmentation, CaptionedImages, read_pairs
 from datasets.image_files import read_image
 from models.text_encoder import OWN_VOCABULARY, CaptionTokenizer
+from utils import distributed
 from utils.errors import InputError
 
 AUGMENTATION = Augmentation(crop_scale=(0.3, 1.0), flip=0.5, counter=True)
@@ -181,6 +183,31 @@ def test_another_epoch_or_seed_draws_anew(data):
     first, second, other = epoch_of(data, 0), epoch_of(data, 0, epoch=1), epoch_of(data, 0, seed=6)
     assert not torch.equal(first[0].rgb, second[0].rgb)
     assert not torch.equal(first[0].rgb, other[0].rgb)
+
+
+class Indices(Dataset):
+    """What a worker draws beside its index, from the generators that it was started with."""
+
+    def __len__(self):
+        return 64
+
+    def __getitem__(self, index):
+        return index, torch.rand(()).item(), np.random.rand()
+
+
+def test_no_epoch_of_a_seed_is_another_seed_s(monkeypatch):
+    """Neither the order of the samples nor the generators of the workers."""
+    orders, draws = set(), set()
+    for seed in (0, 1, 2):
+        loader = build_loader(Indices(), None, 2, 1, train=True, seed=seed)
+        loader.collate_fn = list
+        for epoch in (0, 1, 2):
+            for rank in (1, 0):
+                monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+                set_epoch(loader, epoch)
+                draws.add(next(iter(loader))[0][1:])
+            orders.add(tuple(loader.sampler))
+    assert len(orders) == 9 and len(draws) == 18
 
 
 def test_reading_does_not_touch_the_global_generators(data, monkeypatch):

@@ -36,7 +36,9 @@ def losses_and_gradients(device, *words):
     both = torch.ones(2, dtype=torch.bool)
     batch = Batch(rgb, tokenizer(CAPTIONS), tokenizer(COUNTER), both, CAPTIONS, [], []).to(torch.device(device))
     gray, ab = build.build_prepare(args)(batch.rgb)
-    losses = build.build_criterion(args)(network(gray, batch.words, batch.counter_words), ab, batch)
+    criterion = build.build_criterion(args)
+    shared = criterion.shared([batch], torch.device(device))
+    losses = criterion(network(gray, batch.words, batch.counter_words), ab, batch, shared)
     losses["total"].backward()
     return losses, {name: p.grad.cpu() for name, p in network.named_parameters() if p.grad is not None}
 

@@ -8,6 +8,7 @@ from datasets.batch import Batch
 from losses import ColorizationLoss, chroma_loss, counter_color_loss, relevance, word_loss
 from models.lcoins import CounterColorization
 from models.text_encoder import Words
+from utils import distributed
 
 B, L, M, G, C = 3, 5, 7, 4, 6  # M: words of the counter caption
 
@@ -73,6 +74,11 @@ def test_chroma_loss_is_equation_13():
     np.testing.assert_allclose(chroma_loss(predicted, target).item(), expected, rtol=1e-6)
 
 
+def losses_of(criterion, output, target, batch):
+    """Of an update of one batch."""
+    return criterion(output, target, batch, criterion.shared([batch], torch.device("cpu")))
+
+
 def output_and_batch():
     language, group, counter_language, counter_group, mask, counter_mask = make()
     output = CounterColorization(torch.rand(B, 2, 3, 5), language, group, None, counter_language, counter_group)
@@ -83,7 +89,7 @@ def output_and_batch():
 
 def test_total_is_equation_16_and_captions_without_colour_take_no_part():
     output, batch, target = output_and_batch()
-    losses = ColorizationLoss(alpha=2.0, beta=-0.5)(output, target, batch)
+    losses = losses_of(ColorizationLoss(alpha=2.0, beta=-0.5), output, target, batch)
     per_caption = counter_color_loss(*make())
     assert losses["counter_color"].item() == pytest.approx((per_caption[0] + per_caption[2]).item() / 2)
     expected = 2.0 * losses["chroma"] - 0.5 * losses["counter_color"]
@@ -91,18 +97,55 @@ def test_total_is_equation_16_and_captions_without_colour_take_no_part():
     assert set(losses) == {"chroma", "counter_color", "total"}
 
 
+def parts_of(output, batch, target, place):
+    """Output, target and batch of some of the captions."""
+    output = output._replace(**{name: value[place] for name, value in output._asdict().items() if value is not None})
+    words, counter_words = (Words(None, words.mask[place]) for words in (batch.words, batch.counter_words))
+    return output, target[place], Batch(None, words, counter_words, batch.has_counter[place], [], [], [])
+
+
+@pytest.mark.parametrize("with_counter", [[True, False, True, True], [True, True, False, False], [False] * 4])
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_an_update_s_losses_do_not_hang_on_how_its_captions_are_shared_out(monkeypatch, with_counter, ranks):
+    output, batch, target = output_and_batch()
+    output = output._replace(
+        **{name: torch.cat([v, v[:1] * 2 + 1]) for name, v in output._asdict().items() if v is not None}
+    )
+    masks = [torch.cat([words.mask, words.mask[:1]]) for words in (batch.words, batch.counter_words)]
+    target = torch.cat([target, target[:1]])
+    batch = Batch(None, *(Words(None, mask) for mask in masks), torch.tensor(with_counter), [], [], [])
+    criterion = ColorizationLoss(beta=-0.5)
+    whole = losses_of(criterion, output, target, batch)
+
+    # Two batches of two, of one rank in two steps or of two ranks in one.
+    parts = [parts_of(output, batch, target, slice(start, start + 2)) for start in (0, 2)]
+    monkeypatch.setattr(distributed, "world_size", lambda: ranks)
+    counts = [float(sum(with_counter[place : place + 2])) for place in (0, 2)]
+    monkeypatch.setattr(
+        distributed, "mean_over_ranks", lambda own: own if ranks == 1 else torch.tensor(sum(counts) / ranks)
+    )
+    of_ranks = [parts] if ranks == 1 else [parts[:1], parts[1:]]
+    losses = [
+        criterion(*part, criterion.shared([part[2] for part in of_one], torch.device("cpu")))
+        for of_one in of_ranks
+        for part in of_one
+    ]
+    for name, value in whole.items():
+        torch.testing.assert_close(torch.stack([part[name] for part in losses]).mean(), value, msg=name)
+
+
 def test_a_batch_without_any_colour_word_keeps_the_graph():
     output, batch, target = output_and_batch()
     batch.has_counter[:] = False
     group = output.group.clone().requires_grad_()
-    losses = ColorizationLoss()(output._replace(group=group), target, batch)
+    losses = losses_of(ColorizationLoss(), output._replace(group=group), target, batch)
     losses["total"].backward()
     assert losses["counter_color"] == 0 and group.grad.eq(0).all()  # zero, not None: DDP waits for it
 
 
 def test_without_counter_captions_the_total_is_the_chroma_loss():
     output, batch, target = output_and_batch()
-    losses = ColorizationLoss()(output, target, dataclasses.replace(batch, counter_words=None))
+    losses = losses_of(ColorizationLoss(), output, target, dataclasses.replace(batch, counter_words=None))
     assert losses["counter_color"] == 0 and losses["total"] == losses["chroma"]
 
 
@@ -111,7 +154,7 @@ def test_what_the_counter_caption_changes_is_compared_with_what_it_should_change
     recolored = torch.rand(2, 2, 2, 3, 5)
     output = output._replace(counter_ab=torch.rand(B, 2, 3, 5))
     batch = dataclasses.replace(batch, recolored=recolored, recolored_at=torch.tensor([0, 2]))
-    losses = ColorizationLoss(alpha=2.0, beta=-0.5, word_weight=3.0)(output, target, batch)
+    losses = losses_of(ColorizationLoss(alpha=2.0, beta=-0.5, word_weight=3.0), output, target, batch)
 
     own = torch.stack([recolored[0, 0], target[1], recolored[1, 0]])  # the recoloured ones' own target
     torch.testing.assert_close(losses["chroma"], chroma_loss(output.ab, own))
@@ -121,8 +164,23 @@ def test_what_the_counter_caption_changes_is_compared_with_what_it_should_change
     total = 2.0 * (losses["chroma"] + 3.0 * losses["word"]) - 0.5 * losses["counter_color"]
     torch.testing.assert_close(losses["total"], total)
 
-    plain = ColorizationLoss(word_weight=3.0)(output, target, dataclasses.replace(batch, recolored=None))
+    plain = losses_of(ColorizationLoss(word_weight=3.0), output, target, dataclasses.replace(batch, recolored=None))
     assert plain["word"] == 0  # named in every update, so that means and logs have it
+
+
+def test_the_word_loss_of_an_update_does_not_hang_on_the_size_of_its_batches():
+    output, batch, target = output_and_batch()
+    output = output._replace(counter_ab=torch.rand(B, 2, 3, 5))
+    recolored, criterion = torch.rand(2, 2, 2, 3, 5), ColorizationLoss(word_weight=3.0)
+    batch = dataclasses.replace(batch, recolored=recolored, recolored_at=torch.tensor([0, 2]))
+    whole, words = losses_of(criterion, output, target, batch)["word"], []
+    for place in range(B):
+        own_output, own_target, own = parts_of(output, batch, target, slice(place, place + 1))
+        if place in (0, 2):
+            pair = recolored[place // 2][None]
+            own = dataclasses.replace(own, recolored=pair, recolored_at=torch.tensor([0]))
+        words.append(losses_of(criterion, own_output, own_target, own)["word"])
+    torch.testing.assert_close(torch.stack(words).mean(), whole)
 
 
 def test_colours_that_no_word_tells_do_not_count_in_the_word_loss():
@@ -144,6 +202,6 @@ def test_negative_beta_makes_the_right_words_more_relevant():
         language, group, counter_language, counter_group = features
         output = CounterColorization(torch.zeros(1, 2, 1, 1), language, group, None, counter_language, counter_group)
         optimizer.zero_grad()
-        ColorizationLoss(beta=-1.0)(output, torch.zeros(1, 2, 1, 1), batch)["total"].backward()
+        losses_of(ColorizationLoss(beta=-1.0), output, torch.zeros(1, 2, 1, 1), batch)["total"].backward()
         optimizer.step()
     assert relevance(language, group, mask) > 0.5 > -0.5 > relevance(counter_language, group, mask)
