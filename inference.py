@@ -6,6 +6,7 @@
 N_I image tokens; N_G group tokens; G side of the grid of image tokens, N_I = G * G; S side of the network's square.
 """
 
+import copy
 import logging
 import re
 from collections.abc import Sequence
@@ -93,8 +94,10 @@ class Colorizer(HubMixin):
         amp: str = "auto",
         compile: bool = False,
         architecture: dict[str, Any] | None = None,
+        copied: bool = True,
     ) -> None:
-        """device: of `devices.choose`; amp: of `devices.precision`, 'auto' being what the device multiplies natively;
+        """network: stays as it is, its copy is frozen and moved; not `copied`, it is given away, which saves memory;
+        device: of `devices.choose`; amp: of `devices.precision`, 'auto' being what the device multiplies natively;
         compile: by torch.compile, which takes minutes at the first photograph; architecture: what rebuilds the network,
         as its checkpoint says it, for whoever wants to save it again. Raises InputError for a device that is not there,
         or where nothing can be compiled."""
@@ -103,13 +106,13 @@ class Colorizer(HubMixin):
         self.amp = devices.precision(amp, self.device)
         if compile:
             devices.check_compiler(self.device)
-        self.network = network.eval().requires_grad_(False).to(self.device)
+        self.network = (copy.deepcopy(network) if copied else network).eval().requires_grad_(False).to(self.device)
         self.tokenizer = tokenizer
         if self.device.type == "cpu":
             devices.linear_by_onednn(self.network, self.amp)
         maybe = torch.compile if compile else lambda function: function
         self._encode_image, self._encode_text, self._colorize = (
-            maybe(step) for step in (network.encode_image, network.encode_text, network.colorize)
+            maybe(step) for step in (self.network.encode_image, self.network.encode_text, self.network.colorize)
         )
         self._read = lru_cache(KEPT_CAPTIONS)(self._read_caption)
 
@@ -126,12 +129,12 @@ class Colorizer(HubMixin):
                     f"{path}: an ONNX file is computed on the CPU as it is; leave --device, --amp and --compile out, or"
                     " pass the checkpoint that it was made from"
                 )
-            return cls(*onnx_file.read(path), "cpu", "none")
+            return cls(*onnx_file.read(path), "cpu", "none", copied=False)
         content = checkpoint.load(path)
         network, tokenizer, notes = restore(path, content)
         for note in notes:
             logger.info("%s", note)
-        return cls(network, tokenizer, device, amp, compile, architecture_of(network, content))
+        return cls(network, tokenizer, device, amp, compile, architecture_of(network, content), copied=False)
 
     def content(self) -> dict[str, Any]:
         """What a weights file holds of it (utils/checkpoint.py). Raises InputError where there is no `architecture`."""

@@ -41,7 +41,6 @@ def create_model(name: str, **overrides: Any) -> LCoIns | ReleasedLCoIns:
       group_tokens        False: Table 1's w/o GE (joint attention over image and language tokens, no groups)
       grouping_attention  False: Table 1's w/o GA (joint attention over image, language and group tokens)
       counter_color       False: Table 1's w/o CL; what only that loss trains is frozen
-      one_hot             False: the literal reading of Eq. (11)
       text_config         configuration of another BERT-kind encoder of transformers
 
     Raises InputError for an unknown name or an image side that the patch does not divide.
@@ -198,7 +197,6 @@ def _build(
     group_tokens: bool = True,
     grouping_attention: bool = True,
     counter_color: bool = True,
-    one_hot: bool = True,
 ) -> LCoIns:
     if img_size % patch or img_size <= 0:
         raise InputError(f"--input_size {img_size}: pass a multiple of the patch side {patch}")
@@ -221,7 +219,7 @@ def _build(
         ImageEncoder(vit, dim, position_scale),
         TextEncoder(AutoModel.from_config(text_config), dim, sine_positions),
         GroupingTransformer(blocks, dim),
-        GroupingLayer(dim, one_hot) if group_tokens else ImageTokensAsGroups(),
+        GroupingLayer(dim) if group_tokens else ImageTokensAsGroups(),
         Upsampler(dim, channels, normalize),
         dim,
         num_groups if group_tokens else 0,

@@ -151,13 +151,11 @@ class GroupingLayer(nn.Module):
         merged_i = g_i + sum_j hard_ij W_v x_j / sum_j hard_ij                      Eq. (12)
 
     Open in the paper: the similarity, and whether the kept entry is 1 or the similarity. Ours is GroupViT's, the
-    source the paper cites: noise while training, 1 kept. `one_hot=False` is the literal reading: the kept entry
-    stays the similarity itself.
+    source the paper cites: noise while training, 1 kept.
     """
 
-    def __init__(self, dim: int, one_hot: bool = True) -> None:
+    def __init__(self, dim: int) -> None:
         super().__init__()
-        self.one_hot = one_hot
         self.query, self.key, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.apply(_xavier_linear)
 
@@ -174,8 +172,6 @@ class GroupingLayer(nn.Module):
         soft = similarity.softmax(dim=1)
 
         kept = torch.zeros_like(soft).scatter_(1, soft.argmax(dim=1, keepdim=True), 1.0)
-        if not self.one_hot:
-            kept = kept * soft
         hard = kept + soft - soft.detach()
 
         value = self.value(image)  # (B, N_I, C)

@@ -22,8 +22,9 @@ from models.restore import Network
 from models.text_encoder import MAX_WORDS, CaptionTokenizer, Words
 from utils import checkpoint
 from utils.beside import beside
-from utils.errors import InputError
+from utils.errors import InputError, reason
 from utils.progress import Bar, progress
+
 
 INPUTS = {"gray": {0: "batch"}, "ids": {0: "batch", 1: "words"}, "mask": {0: "batch", 1: "words"}}  # their free sizes
 OUTPUTS = ("ab", "soft_assignment")
@@ -128,8 +129,9 @@ def read(path: str) -> tuple["OnnxNetwork", CaptionTokenizer]:
     except InputError:
         raise
     except Exception as error:  # whatever onnxruntime and tokenizers make of a damaged file
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{path}: not a readable ONNX file ({reason}); it may be truncated: restore it") from error
+        raise InputError(
+            f"{path}: not a readable ONNX file ({reason(error)}); it may be truncated: restore it"
+        ) from error
 
 
 class OnnxNetwork(nn.Module):

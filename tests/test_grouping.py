@@ -143,9 +143,9 @@ def test_every_parameter_gets_a_gradient(tokens):
     assert not [name for name, p in model.named_parameters() if p.grad is None]
 
 
-def layer(one_hot: bool = True) -> GroupingLayer:
+def layer() -> GroupingLayer:
     torch.manual_seed(3)
-    return GroupingLayer(C, one_hot).double().eval()
+    return GroupingLayer(C).double().eval()
 
 
 def test_grouping_layer_is_equations_11_and_12(tokens):
@@ -185,12 +185,6 @@ def test_hard_assignment_passes_the_soft_gradient(tokens):
         gradients.append(grouping.query.weight.grad.clone())
     torch.testing.assert_close(*gradients)
     assert gradients[0].abs().sum() > 0
-
-
-def test_literal_reading_keeps_the_similarity(tokens):
-    _, hard, soft = layer(one_hot=False)(tokens.image, tokens.group)
-    assert (hard > 0).sum(dim=1).eq(1).all()
-    torch.testing.assert_close(hard.sum(dim=1), soft.amax(dim=1))
 
 
 def test_noise_is_drawn_while_training_only(tokens):

@@ -202,3 +202,13 @@ def test_no_checkpoint_and_no_device():
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (2000, 3)])
 def test_any_size(colorizer, size):
     assert colorizer(Image.new("L", size, 90), "a red ball").size == size
+
+
+def test_the_network_that_is_handed_in_stays_its_caller_s():
+    network = create_model(SCENES_MODEL).train()
+    modules = [type(module) for module in network.modules()]
+    Colorizer(network, CaptionTokenizer.from_vocabulary(), "cpu", amp="bf16")
+    assert network.training and all(tensor.requires_grad for tensor in network.parameters())
+    assert [type(module) for module in network.modules()] == modules
+    given = Colorizer(network, CaptionTokenizer.from_vocabulary(), "cpu", copied=False)
+    assert given.network is network and not network.training
