@@ -21,7 +21,7 @@ from losses import ColorizationLoss
 from models import text_config_to_json
 from models.lcoins import LCoIns
 from models.text_encoder import CaptionTokenizer
-from utils import checkpoint, distributed, options
+from utils import checkpoint, distributed, files, options
 from utils.errors import InputError
 from utils.log import MetricLog
 
@@ -39,12 +39,16 @@ SAME_RUN = (
     *("config", "resume", "auto_resume", "finetune", "output_dir", "log_dir", "device", "num_workers"),
     *("print_freq", "save_every", "keep_checkpoints", "dist_eval", "eval_scenes", "compile", "grad_checkpointing"),
     *("image_encoder_weights", "text_encoder_weights", "lpips_net", "lpips_weights", "eval", "test"),
-    *("fid_weights", "protocol", "obedience", "shard_optimizer"),
+    *("fid_weights", "protocol", "obedience", "shard_optimizer", "input_size"),
 )
 
 
+# Flags that decide what the optimizer keeps of each tensor, so that a run cannot be resumed with others.
+KEPT = ("opt", "freeze_encoders")
+
+
 def prepare_output(args: argparse.Namespace) -> Path:
-    """The output folder, found writable; a training leaves its resolved flags there as args.yaml."""
+    """The output folder, found writable."""
     folder = Path(args.output_dir)
 
     def make() -> None:
@@ -53,13 +57,17 @@ def prepare_output(args: argparse.Namespace) -> Path:
             probe = folder / ".writable"
             probe.touch()
             probe.unlink()
-            if not (args.eval or args.test):
-                (folder / "args.yaml").write_text(yaml.safe_dump(_plain(args)))
         except OSError as error:
             raise InputError(f"--output_dir {folder}: cannot be written ({error}); pass another folder") from error
 
     distributed.on_main(make)
     return folder
+
+
+def save_flags(args: argparse.Namespace, folder: Path) -> None:
+    """args.yaml: the flags of a run that is about to train, resolved; those without a value are left out."""
+    given = {name: value for name, value in _plain(args).items() if value is not None}
+    distributed.on_main(lambda: files.write_text(folder / "args.yaml", yaml.safe_dump(given)))
 
 
 def build_train_loader(
@@ -157,11 +165,13 @@ def build_state(args: argparse.Namespace, network: LCoIns, updates: int, device:
     )
     if args.shard_optimizer:
         optimizer = distributed.shard(optimizer, create)
+    warmup = round(args.warmup_epochs * updates)
     schedule = CosineLRScheduler(
         optimizer,
-        t_initial=max(1, args.epochs * updates - round(args.warmup_epochs * updates)),
+        t_initial=max(1, args.epochs * updates - warmup),
         lr_min=args.min_lr,
-        warmup_t=round(args.warmup_epochs * updates),
+        warmup_t=warmup,
+        warmup_lr_init=args.lr / (warmup + 1),  # update k of the warm-up has k / (warmup + 1) of --lr: none has 0
         warmup_prefix=True,
         t_in_epochs=False,
     )
@@ -216,17 +226,22 @@ def checkpoint_content(
 
 
 def resume(state: TrainState, start: dict[str, Any], args: argparse.Namespace, log: MetricLog) -> None:
-    """Everything but the network's tensors, which `build_network` filled. Says what the resumed run cannot keep."""
+    """Everything but the network's tensors, which `build_network` filled. Says what the resumed run cannot keep.
+
+    The flags given now take effect, those of rates and decay included; what cannot, raises InputError.
+    """
     if state.ema is not None and start["ema"] is None:
         raise InputError(f"{args.resume}: holds no moving average; resume it with --no-model_ema")
+    _check_kept(args, start, state.network.img_size)
     before, now = len(start["rng"]), distributed.world_size()
     try:
         distributed.load_optimizer_state(state.optimizer, start["optimizer"])
-        state.scaler.load_state_dict(start["scaler"])
+        if start["scaler"]:  # else it was no run in fp16, and a new scale is looked for
+            state.scaler.load_state_dict(start["scaler"])
         state.step, state.epoch, state.seen, state.best = (start[name] for name in ("step", "epoch", "seen", "best"))
         if before == now:
             checkpoint.set_rng_states(start["rng"][distributed.rank()])
-            log.restore(start["log"][distributed.rank()])
+        log.restore(start["log"])
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(
             f"{args.resume}: the state of its run does not fit ({error}); resume it with the flags of its args.yaml, or"
@@ -238,7 +253,7 @@ def resume(state: TrainState, start: dict[str, Any], args: argparse.Namespace, l
     if before != now:
         logger.warning(
             "%s was written by %d process(es), not %d: no sample of its epoch is repeated or left out, but noise is"
-            " drawn anew, the epoch's mean losses are those of its rest, and a batch of all processes holds %d samples",
+            " drawn anew, and a batch of all processes holds %d samples",
             args.resume,
             before,
             now,
@@ -253,6 +268,20 @@ def resume(state: TrainState, start: dict[str, Any], args: argparse.Namespace, l
     if changed:
         logger.warning("resumed as another run: %s", ", ".join(changed))
     logger.info("resumed %s: %d of %d epochs, %d steps done", args.resume, state.epoch, args.epochs, state.step)
+
+
+def _check_kept(args: argparse.Namespace, start: dict[str, Any], img_size: int) -> None:
+    """InputError for flags that the optimizer's state of a checkpoint would not fit."""
+    kept = KEPT + (("muon_encoders",) if "muon" in args.opt else ())
+    run = {name: start["run"].get(name, getattr(args, name)) for name in kept}
+    changed = [f"--{name} {getattr(args, name)} (was {run[name]})" for name in kept if run[name] != getattr(args, name)]
+    if img_size != start["architecture"]["img_size"]:
+        changed.append(f"--input_size {img_size} (was {start['architecture']['img_size']})")
+    if changed:
+        raise InputError(
+            f"{args.resume}: its optimizer does not fit {', '.join(changed)}; resume it with the flags of its"
+            " args.yaml, or start from its weights with --finetune"
+        )
 
 
 def _plain(args: argparse.Namespace) -> dict[str, Any]:

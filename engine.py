@@ -28,7 +28,7 @@ from utils.figures import figures, means
 from utils.log import MetricLog, Waits
 from utils.metrics import LPIPS
 from utils.progress import progress
-from utils.protocol import ROWS, Colorized, LabBatch, colorized, pieces
+from utils.protocol import ROWS, Colorized, LabBatch, check_finite, colorized, pieces
 from utils.side_by_side import side_by_side
 
 __all__ = ["ROWS", "TrainState", "attention_for_training", "evaluate", "summarize", "summarize_subsets"]
@@ -46,6 +46,7 @@ class TrainState:
     schedule: Scheduler
     scaler: GradScaler  # enabled for fp16 alone
     step: int = 0  # updates done
+    scheduled: int = 0  # the same, where the schedule counts them: by batches of the present size and epochs done
     epoch: int = 0  # epochs done
     seen: int = 0  # samples of the present epoch, all ranks', that the updates have used
     best: float = -math.inf  # highest mean PSNR on val, dB
@@ -70,6 +71,8 @@ def train_one_epoch(
 ) -> bool:
     """One pass over `loader`, one update every `update_freq` batches (a rest that fills no update is left out).
 
+    criterion: its `shared(batches, device)` is what the losses of an update's batches have in common; then called with
+    the network's output, ab, the batch and that.
     prepare: RGB (B, 3, H, W) in [0, 1] -> gray (B, 1, H, W) and ab (B, 2, H, W), both in [-1, 1].
     clip_grad: largest norm of the gradient.
     after_update: called after every update; False, on every rank alike, ends the pass. Returns whether it was whole.
@@ -79,7 +82,8 @@ def train_one_epoch(
     parameters = [p for p in model.parameters() if p.requires_grad]
     waits = Waits(loader)
     for batches in _grouped(waits, update_freq):
-        state.schedule.step_update(state.step)  # the rate is set before the step that uses it
+        state.schedule.step_update(state.scheduled)  # the rate is set before the step that uses it
+        shared = criterion.shared(batches, device)
         totals: dict[str, Tensor] = {}
         for place, batch in enumerate(batches, start=1):
             batch = batch.to(device)
@@ -87,7 +91,7 @@ def train_one_epoch(
             with _gradients_reduced(model, when=place == len(batches)), attention_for_training(device, amp):
                 with autocast(device, amp):
                     output = model(gray, batch.words, batch.counter_words, batch.color_counter)
-                losses = criterion(output, ab, batch)
+                losses = criterion(output, ab, batch, shared)
                 scaler.scale(losses["total"] / len(batches)).backward()
             totals = {name: totals.get(name, 0) + value.detach() / len(batches) for name, value in losses.items()}
 
@@ -100,7 +104,7 @@ def train_one_epoch(
         scaler.update()
         # Gradients that are summed over batches stay where they are: freed, DDP would hold the sum beside its buckets.
         optimizer.zero_grad(set_to_none=update_freq == 1)
-        state.step += 1
+        state.step, state.scheduled = state.step + 1, state.scheduled + 1
         if state.ema is not None:
             state.ema.update(state.network, state.step)
         images = sum(len(batch.names) for batch in batches)
@@ -186,6 +190,7 @@ def evaluate(
       ceiling  the truth after the Lab round trip, against the photograph itself: what the protocol loses
       truth    colourfulness alone
     `visit` is called with everything this rank evaluates, for pictures; photograph: see `utils.protocol.colorized`.
+    Raises DivergedError where the network's ab is not finite.
     """
     network.eval()
     rows: list[dict[str, Any]] = []
@@ -194,14 +199,14 @@ def evaluate(
             squashed = LabBatch.of(batch.rgb.to(device))
             batch = batch.to(device)
             output = network(squashed.gray.float(), batch.words)
+            check_finite(output.ab, batch.names)
             measure = partial(_measured, partial(colorized, batch, squashed, output, protocol, photograph), lpips)
             for part, values in side_by_side(measure, pieces(squashed, protocol), device):
                 rows += _rows(part, values)
                 if visit is not None:
                     visit(part)
     everyone = (row for part in distributed.gather_objects(rows) for row in part)
-    once = {row["index"]: row for row in everyone}  # ranks that do not share the loader see every pair
-    return [once[index] for index in sorted(once)]
+    return sorted(everyone, key=lambda row: row["index"])
 
 
 def _measured(

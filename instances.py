@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from datasets.scenes import COLORS, PALETTE, SHAPES, SceneBatch, Scenes
 from utils import color, distributed
 from utils.devices import autocast
-from utils.errors import DivergedError
 from utils.instance_metrics import (
     adjusted_rand_index,
     assignment_labels,
@@ -29,6 +28,7 @@ from utils.instance_metrics import (
     reference_accuracy,
 )
 from utils.progress import progress
+from utils.protocol import check_finite
 from utils.report import group_map
 from utils.scene_report import Coloring, Recolored
 
@@ -67,11 +67,10 @@ def evaluate_instances(
     counter_color, counter_answer, counter_correct, counter_error. Answers are the palette colours nearest to the mean
     predicted ab in the mask, errors the mean CIEDE2000 from the palette's centre there.
 
-    shared: rank r takes the scenes r, r + W, ...; else every rank takes all.
+    shared: rank r takes the scenes r, r + W, ...; else rank 0 takes all. Raises DivergedError where ab is not finite.
     """
     network.eval()
-    first, stride = (distributed.rank(), distributed.world_size()) if shared else (0, 1)
-    mine = range(first, len(scenes), stride)
+    mine = distributed.share(len(scenes), shared)
     rows: list[dict[str, Any]] = []
     for start in progress(range(0, len(mine), batch_size), f"scenes, {scenes.split}", "batch"):
         indices = mine[start : start + batch_size]
@@ -90,13 +89,12 @@ def evaluate_instances(
             own.assignment.float().cpu(),
             counter.assignment.float().cpu(),
         )
-        if not (colorized.ab.isfinite().all() and colorized.counter_ab.isfinite().all()):
-            raise DivergedError(f"{scenes.folder}, {batch.names[0]} and on: the network's ab is not finite")
+        for ab in (colorized.ab, colorized.counter_ab):
+            check_finite(ab, batch.names)
         rows += _rows(colorized)
         if visit is not None:
             visit(colorized)
-    if shared:
-        rows = [row for part in distributed.gather_objects(rows) for row in part]
+    rows = [row for part in distributed.gather_objects(rows) for row in part]
     return sorted(rows, key=lambda row: row["index"])
 
 
@@ -229,6 +227,7 @@ def recolor(
     with autocast(device, amp):
         output = network(gray, tokenize([caption for caption, _ in variations]).to(device))
     gray, ab = gray.cpu(), output.ab.float().cpu()
+    check_finite(ab, batch.names * count)
     nothing, pictures = (_pictures(color.colorize(gray, chroma)) for chroma in (torch.zeros_like(ab), ab))
     masks, wanted = batch.masks.expand(count, -1, -1, -1), torch.tensor([colors for _, colors in variations])
     _, answers = _figures(gray, ab, masks, wanted)

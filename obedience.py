@@ -29,7 +29,7 @@ from utils.instance_metrics import Interval, bootstrap_interval
 from utils.metrics import psnr
 from utils.obedience_metrics import inside, word_response
 from utils.progress import progress
-from utils.protocol import LabBatch
+from utils.protocol import LabBatch, check_finite
 
 COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
 CENTERS = torch.tensor([PALETTE[name] for name in COLORS], dtype=torch.float64)  # (8, 2), CIE units
@@ -70,14 +70,15 @@ def evaluate(
             asked.append([text for text in described if text is not None] + others)
         found = _colorize(network, squashed.gray.float(), asked, tokenize, device, amp)
         for i, ab in enumerate(found):
+            check_finite(ab, [batch.names[i]] * len(ab))
             own = LabBatch(*(part[i : i + 1] for part in squashed))
             source, others = replaced[i]
             row = {"index": batch.indices[i], "name": batch.names[i], "caption": batch.captions[i]}
             row |= _gains(own, ab[: len(ab) - len(others)], with_counter=counters[i] is not None)
             row |= _responses(ab, source, len(others), _region(regions, row, ab.shape[-2:]))
             rows.append(row)
-    once = {row["index"]: row for part in distributed.gather_objects(rows) for row in part}
-    return [once[index] for index in sorted(once)]
+    everyone = (row for part in distributed.gather_objects(rows) for row in part)
+    return sorted(everyone, key=lambda row: row["index"])
 
 
 def _colorize(

@@ -8,6 +8,7 @@ import argparse
 import logging
 import sys
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ import build
 import measures
 import obedience
 import starting_point
-from datasets.scenes import TEST_SPLITS
+from datasets.scenes import TEST_SPLITS, Scenes
 from engine import evaluate, summarize, summarize_subsets
 from instances import evaluate_instances, recolor, summarize_instances
 from models.lcoins import LCoIns
@@ -26,6 +27,7 @@ from utils import distributed, options, report, scene_report
 from utils.errors import DivergedError, FaultError, InputError, Interrupted
 from utils.lock import OutputLock
 from utils.protocol import Colorized
+from utils.scene_report import Recolored
 
 logger = logging.getLogger(__name__)
 SHOWN_SCENES, SHOWN_CAPTIONS = 4, 4  # of each split, on the page
@@ -41,6 +43,8 @@ def main(argv: list[str] | None = None) -> None:
             start = starting_point.read_start(args, output_dir)
             starting_point.settle_machine(args, start, device)
             network, tokenizer = starting_point.build_network(args, start)
+            if args.resume is None or args.eval or args.test:
+                start = None  # its file is mapped: the disk keeps it as long as anybody refers to it
             network.to(device)
             if args.eval or args.test:
                 test(args, network, tokenizer, device, output_dir)
@@ -85,8 +89,8 @@ def test(
         )
         more = [obedience.table_rows(summary["obedience"])]
         logger.info("%s", obedience.table(summary["obedience"]))
-    if args.test and distributed.is_main():
-        report.save_tables(output_dir, rows, names, summary, more)
+    if args.test:
+        distributed.on_main(lambda: report.save_tables(output_dir, rows, names, summary, more))
         logger.info("page: %s", (output_dir / "index.html").resolve())
 
 
@@ -100,14 +104,21 @@ def test_scenes(
         rows[split] = evaluate_instances(
             network, scenes, tokenizer, device, args.amp, args.batch_size, shared=args.dist_eval
         )
-        if args.test and distributed.is_main():
-            shown = range(min(SHOWN_SCENES, len(scenes)))
-            pictures[split] = [recolor(network, scenes, i, SHOWN_CAPTIONS, tokenizer, device, args.amp) for i in shown]
+        if args.test:
+            pictures[split] = distributed.on_main(partial(_shown, network, scenes, tokenizer, device, args.amp))
     summaries = {split: summarize_instances(of_split) for split, of_split in rows.items()}
     logger.info("%s", scene_report.table(summaries))
-    if args.test and distributed.is_main():
-        scene_report.save(output_dir, rows, summaries, pictures)
+    if args.test:
+        distributed.on_main(lambda: scene_report.save(output_dir, rows, summaries, pictures))
         logger.info("page: %s", (output_dir / "index.html").resolve())
+
+
+def _shown(
+    network: LCoIns, scenes: Scenes, tokenizer: CaptionTokenizer, device: torch.device, amp: str
+) -> list[Recolored]:
+    """The page's pictures of a split."""
+    shown = range(min(SHOWN_SCENES, len(scenes)))
+    return [recolor(network, scenes, index, SHOWN_CAPTIONS, tokenizer, device, amp) for index in shown]
 
 
 def run(argv: list[str] | None = None) -> int:

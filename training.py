@@ -5,6 +5,8 @@ import logging
 import math
 import os
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ def train(
     """Epochs of training; after every `eval_every`-th and the last the metrics on val, checkpoint-last and, at the best
     PSNR so far, checkpoint-best.
 
+    start: the checkpoint to resume, whole; it is emptied once it was read.
     Raises Interrupted after SIGTERM or SIGINT: the step is finished and checkpoint-last holds it.
     """
     train_loader = build.build_train_loader(args, network, tokenizer, device)
@@ -47,10 +50,11 @@ def train(
     update_images = args.update_freq * args.batch_size * distributed.world_size()
     log_dir = Path(args.log_dir or output_dir)
 
-    def save() -> dict[str, Any]:
+    def save(names: Sequence[str] = (LAST,)) -> None:
+        """LAST comes last: killed before it, the epoch's end is done again, and its best is found again."""
         content = build.checkpoint_content(args, state, tokenizer, log)
-        checkpoint.save(output_dir / LAST, content)
-        return content
+        for name in names:
+            checkpoint.save(output_dir / name, content)
 
     def after_update() -> bool:
         due = args.save_every is not None and state.step % args.save_every == 0
@@ -65,9 +69,12 @@ def train(
     ):
         if args.resume is not None:
             build.resume(state, start, args, log)
+            start.clear()  # its file is mapped: the disk would keep it, once it is replaced, until the last epoch
+        build.save_flags(args, output_dir)
         while state.epoch < args.epochs:
             started, first_step = time.monotonic(), state.step
             set_epoch(train_loader, state.epoch, state.seen)
+            state.scheduled = state.epoch * updates + state.seen // update_images
             log.start_epoch(state.epoch, state.seen)
             parts = state, criterion, prepare, train_loader, device, args.amp, args.update_freq, args.clip_grad, log
             if not train_one_epoch(*parts, after_update):
@@ -87,11 +94,8 @@ def train(
                 )
             improved = _improved(state, summary)
             log.end_epoch(state.epoch, state.step, rate, summary, sheet)
-            saved = save()
-            if improved:
-                checkpoint.save(output_dir / BEST, saved)
-            if distributed.is_main():
-                _keep(output_dir, state.epoch, args.keep_checkpoints)
+            save((BEST, LAST) if improved else (LAST,))
+            distributed.on_main(partial(_keep, output_dir, state.epoch, args.keep_checkpoints))
 
 
 def _improved(state: TrainState, summary: dict[str, Any]) -> bool:

@@ -7,7 +7,6 @@ the turns of the ratio within a turn: whatever slows the machine for a while slo
 """
 
 import argparse
-import json
 import multiprocessing
 import shlex
 import sys
@@ -44,7 +43,7 @@ from scripts.benchmark_timing import (
     show,
     timed,
 )
-from utils import color, distributed
+from utils import color, distributed, files
 from utils.devices import AMP, AMP_HELP, DEVICE_HELP, autocast, check_compiler, precision
 from utils.errors import InputError
 from utils.side_by_side import side_by_side
@@ -93,7 +92,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             show("growth", {f"{axis} {point}, ms per image": value for point, value in points.items()})
         plot_growth(report["growth"], args.plot)
     if args.output is not None:
-        args.output.write_text(json.dumps(report, indent=2) + "\n")
+        files.write_json(args.output, report)
     return report
 
 

@@ -31,7 +31,7 @@ from preparation import data_checks, duplicates
 from preparation.data_checks import SPLITS, Bounds, Picture
 from preparation.data_survey import Survey, examine_all, examine_other, take_survey
 from preparation.faults import CAPTIONS, CHECKS, EVALUATED, LISTS, PICTURES, Verdict, judge
-from utils import data_report
+from utils import data_report, files
 from utils.errors import InputError
 from utils.picture_folders import stored_as
 from utils.progress import progress

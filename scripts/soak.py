@@ -6,8 +6,9 @@
 
 OUTPUT/whole is trained without interruption; OUTPUT/killed, with the same flags (those after `--`), is ended at random
 moments, half of them during a save, by SIGKILL to all processes, by SIGKILL to one, or by SIGTERM, and resumed each
-time. Exit status 0: after every death each checkpoint could be read, and the last one is the other training's bit for
-bit. It runs on CPUs: there the sums of a step have one order.
+time. OUTPUT/alone is killed between the last update and the evaluation of an epoch, and resumed by one process. Exit
+status 0: after every death each checkpoint could be read, the last and the best one are the other training's bit for
+bit, and the one process came to its end. It runs on CPUs: there the sums of a step have one order.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,13 +29,19 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import run_colorization
+import training
 from training import BEST, LAST
 from utils import checkpoint
 from utils.errors import FaultError, InputError, Interrupted
 
 PROCESSES = 2
+FOLDERS = ("whole", "killed", "alone")
 HANGS = 300.0  # seconds in which a process must get to a save, or end once it or the other was killed
 COMPARED = ("architecture", "tokenizer", "model", "ema", "optimizer", "scaler", "step", "epoch", "seen", "best", "rng")
+
+
+Ranks = Sequence[BaseProcess]
+Run = Callable[[list[str]], int]  # command line -> exit status
 
 
 class Way(NamedTuple):
@@ -62,17 +69,22 @@ def main(words: list[str] | None = None) -> int:
     whole, killed = asked.output_dir / "whole", asked.output_dir / "killed"
     try:
         asked.output_dir.mkdir(parents=True, exist_ok=True)
-        if whole.exists() or killed.exists():
+        if any((asked.output_dir / name).exists() for name in FOLDERS):
             raise InputError(f"--output_dir {asked.output_dir}: holds a former soak; delete it or pass another folder")
         finish(flags, whole)
-        broken = sum(kill(flags, killed, moment) for moment in moments(asked.kills, asked.seed))
+        broken = sum(kill(flags, killed, moment, asked.kills) for moment in moments(asked.kills, asked.seed))
         finish(flags, killed)
-        different = differences(checkpoint.read(str(whole / LAST)), checkpoint.read(str(killed / LAST)))
+        different = [
+            f"{name}: {part}"
+            for name in (LAST, BEST)
+            for part in differences(*(checkpoint.read(str(folder / name)) for folder in (whole, killed)))
+        ]
+        resume_alone([*flags, "--epochs", "1"], asked.output_dir / "alone")
     except InputError as error:
         print(f"soak.py: {error}", file=sys.stderr)
         return 2
     print(f"{asked.kills} deaths, {broken} of them with a checkpoint half written; every checkpoint was readable")
-    print(f"different: {', '.join(different)}" if different else "the last checkpoints are equal, bit for bit")
+    print(f"different: {', '.join(different)}" if different else "the last and the best are equal, bit for bit")
     return 1 if different else 0
 
 
@@ -103,38 +115,57 @@ def moments(count: int, seed: int) -> list[Moment]:
     return found
 
 
-def start(flags: Sequence[str], folder: Path) -> list[BaseProcess]:
+def start(flags: Sequence[str], folder: Path, count: int = PROCESSES, run: Run = run_colorization.run) -> Ranks:
     """The ranks, as torchrun starts them, but forked: everything is imported already, so a death costs no minute."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": str(PROCESSES)}
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": str(count)}
     fork = multiprocessing.get_context("fork")
     words = [*flags, "--output_dir", str(folder)]
-    ranks = [fork.Process(target=_rank, args=(words, place | {"RANK": str(i)}, folder)) for i in range(PROCESSES)]
+    ranks = [fork.Process(target=_rank, args=(run, words, place | {"RANK": str(i)}, folder)) for i in range(count)]
     for process in ranks:
         process.start()
     return ranks
 
 
-def _rank(words: list[str], place: dict[str, str], folder: Path) -> None:
+def _rank(run: Run, words: list[str], place: dict[str, str], folder: Path) -> None:
     os.environ.update(place)
     with folder.with_suffix(".txt").open("a") as said:
         os.dup2(said.fileno(), 1)
         os.dup2(said.fileno(), 2)
     torch.set_num_threads(1)
-    sys.exit(run_colorization.run(words))
+    sys.exit(run(words))
 
 
-def finish(flags: Sequence[str], folder: Path) -> None:
+def _run_to_an_epoch_s_end(words: list[str]) -> int:
+    """SIGKILL behind the last update of the first epoch: its evaluation does not begin."""
+    training.evaluate = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+    return run_colorization.run(words)
+
+
+def resume_alone(flags: Sequence[str], folder: Path) -> None:
+    """The checkpoint of an epoch's last update, written by all processes, is resumed by one, to the epoch's end."""
+    ranks = start(flags, folder, run=_run_to_an_epoch_s_end)
+    for process in ranks:
+        process.join()
+    content = checkpoint.read(str(folder / LAST))
+    if _statuses(ranks) != [-signal.SIGKILL] * PROCESSES or content["epoch"] != 0:
+        raise InputError(f"{folder}: no death at the epoch's end, {_statuses(ranks)}; see {folder.with_suffix('.txt')}")
+    finish(flags, folder, count=1)
+    print(f"death at the end of an epoch, step {content['step']}: one process went on from there", flush=True)
+
+
+def finish(flags: Sequence[str], folder: Path, count: int = PROCESSES) -> None:
     """Train, or go on, to the end."""
-    ranks = start(flags, folder)
+    print(f"{folder}: training to the end", flush=True)
+    ranks = start(flags, folder, count)
     for process in ranks:
         process.join()
     if any(process.exitcode for process in ranks):
         raise InputError(f"{folder}: the training ended with {_statuses(ranks)}; see {folder.with_suffix('.txt')}")
 
 
-def kill(flags: Sequence[str], folder: Path, moment: Moment) -> bool:
+def kill(flags: Sequence[str], folder: Path, moment: Moment, of: int) -> bool:
     """Start or resume, end it at `moment`, and read what is left. Returns whether a save was cut short."""
     ranks = start(flags, folder)
     try:
@@ -155,19 +186,20 @@ def kill(flags: Sequence[str], folder: Path, moment: Moment) -> bool:
         )
     steps = [read_whole(folder / name) for name in (LAST, BEST) if (folder / name).exists()]
     half_written = any(folder.glob("*.part"))
+    cut = "a save cut short, " if half_written else ""
     print(
-        f"death {moment.number}: {moment.way.name}, exit {statuses}, {'a save cut short, ' if half_written else ''}"
-        f"checkpoints of steps {steps} whole",
+        f"death {moment.number} of {of}: {moment.way.name}, exit {statuses}, {cut}checkpoints of steps {steps} whole",
         flush=True,
     )
     return half_written
 
 
-def await_moment(ranks: Sequence[BaseProcess], folder: Path, moment: Moment) -> None:
-    last, beside = folder / LAST, folder / f"{LAST}.part"
-    beside.unlink(missing_ok=True)  # of a former death
+def await_moment(ranks: Ranks, folder: Path, moment: Moment) -> None:
+    last, parts = folder / LAST, [folder / f"{name}.part" for name in (LAST, BEST)]
+    for part in parts:
+        part.unlink(missing_ok=True)  # of a former death
     seen, saves, until = _changed(last), 0, time.monotonic() + HANGS
-    while saves < moment.saves or (moment.in_save and not beside.exists()):
+    while saves < moment.saves or (moment.in_save and not any(part.exists() for part in parts)):
         if not all(process.is_alive() for process in ranks):
             raise InputError(f"{folder}: ended before death {moment.number}; pass more --epochs or fewer --kills")
         if time.monotonic() > until:
@@ -184,7 +216,7 @@ def _changed(path: Path) -> int:
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
-def _statuses(ranks: Sequence[BaseProcess]) -> list[int | None]:
+def _statuses(ranks: Ranks) -> list[int | None]:
     return [process.exitcode for process in ranks]
 
 

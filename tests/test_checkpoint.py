@@ -1,4 +1,10 @@
+import io
+import json
+import logging
+import math
+import pickle
 import random
+import zipfile
 
 import numpy as np
 import pytest
@@ -6,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from utils import checkpoint
-from utils.errors import InputError
+from utils import checkpoint, files
+from utils.errors import InputError, reason
 
 
 def test_a_failed_save_leaves_the_former_file_whole(tmp_path, monkeypatch):
@@ -107,3 +113,118 @@ def test_a_broken_weights_file_is_an_error_that_names_it(tmp_path, harm):
         path.write_bytes(b"")
     with pytest.raises(InputError, match=r"small\.safetensors: not a (readable )?checkpoint"):
         checkpoint.read(str(path))
+
+
+def small(tmp_path):
+    path = tmp_path / "small.pth"
+    checkpoint.save(path, content_of(nn.Linear(3, 2)))
+    return path
+
+
+class Silent(Exception):
+    """Without a message, as some of Python 3.11.2's are."""
+
+
+DAMAGE = {
+    "an empty message": (None, r"not a readable checkpoint \(RuntimeError\)"),
+    "cut in the middle": (lambda whole: whole[: len(whole) // 2], r"not a readable checkpoint \(.+\); .*restore it"),
+    "cut at its end": (lambda whole: whole[:-30], r"not a readable checkpoint \(.+\); .*restore it"),
+    "nothing": (lambda _: b"", r"not a readable checkpoint \(it is empty, 0 bytes\); restore it"),
+    "a web page": (
+        lambda _: b"\n<!DOCTYPE html><html><body>404",
+        r"not a readable checkpoint \(it is a web page\); download the file itself",
+    ),
+    "a pointer": (
+        lambda _: b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n",
+        r"not a readable checkpoint \(it is a pointer of git-lfs, not the file itself\); fetch it with: git lfs pull",
+    ),
+    "a pickle of another kind": (lambda _: pickle.dumps({"a": [1, 2]}), r"not a (readable )?checkpoint"),
+    "half a pickle": (lambda _: pickle.dumps(list(range(999)))[:40], r"not a readable checkpoint \(.+\); "),
+    "text": (lambda _: b"weights\n" * 9, r"not a readable checkpoint \(.+\); "),
+    "another archive": (lambda _: zipped({"a.txt": b"text"}), r"not a readable checkpoint \(.+\); "),
+    "no names": (lambda _: saved([1, 2, 3]), r"not a checkpoint of this program"),
+}
+
+
+def zipped(files):
+    with zipfile.ZipFile(buffer := io.BytesIO(), "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def saved(content):
+    torch.save(content, buffer := io.BytesIO())
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_file_is_one_clear_error(tmp_path, monkeypatch, kind, ending):
+    harm, message = DAMAGE[kind]
+    path = small(tmp_path)
+    whole = path.read_bytes()
+    path = path.with_suffix(f".{ending}")
+    if harm is None:
+        path.write_bytes(whole)
+        for name in ("_read_checkpoint", "_read_weights"):
+            monkeypatch.setattr(checkpoint, name, lambda _: (_ for _ in ()).throw(RuntimeError()))
+    else:
+        path.write_bytes(harm(whole))
+    if ending == "safetensors" and kind in ("a pickle of another kind", "no names"):
+        message = "not a readable checkpoint"
+    with pytest.raises(InputError, match=rf"small\.{ending}: {message}") as raised:
+        checkpoint.read(str(path))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(InputError, match=r"a folder, not a file; pass the path of a checkpoint"):
+        checkpoint.read(str(tmp_path))
+
+
+@pytest.mark.parametrize("error", [Silent(), Silent(""), Silent(" \n\n"), ValueError()])
+def test_an_error_without_a_message_has_its_kind_as_reason(error):
+    assert reason(error) == type(error).__name__
+    assert reason(type(error)("\n of this \n and that")) == "of this"
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "_orig_mod.module.", "module._orig_mod."])
+@pytest.mark.parametrize("averaged", [True, False])
+def test_names_that_a_wrapper_has_changed_are_read_and_that_is_said(tmp_path, caplog, prefix, averaged):
+    network, path = nn.Linear(3, 2), tmp_path / "wrapped.pth"
+    content = content_of(network)
+    wrapped = {prefix + name: tensor for name, tensor in content["model"].items()}
+    checkpoint.save(path, content | {"model": wrapped, "ema": wrapped if averaged else None})
+    with caplog.at_level(logging.INFO):
+        held = checkpoint.read(str(path))
+    assert f"{path}: the names of its tensors begin with {prefix!r}, which is left out" in caplog.text
+    other = nn.Linear(3, 2)
+    checkpoint.load_network(other, str(path), held, averaged)
+    assert all(torch.equal(tensor, network.state_dict()[name]) for name, tensor in other.state_dict().items())
+
+
+def test_a_prefix_of_some_names_is_none_of_a_wrapper(tmp_path):
+    network, path = nn.Linear(3, 2), tmp_path / "half.pth"
+    weights = network.state_dict()
+    content = content_of(network) | {"model": {"module.weight": weights["weight"], "bias": weights["bias"]}}
+    checkpoint.save(path, content)
+    with pytest.raises(InputError, match=r"1 missing \(first: weight\); 1 unknown \(first: module\.weight\)"):
+        checkpoint.load_network(network, str(path), checkpoint.read(str(path)), averaged=True)
+
+
+def test_what_is_replaced_is_whole_at_any_moment(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text("one\n")
+    with pytest.raises(KeyboardInterrupt):
+        files.replace(path, lambda part: (part.write_text("ha"), (_ for _ in ()).throw(KeyboardInterrupt)))
+    assert path.read_text() == "one\n"
+    files.write_text(path, "ö\n")
+    assert path.read_bytes() == "ö\n".encode()
+
+
+def test_json_has_no_infinity():
+    content = {"a": math.inf, "b": [math.nan, 1.5, {"c": -math.inf}], "d": (np.float64("nan"), "x", None, True)}
+    text = files.as_json(content)
+    expected = {"a": None, "b": [None, 1.5, {"c": None}], "d": [None, "x", None, True]}
+    assert json.loads(text, parse_constant=lambda _: 1 / 0) == expected

@@ -1,6 +1,7 @@
 """Evaluation: protocols, subsets, each pair once; a network of a few numbers in the place of the real one."""
 
 import json
+import math
 import pickle
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from torchvision.models import Inception3
 import engine
 from datasets.batch import Batch
 from utils import distributed, report
+from utils.errors import DivergedError
 from utils.fid import FID, _pool_as_in_2015, frechet_distance
 from utils.protocol import LabBatch, enlarge
 
@@ -64,9 +66,24 @@ def test_any_batch_size_gives_the_same_figures():
     assert [row["index"] for row in one] == [0, 1, 2, 3, 4]
 
 
-def test_ranks_that_each_see_every_pair_count_it_once(monkeypatch):
-    monkeypatch.setattr(distributed, "gather_objects", lambda value: [value, value])
-    assert [row["index"] for row in evaluate()] == [0, 1, 2, 3, 4]
+class Broken(Painter):
+    """One number of one picture is none."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def forward(self, gray, words):
+        output = super().forward(gray, words)
+        output.ab[-1, 1, 2, 3] = self.value
+        return output
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("protocol", ["paper", "full"])
+def test_what_is_not_finite_is_an_error_with_the_picture_s_name(value, protocol):
+    with pytest.raises(DivergedError, match=r"^4\.jpg: the network's ab is not finite"):
+        engine.evaluate(Broken(value), batches(5), CPU, "none", protocol=protocol)
 
 
 def test_rounding_gives_the_truth_its_bytes_back():

@@ -143,10 +143,14 @@ def test_rows_do_not_depend_on_the_batch(scenes):
 def test_what_is_not_finite_is_an_error(scenes):
     class Broken(Painter):
         def forward(self, gray, captions):
-            return super().forward(gray, captions)._replace(ab=torch.full((len(captions), 2, SIDE, SIDE), torch.nan))
+            output = super().forward(gray, captions)
+            output.ab[[self.place[caption] == 9 for caption in captions], 0, 0, 0] = torch.nan
+            return output
 
-    with pytest.raises(DivergedError, match=r"clear_000000\.png and on: the network's ab is not finite"):
+    with pytest.raises(DivergedError, match=r"clear_000009\.png: the network's ab is not finite"):
         rows_of(Broken(scenes), scenes)
+    with pytest.raises(DivergedError, match=r"clear_000009\.png: the network's ab is not finite"):
+        recolor(Broken(scenes), scenes, 9, 1, Said, CPU, "none")
 
 
 def test_one_scene_under_four_captions(scenes):

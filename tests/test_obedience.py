@@ -15,6 +15,7 @@ from datasets import build_dataset, build_loader, color_words
 from models import SMALL_MODEL
 from models.text_encoder import Words
 from utils import color
+from utils.errors import DivergedError
 from utils.obedience_metrics import LEAST_CHANGE, word_response
 
 PALETTE = torch.tensor([(40.0, 0.0), (0.0, 40.0), (-40.0, 0.0), (0.0, -40.0)])
@@ -138,6 +139,17 @@ def evaluated(painter, photos, batch_size):
     loader = build_loader(dataset, painter.tokenize, batch_size, 0, train=False)
     parts = painter, loader, dataset.pairs, painter.tokenize, torch.device("cpu"), "none"
     return obedience.evaluate(*parts, dataset.regions)
+
+
+def test_what_is_not_finite_is_an_error_with_the_picture_s_name(photos):
+    class Broken(Painter):
+        def colorize(self, image, language, mask):
+            output = super().colorize(image, language, mask)
+            output.ab[["blue ball" in caption for caption in self.captions], 0, 0, 0] = torch.inf
+            return output
+
+    with pytest.raises(DivergedError, match=r"^0\.png: the network's ab is not finite"):  # under "a blue ball"
+        evaluated(Broken(obeys=True), photos, 2)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])

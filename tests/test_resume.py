@@ -1,6 +1,8 @@
 """A run that is interrupted, killed or starved goes on as if nothing had happened, or says what it cannot keep."""
 
+import gc
 import json
+import math
 import os
 import signal
 import subprocess
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from conftest import ROOT, write_data
 from processes import ranks
 
@@ -130,6 +133,139 @@ def test_a_line_without_its_checkpoint_is_written_once(data, tmp_path, monkeypat
     assert [json.loads(line)["epoch"] for line in (tmp_path / "log.jsonl").read_text().splitlines()] == [1, 2]
 
 
+def test_a_best_is_not_lost_between_the_two_checkpoints(data, tmp_path, monkeypatch):
+    """Killed behind each of the writes at the first epoch's end, where val is the best so far."""
+    words, save = ["--data_path", data, "--epochs", 1], training.checkpoint.save
+    for writes in (1, 2):
+        folder, done = tmp_path / str(writes), []
+
+        def dies(path, held, writes=writes, done=done):
+            if len(done) == writes:
+                raise MemoryError
+            done.append(path.name)
+            save(path, held)
+
+        monkeypatch.setattr(training.checkpoint, "save", dies)
+        monkeypatch.setattr(training, "_keep", lambda *_: 1 / 0)
+        with pytest.raises((MemoryError, ZeroDivisionError)):
+            run(*words, "--output_dir", folder)
+        monkeypatch.undo()
+        assert run(*words, "--output_dir", folder, "--auto_resume") == 0
+        one, other = content(folder, training.BEST), content(folder)
+        assert one["best"] == other["best"] and one["epoch"] == 1 and same_weights(one, other)
+
+
+def test_an_epoch_saved_at_its_last_update_is_ended_by_another_number_of_processes(data, whole, tmp_path, monkeypatch):
+    """Nothing of it is left to train, and its mean losses are those of all its updates."""
+    signal_at(monkeypatch, 4, signal.SIGTERM)
+    words = ["--data_path", data, "--output_dir", tmp_path]
+    assert run(*words) == 75
+    monkeypatch.undo()
+    held = content(tmp_path)
+    assert (held["step"], held["epoch"], held["seen"]) == (4, 0, 8)
+    states = [held["log"][0] | {"sums": {n: v + d for n, v in held["log"][0]["sums"].items()}} for d in (1.0, -1.0)]
+    torch.save(held | {"rng": held["rng"] * 2, "log": states}, tmp_path / training.LAST)  # as two would have written it
+    assert run(*words, "--auto_resume", "--epochs", 1) == 0
+    (line,) = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    first = json.loads((whole / "log.jsonl").read_text().splitlines()[0])
+    assert line["train"] == pytest.approx(first["train"]) and line["val"] == first["val"]
+    assert content(tmp_path)["epoch"] == 1
+
+
+def test_the_schedule_follows_the_epochs_whatever_the_batches_before(data, tmp_path, monkeypatch):
+    """Four updates an epoch, then two: the third of four is due, not the fifth."""
+    words = ["--data_path", data, "--output_dir", tmp_path, "--keep_checkpoints", 2, "--warmup_epochs", 0.5]
+    update, rates = MetricLog.update, {}
+
+    def noted(self, at, images, lr, *args, **values):
+        rates[at] = lr
+        update(self, at, images, lr, *args, **values)
+
+    monkeypatch.setattr(MetricLog, "update", noted)
+    assert run(*words) == 0
+    assert len(set(rates.values())) == 8 and rates[1] == pytest.approx(1e-3 / 3)  # half an epoch: thirds of --lr
+    rates.clear()
+    assert run(*words, "--resume", tmp_path / "checkpoint-0001.pth", "--batch_size", 4) == 0
+    resumed = list(rates.values())
+    rates.clear()
+    assert run(*words, "--batch_size", 4) == 0
+    assert resumed == list(rates.values())[2:] and list(rates) == [1, 2, 3, 4]
+
+
+@pytest.fixture(scope="module")
+def first_epoch(data, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("resume") / "first"
+    assert run("--data_path", data, "--output_dir", out, "--epochs", 1) == 0
+    return out / training.LAST
+
+
+def test_flags_of_the_optimizer_take_effect_in_a_resumed_run(data, first_epoch, tmp_path):
+    words = ["--data_path", data, "--output_dir", tmp_path, "--resume", first_epoch, "--min_lr", 1e-4]
+    given = ["--weight_decay", 0.3, "--opt_betas", 0.5, 0.6, "--layer_decay", 0.5, "--lr", 2e-3]
+    assert run(*words, *given) == 0
+    groups, before = content(tmp_path)["optimizer"]["param_groups"], torch.load(first_epoch)["optimizer"]
+    assert {group["betas"] for group in groups} == {(0.5, 0.6)}
+    assert {group["weight_decay"] for group in groups} == {0.0, 0.3}
+    for group, was in zip(groups, before["param_groups"], strict=True):
+        assert group["lr_scale"] == pytest.approx(was["lr_scale"] ** (math.log(0.5) / math.log(0.9)))
+        assert group["initial_lr"] == 2e-3 and 1e-4 * group["lr_scale"] <= group["lr"] < 2e-3
+    assert {state["step"].item() for state in content(tmp_path)["optimizer"]["state"].values()} == {8}  # moments stay
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--opt", "sgd"], "--opt sgd (was adamw)"),
+        (["--opt", "nmuon"], "--opt nmuon (was adamw)"),
+        (["--freeze_encoders"], "--freeze_encoders True (was False)"),
+        (["--input_size", 40], "--input_size 40 (was 32)"),
+    ],
+)
+def test_flags_that_the_optimizer_s_state_does_not_fit_are_refused(data, first_epoch, tmp_path, capsys, flags, message):
+    (tmp_path / "args.yaml").write_text("of the run before\n")
+    assert run("--data_path", data, "--output_dir", tmp_path, "--resume", first_epoch, *flags) == 2
+    said = capsys.readouterr().err
+    assert f"{first_epoch}: its optimizer does not fit {message};" in said and "--finetune" in said
+    assert (tmp_path / "args.yaml").read_text() == "of the run before\n"  # to which the message sends the user
+
+
+def test_a_run_without_loss_scaling_goes_on_in_fp16(data, first_epoch, tmp_path):
+    assert run("--data_path", data, "--output_dir", tmp_path, "--resume", first_epoch, "--amp", "fp16") == 0
+    assert content(tmp_path)["scaler"]["scale"] > 0
+
+
+@pytest.mark.parametrize("flag", ["--resume", "--finetune"])
+def test_a_run_lets_go_of_the_file_that_it_began_with(data, first_epoch, tmp_path, monkeypatch, flag):
+    """Replaced or deleted, it would fill the disk until the last epoch."""
+    update, mapped = MetricLog.update, []
+
+    def looks(self, *args, **values):
+        mapped.append(str(first_epoch) in Path("/proc/self/maps").read_text())
+        update(self, *args, **values)
+
+    monkeypatch.setattr(MetricLog, "update", looks)
+    held = training.checkpoint.load(str(first_epoch))
+    assert str(first_epoch) in Path("/proc/self/maps").read_text()  # else this test could not fail
+    del held
+    gc.collect()
+    assert run("--data_path", data, "--output_dir", tmp_path, flag, first_epoch) == 0
+    assert mapped and not any(mapped)
+
+
+def test_flags_are_written_once_they_are_resolved_and_checked(data, first_epoch, tmp_path):
+    words = ["--data_path", data, "--output_dir", tmp_path]
+    assert run(*words, "--finetune", first_epoch, "--epochs", 1) == 0
+    written = (tmp_path / "args.yaml").read_text()
+    flags = yaml.safe_load(written)
+    assert None not in flags.values() and flags["model"] == "colorization_vit_tiny_patch8_112_group_post"
+    assert flags["group_tokens"] is flags["counter_color"] is True and flags["batch_size"] == 2
+    with OutputLock(tmp_path):
+        assert run(*words, "--batch_size", 4) == 2
+    assert run("--data_path", tmp_path / "nowhere", "--output_dir", tmp_path) == 2
+    assert run(*words, "--resume", tmp_path / "nothing.pth") == 2
+    assert (tmp_path / "args.yaml").read_text() == written
+
+
 @pytest.mark.parametrize("after", [1, 2, 3])
 def test_no_sample_is_repeated_or_left_out_with_another_number_of_processes(monkeypatch, after):
     """Two ranks take two batches of 3; then `after` ranks take the rest of the epoch."""
@@ -223,7 +359,7 @@ def test_a_disk_that_fills_leaves_the_former_checkpoint_and_a_run_that_goes_on(d
     script.write_text(FULL_DISK.format(size=(whole / training.LAST).stat().st_size // 2))
     failed = ranks(1, script, [*SMOKE, "--data_path", str(data), "--output_dir", str(tmp_path)])
     assert failed.returncode == 2, failed.stderr
-    assert f"{tmp_path / training.LAST}: cannot be written" in failed.stderr and "make room" in failed.stderr
+    assert f"{tmp_path / training.BEST}: cannot be written" in failed.stderr and "make room" in failed.stderr
     assert "Traceback" not in failed.stderr
     assert not list(tmp_path.glob("*.pth*"))
     assert run("--data_path", data, "--output_dir", tmp_path, "--auto_resume") == 0

@@ -12,12 +12,12 @@ asked for, and format, architecture and tokenizer as its metadata.
 """
 
 import argparse
+import contextlib
 import json
+import logging
 import os
-import pickle
 import random
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +30,21 @@ from safetensors.torch import load_file, save_file
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
-from utils import distributed
-from utils.errors import InputError
+from utils import distributed, files
+from utils.errors import InputError, reason
 
+logger = logging.getLogger(__name__)
 FORMAT = 1
 WEIGHTS = "model.safetensors"  # the weights file in a folder, under the hub's name for it
+WRAPPERS = ("module.", "_orig_mod.")  # before names of tensors: DistributedDataParallel's, torch.compile's
 ENDINGS = (".pth", ".pt", ".safetensors", ".onnx")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 POSITIONS = "image_encoder.vit.pos_embed"
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
-    """Write beside, flush to the disk, then rename: the former file stays whole whatever happens.
-
-    Rank 0 writes; every rank waits for it, so that a full disk ends all of them alike.
-    """
-    distributed.on_main(lambda: _replace(path, lambda beside: torch.save(content, beside)))
+    """Atomic. Rank 0 writes; every rank waits for it, so that a full disk ends all of them alike."""
+    distributed.on_main(lambda: files.replace(path, lambda part: torch.save(content, part)))
 
 
 def save_weights(path: Path, content: dict[str, Any], dtype: torch.dtype = torch.float16) -> None:
@@ -56,13 +55,13 @@ def save_weights(path: Path, content: dict[str, Any], dtype: torch.dtype = torch
     if broken:
         raise InputError(f"{broken[0]} is not finite in {dtype}; pass --dtype float32, or another checkpoint")
 
-    def write(beside: Path) -> None:
-        beside.touch()
-        usual = beside.stat().st_mode
-        save_file(tensors, beside, metadata(content))
-        beside.chmod(usual)  # safetensors lets nobody but its owner read it
+    def write(part: Path) -> None:
+        part.touch()
+        usual = part.stat().st_mode
+        save_file(tensors, part, metadata(content))
+        part.chmod(usual)  # safetensors lets nobody but its owner read it
 
-    _replace(path, write)
+    files.replace(path, write)
 
 
 def metadata(content: dict[str, Any]) -> dict[str, str]:
@@ -83,23 +82,6 @@ def is_weights_file(path: Path) -> bool:
         return False
 
 
-def _replace(path: Path, write: Callable[[Path], None]) -> None:
-    beside = path.with_name(path.name + ".part")
-    try:
-        write(beside)
-        with beside.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the new name reaches the disk too
-        finally:
-            os.close(folder)
-    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors wrap what the disk says
-        beside.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error}); make room or pass another folder") from error
-
-
 def locate(source: str, **fetch: Any) -> str:
     """The weights file that `source` names: itself, a folder's WEIGHTS, or that of a repository on the Hugging Face hub
     ("owner/name"), fetched into its cache. fetch: of `hf_hub_download`, such as `revision`. Raises InputError where
@@ -111,10 +93,9 @@ def locate(source: str, **fetch: Any) -> str:
     try:
         return hf_hub_download(source, WEIGHTS, **fetch)
     except (HfHubHTTPError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"{source}: neither a file nor a folder here, nor a repository of the hub that could be fetched ({reason});"
-            " pass the path of a checkpoint, or check the name and the connection"
+            f"{source}: neither a file nor a folder here, nor a repository of the hub that could be fetched"
+            f" ({reason(error)}); pass the path of a checkpoint, or check the name and the connection"
         ) from error
 
 
@@ -126,14 +107,55 @@ def read(path: str) -> dict[str, Any]:
 
 
 def load(path: str) -> Any:
-    """What a .pth or .safetensors file holds, ours or not, on the CPU. No code in it is ever run."""
+    """What a .pth or .safetensors file holds, ours or not, on the CPU. No code in it is ever run.
+
+    Tensors are memory-mapped: the file takes its room on the disk, deleted or not, as long as one is referred to.
+    """
     if not os.path.isfile(path):
-        raise InputError(f"{path}: no such checkpoint; pass the path of a checkpoint-best.pth or checkpoint-last.pth")
+        what = "a folder, not a file" if os.path.isdir(path) else "no such checkpoint"
+        raise InputError(f"{path}: {what}; pass the path of a checkpoint-best.pth or checkpoint-last.pth")
     try:
-        return _read_weights(path) if path.endswith(".safetensors") else _read_checkpoint(path)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not a readable checkpoint ({reason}); it may be truncated: restore it") from error
+        content = _read_weights(path) if path.endswith(".safetensors") else _read_checkpoint(path)
+    except Exception as error:  # whatever torch, pickle, zip and safetensors make of a damaged file
+        raise InputError(f"{path}: not a readable checkpoint ({_damage(path, error)}") from error
+    return _without_wrappers(path, content)
+
+
+def _damage(path: str, error: Exception) -> str:
+    """What is wrong with an unreadable file, and the remedy."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        head = file.read(200).lstrip().lower()
+        if os.path.getsize(path) == 0:
+            return "it is empty, 0 bytes); restore it"
+        if head.startswith(b"version https://git-lfs"):
+            return "it is a pointer of git-lfs, not the file itself); fetch it with: git lfs pull"
+        if head.startswith((b"<!doctype", b"<html", b"<?xml")):
+            return "it is a web page); download the file itself, not the page about it"
+    return f"{reason(error)}); it may be truncated: restore it"
+
+
+def _without_wrappers(path: str, content: Any) -> Any:
+    """Without what DistributedDataParallel and torch.compile put before the names of the tensors."""
+    if not isinstance(content, dict):
+        return content
+    parts = [part for part in ("model", "ema") if isinstance(content.get(part), dict)]
+    found = {}
+    for part in parts:
+        content[part], found[part] = unwrap(content[part])
+    if not parts:
+        content, found["all"] = unwrap(content)
+    for prefix in sorted(set(found.values()) - {""}):
+        logger.info("%s: the names of its tensors begin with %r, which is left out", path, prefix)
+    return content
+
+
+def unwrap(weights: dict[Any, Any]) -> tuple[dict[Any, Any], str]:
+    """Named tensors without the wrappers' prefix that all of them have, and that prefix ("" where there is none)."""
+    found = ""
+    while prefix := next((p for p in WRAPPERS if weights and all(str(n).startswith(p) for n in weights)), None):
+        found += prefix
+        weights = {str(name).removeprefix(prefix): tensor for name, tensor in weights.items()}
+    return weights, found
 
 
 def check_format(path: str, content: Any) -> None:

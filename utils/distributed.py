@@ -1,6 +1,7 @@
 """The only importer of torch.distributed. One process is the same code with a world of one."""
 
 import contextlib
+import copy
 import logging
 import os
 import sys
@@ -17,10 +18,11 @@ from torch.optim import Optimizer
 from tqdm import tqdm
 
 from utils import devices
-from utils.errors import FaultError, InputError
+from utils.errors import FaultError, InputError, reason
 
 logger = logging.getLogger(__name__)
 _NEW_STORE = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"  # torchrun then makes a new store for each restart
+GROUP_FLAGS = ("lr", "initial_lr", "lr_scale", "weight_decay", "betas")  # of a parameter group, as flags say them
 _LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Socket closed")  # gloo's words
 
 
@@ -71,6 +73,7 @@ def mean_over_ranks(value: Tensor) -> Tensor:
     if world_size() == 1:
         return value
     value = value.detach().clone()
+    value = value.cuda() if dist.get_backend() == "nccl" else value
     dist.all_reduce(value)
     return value / world_size()
 
@@ -92,20 +95,25 @@ def faults_told() -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise FaultError(
-            f"out of GPU memory ({str(error).splitlines()[0]}); pass a smaller --batch_size with more --update_freq, or"
+            f"out of GPU memory ({reason(error)}); pass a smaller --batch_size with more --update_freq, or"
             " --grad_checkpointing, and --auto_resume"
         ) from error
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        if "DataLoader worker" in reason:
+        why = reason(error)
+        if "DataLoader worker" in why:
             raise FaultError(
-                f"a loader process died ({reason}), perhaps for want of memory; pass --auto_resume, fewer --num_workers"
+                f"a loader process died ({why}), perhaps for want of memory; pass --auto_resume, fewer --num_workers"
             ) from error
-        if isinstance(error, dist.DistError) or any(sign in reason for sign in _LOST):
-            raise FaultError(
-                f"another process of the run is gone ({reason}); start again with --auto_resume"
-            ) from error
+        if isinstance(error, dist.DistError) or any(sign in why for sign in _LOST):
+            raise FaultError(f"another process of the run is gone ({why}); start again with --auto_resume") from error
         raise
+
+
+def share(count: int, shared: bool = True) -> range:
+    """Which of `count` items are this rank's: r, r + W, ...; not shared: rank 0's are all, the others wait for it."""
+    if shared:
+        return range(rank(), count, world_size())
+    return range(count if is_main() else 0)
 
 
 def gather_objects(value: Any) -> list[Any]:
@@ -118,17 +126,26 @@ def gather_objects(value: Any) -> list[Any]:
 
 
 def on_main(function: Callable[[], Any]) -> Any:
-    """Call `function` on rank 0 alone; give its result, or raise its InputError, on every rank."""
-    outcome: list[Any] = [None, None]
-    if is_main():
-        try:
+    """Call `function` on rank 0 alone; give its result on every rank.
+
+    Whatever it raises ends every rank, so that none waits for the others: rank 0 raises it, the others the same
+    InputError, or a FaultError that names it.
+    """
+    if world_size() == 1:
+        return function()
+    outcome: list[Any] = [None, None, None]  # the result; InputError's message; another error in words
+    try:
+        if is_main():
             outcome[0] = function()
-        except InputError as error:
-            outcome[1] = str(error)
-    if world_size() > 1:
+    except BaseException as error:
+        outcome = [None, str(error), None] if isinstance(error, InputError) else [None, None, repr(error)]
+        raise
+    finally:
         dist.broadcast_object_list(outcome, src=0)
     if outcome[1] is not None:
         raise InputError(outcome[1])
+    if outcome[2] is not None:
+        raise FaultError(f"rank 0 ended with {outcome[2]}; mend it, and start again with --auto_resume")
     return outcome[0]
 
 
@@ -171,8 +188,14 @@ def optimizer_state(optimizer: Optimizer) -> dict[str, Any]:
 
 
 def load_optimizer_state(optimizer: Optimizer, state: dict[str, Any]) -> None:
-    """The whole state, to each process its share."""
-    optimizer.load_state_dict(state | {"state": dict(state["state"])})  # a shared one empties what it is given
+    """The whole state, to each process its share: moments and counts. What flags decide stays as it was built.
+
+    The tensors are copied: a state that is memory-mapped would keep its file.
+    """
+    flags = [{name: group[name] for name in GROUP_FLAGS if name in group} for group in optimizer.param_groups]
+    optimizer.load_state_dict(copy.deepcopy(state))
+    for group, own in zip(optimizer.param_groups, flags, strict=True):
+        group.update(own)
     if _is_sharded(optimizer):
         # It has kept its share twice and left step counts on the CPU, where a GPU's fused kernels do not find them;
         # the optimizer inside puts its state where it belongs.

@@ -1,6 +1,11 @@
 """What speaks to the user: `run_colorization.py` prints them without a traceback and exits with their `status`."""
 
 
+def reason(error: BaseException) -> str:
+    """The first line of its message, or its kind where it has none."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 class InputError(ValueError):
     """The user's file, flag or data is wrong. The message names the file, the value and the remedy."""
 

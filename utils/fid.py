@@ -20,7 +20,7 @@ from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 from torchvision.models import Inception3
 
 from utils import distributed
-from utils.errors import InputError
+from utils.errors import InputError, reason
 from utils.progress import progress
 from utils.protocol import ROWS, Colorized
 
@@ -55,8 +55,8 @@ class FID:
         try:
             network.load_state_dict(kept, strict=True)
         except RuntimeError as error:
-            reason = " ".join(str(error).split())[:300]
-            raise InputError(f"{path}: is no Inception v3 ({reason}); pass {_FILES}") from error
+            why = " ".join(str(error).split())[:300]
+            raise InputError(f"{path}: is no Inception v3 ({why}); pass {_FILES}") from error
         if classes == 1008:
             _pool_as_in_2015(network)
         return cls(network, NETWORKS[classes])
@@ -152,8 +152,8 @@ def _read(path: str | Path) -> Mapping[str, Tensor]:
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise InputError(f"{path}: cannot be read as weights for FID ({reason}); pass {_FILES}") from error
+        why = f"{type(error).__name__}: {reason(error)}"
+        raise InputError(f"{path}: cannot be read as weights for FID ({why}); pass {_FILES}") from error
     if not isinstance(tensors, Mapping) or not all(isinstance(t, Tensor) for t in tensors.values()):
         raise InputError(f"{path}: is not a mapping of names to tensors; pass {_FILES}")
     return tensors

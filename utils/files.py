@@ -30,9 +30,7 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
             os.close(folder)
     except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors wrap what the disk says
         part.unlink(missing_ok=True)
-        raise InputError(
-            f"{path}: cannot be written ({reason(error)}); make room or pass another folder"
-        ) from error
+        raise InputError(f"{path}: cannot be written ({reason(error)}); make room or pass another folder") from error
 
 
 def write_text(path: Path, text: str) -> None:

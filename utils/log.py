@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from utils import distributed
+from utils import distributed, files
+from utils.errors import InputError, reason
 from utils.progress import Bar, progress
 from utils.report import Sheet, table
 
@@ -63,6 +64,14 @@ class _Means:
         self.steps = state["steps"]
         self.waited, self.seconds = (state.get(name, 0.0) for name in ("waited", "seconds"))  # older files have none
 
+    @staticmethod
+    def mean_of(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """One state for what several ranks' hold: their mean, so that its means are those over all of them."""
+        count = len(states)
+        sums = {name: sum(state["sums"][name] for state in states) / count for name in states[0]["sums"]}
+        timed = {name: sum(state.get(name, 0.0) for state in states) / count for name in ("waited", "seconds")}
+        return {"sums": sums, "steps": states[0]["steps"]} | timed
+
     def values(self) -> tuple[dict[str, float], float]:
         """The means, and `wait`; both over all ranks."""
         stacked = torch.stack(list(self.sums.values())) / self.steps
@@ -87,16 +96,21 @@ class MetricLog:
         """The present epoch's means of this rank, as plain data: a checkpoint in mid-epoch keeps them."""
         return self.since_epoch.state()
 
-    def restore(self, state: dict[str, Any]) -> None:
-        self.since_epoch.restore(state)
+    def restore(self, states: list[dict[str, Any]]) -> None:
+        """states: of all ranks that wrote the checkpoint, of which there may have been more or fewer."""
+        same = len(states) == distributed.world_size()
+        self.since_epoch.restore(states[distributed.rank()] if same else _Means.mean_of(states))
 
     def forget_after(self, epoch: int) -> None:
         """Take the lines of later epochs out of log.jsonl: the run that wrote them died before its checkpoint."""
-        if distributed.is_main() and self.file.is_file():
-            lines = self.file.read_text().splitlines(keepends=True)
-            self.file.write_text(
-                "".join(line for line in lines if line.endswith("\n") and json.loads(line)["epoch"] <= epoch)
-            )
+
+        def forget() -> None:
+            if self.file.is_file():
+                lines = self.file.read_text(encoding="utf-8").splitlines(keepends=True)
+                kept = [line for line in lines if line.endswith("\n") and json.loads(line)["epoch"] <= epoch]
+                files.write_text(self.file, "".join(kept))
+
+        distributed.on_main(forget)
 
     def start_epoch(self, epoch: int, seen: int) -> None:
         """seen: images of the epoch that an earlier run has used, all ranks'."""
@@ -123,17 +137,22 @@ class MetricLog:
         self.bar.update(images * distributed.world_size())
 
     def end_epoch(self, epoch: int, step: int, rate: float, summary: dict[str, Any], sheet: Sheet) -> None:
-        """One line in log.jsonl; figures and pictures of the evaluation in TensorBoard.
+        """One line in log.jsonl, null for what is not finite; figures and pictures of the evaluation in TensorBoard.
 
         The losses are means since the last line. rate: images per second; summary: `engine.summarize` of val.
         """
         (means, wait), self.since_epoch = self.since_epoch.values(), _Means()
-        if not distributed.is_main():
-            return
         line = {"epoch": epoch, "step": step, "images_per_second": round(rate, 2), "wait": round(wait, 2)}
         line |= {"train": means, "val": summary}
-        with self.file.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        distributed.on_main(lambda: self._write(line, sheet))
+
+    def _write(self, line: dict[str, Any], sheet: Sheet) -> None:
+        epoch, step, summary = line["epoch"], line["step"], line["val"]
+        try:
+            with self.file.open("a", encoding="utf-8") as file:
+                file.write(files.as_json(line) + "\n")
+        except OSError as error:
+            raise InputError(f"{self.file}: cannot be written ({reason(error)}); make room") from error
         self._scalars({f"val/{name}": value for name, value in summary["model"].items() if value is not None}, step)
         for name, value in summary.get("instances", {}).items():
             if isinstance(value, dict) and "mean" in value:

@@ -14,7 +14,7 @@ import torchvision
 from torch import Tensor, nn
 
 from utils.color_metrics import check_images, colorfulness
-from utils.errors import InputError
+from utils.errors import InputError, reason
 
 __all__ = ["LPIPS", "BackboneMissing", "WindowSums", "colorfulness", "is_cached", "psnr", "ssim"]
 
@@ -171,8 +171,8 @@ def _read_tensors(path: str | Path) -> Mapping[str, Tensor]:
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]  # torch goes on for a paragraph
-        raise InputError(f"{path}: cannot be read as LPIPS weights ({reason}); pass a torch file of tensors") from error
+        why = f"{type(error).__name__}: {reason(error)}"
+        raise InputError(f"{path}: cannot be read as LPIPS weights ({why}); pass a torch file of tensors") from error
     if not isinstance(tensors, Mapping) or not all(isinstance(t, Tensor) for t in tensors.values()):
         raise InputError(f"{path}: is not a mapping of names to tensors; pass a state dict with torchvision's names")
     return tensors

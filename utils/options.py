@@ -107,7 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--epochs", type=int, default=80, help="passes over the training pairs")
     add("--lr", type=float, default=1e-5, help="highest learning rate")
     add("--min_lr", type=float, default=1e-6, help="learning rate at the end of the cosine")
-    add("--warmup_epochs", type=float, default=5, help="epochs of linear warm-up")
+    add("--warmup_epochs", type=float, default=5, help="epochs of linear warm-up, the first update having its share")
     add("--opt", default="adamw", help="optimizer, a name of timm.optim")
     add(
         "--muon_encoders",
@@ -143,7 +143,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=False,
         help="evaluate it on the test split and write pictures, tables and a page",
     )
-    add("--dist_eval", action=switch, default=False, help="share the evaluation among the processes")
+    add("--dist_eval", action=switch, default=True, help="--no-dist_eval: one process evaluates alone; same figures")
     nets = ("vgg", "alex", "squeeze")
     add(
         "--lpips_net",

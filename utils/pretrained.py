@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers import logging as transformers_logging
 
-from utils.checkpoint import load_fully, resample_positions
+from utils.checkpoint import load_fully, resample_positions, unwrap
 from utils.errors import InputError
 
 RANDOM = "random"
@@ -25,12 +25,12 @@ def load_image_encoder(vit: VisionTransformer, source: str) -> str:
     """
     if source == RANDOM:
         return "image encoder: random weights, as asked"
-    weights = _image_tensors(source)
+    weights, wrapper = unwrap(_image_tensors(source))
     dropped = sorted(name for name in weights if name.startswith(_IMAGE_EXTRAS))
     weights = {name: tensor for name, tensor in weights.items() if name not in dropped}
-    notes = [f"image encoder: {len(weights)} tensors from {source}"] + [f"not needed: {', '.join(dropped)}"] * bool(
-        dropped
-    )
+    notes = [f"image encoder: {len(weights)} tensors from {source}"]
+    notes += [f"their names begin with {wrapper!r}, which is left out"] * bool(wrapper)
+    notes += [f"not needed: {', '.join(dropped)}"] * bool(dropped)
     positions = weights.get("pos_embed")
     if positions is not None and positions.ndim == 3:
         grid = round(positions.shape[1] ** 0.5) ** 2

@@ -7,7 +7,7 @@ full     at the photograph's own size: the predicted ab enlarged beside the phot
          photograph itself sent through Lab; cut as in `paper`
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from utils import color
+from utils.errors import DivergedError
 from utils.side_by_side import side_by_side
 
 PROTOCOLS = ("paper", "rounded", "full")
@@ -52,6 +53,17 @@ class LabBatch(NamedTuple):
         parts = side_by_side(lambda piece: color.split(piece.double() / 255), images, photo.device)
         gray, ab = (torch.cat(part) for part in zip(*parts, strict=True))
         return cls(photo, gray, ab)
+
+
+def check_finite(ab: Tensor, names: Sequence[str]) -> None:
+    """Raises DivergedError that names the first picture whose predicted ab, (B, 2, H, W), is not finite."""
+    broken = ~ab.isfinite().flatten(1).all(dim=1)
+    if broken.any():
+        name = names[int(broken.nonzero()[0])]
+        raise DivergedError(
+            f"{name}: the network's ab is not finite, so nothing can be measured; pass --amp none, or a checkpoint"
+            " whose training did not diverge"
+        )
 
 
 def pieces(squashed: LabBatch, protocol: str) -> list[slice]:

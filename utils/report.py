@@ -2,7 +2,6 @@
 
 import csv
 import html
-import json
 import math
 import os
 import textwrap
@@ -17,7 +16,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from utils import fid, tables
+from utils import fid, files, tables
 
 PANELS = ("gray", "result", "truth", "groups")
 STRIPS = "index_files"  # the page's pictures; the results themselves lie in the output folder
@@ -198,7 +197,7 @@ def save_tables(
 ) -> None:
     """metrics.json, per_image.csv and index.html. `rows` and `names` are in file order, one per pair; more: tables for
     the page, below its own."""
-    (folder / "metrics.json").write_text(json.dumps(summary, indent=2) + "\n")
+    files.write_json(folder / "metrics.json", summary)
     with (folder / "per_image.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["index", "name", "output", "caption", *_figure_names(rows)])
         writer.writeheader()

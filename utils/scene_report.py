@@ -2,7 +2,6 @@
 
 import csv
 import html
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from utils import files
 from utils.report import STRIPS, captioned_grid
 
 SHEET_SCALE = 3
@@ -75,7 +75,7 @@ def save(
     recolored: dict[str, list[Recolored]],
 ) -> None:
     """metrics.json, per_instance.csv, index.html, and sheet.png: the first scene of each split. Keys are splits."""
-    (folder / "metrics.json").write_text(json.dumps(summaries, indent=2) + "\n")
+    files.write_json(folder / "metrics.json", summaries)
     flat = [
         {"split": split} | {key: row[key] for key in ("index", "name", "ari", "foreground_ari")} | instance
         for split, scenes in rows.items()
