@@ -12,6 +12,7 @@ bit, and the one process came to its end. It runs on CPUs: there the sums of a s
 """
 
 import argparse
+import importlib
 import multiprocessing
 import os
 import random
@@ -30,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import run_colorization
 import training
+from datasets.scene_palette import lookup
 from training import BEST, LAST
 from utils import checkpoint
 from utils.errors import FaultError, InputError, Interrupted
@@ -71,6 +73,7 @@ def main(words: list[str] | None = None) -> int:
         asked.output_dir.mkdir(parents=True, exist_ok=True)
         if any((asked.output_dir / name).exists() for name in FOLDERS):
             raise InputError(f"--output_dir {asked.output_dir}: holds a former soak; delete it or pass another folder")
+        warm()
         finish(flags, whole)
         broken = sum(kill(flags, killed, moment, asked.kills) for moment in moments(asked.kills, asked.seed))
         finish(flags, killed)
@@ -113,6 +116,13 @@ def moments(count: int, seed: int) -> list[Moment]:
         way, rank, saves = WAYS[(number - 1) % len(WAYS)], chance.randrange(PROCESSES), chance.randrange(4)
         found.append(Moment(number, way, rank, saves, chance.random() < 0.5, chance.random() / 4))
     return found
+
+
+def warm() -> None:
+    """What every start would do again: late imports, and the table of the scenes' colours."""
+    torch.set_num_threads(1)  # a child that is forked from many threads may hang in its first sum
+    lookup()
+    importlib.import_module("transformers.models.bert.modeling_bert")
 
 
 def start(flags: Sequence[str], folder: Path, count: int = PROCESSES, run: Run = run_colorization.run) -> Ranks:

@@ -7,7 +7,7 @@ import torch
 from conftest import ROOT
 
 from scripts import soak
-from utils import checkpoint
+from utils import checkpoint, files
 
 FLAGS = {
     "image_encoder_weights": "random",
@@ -29,14 +29,17 @@ def run(folder, kills, *flags):
 def test_a_training_of_two_processes_survives_every_way_to_die(tmp_path, capsys):
     assert run(tmp_path, len(soak.WAYS), "--epochs", "2") == 0, capsys.readouterr()
     said = capsys.readouterr().out
-    assert all(f"death {number}: {way.name}" in said for number, way in enumerate(soak.WAYS, start=1))
-    assert "equal, bit for bit" in said
+    assert all(f"death {number} of 3: {way.name}" in said for number, way in enumerate(soak.WAYS, start=1))
+    assert "death at the end of an epoch, step 10: one process went on from there" in said
+    assert "the last and the best are equal, bit for bit" in said
 
 
 def test_a_resumption_that_forgets_is_found(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(checkpoint, "set_rng_states", lambda state: None)
     assert run(tmp_path, 1, "--epochs", "1") == 1
-    assert "different: model, optimizer" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "different: checkpoint-last.pth: model, checkpoint-last.pth: optimizer" in said
+    assert "checkpoint-best.pth: model" in said
 
 
 def test_a_checkpoint_that_cannot_be_read_is_found(tmp_path, monkeypatch, capsys):
@@ -47,8 +50,8 @@ def test_a_checkpoint_that_cannot_be_read_is_found(tmp_path, monkeypatch, capsys
 
         replace(path, write_half)
 
-    replace = checkpoint._replace
-    monkeypatch.setattr(checkpoint, "_replace", half)
+    replace = files.replace
+    monkeypatch.setattr(files, "replace", half)
     assert run(tmp_path, 1, "--epochs", "1") == 2
     assert "checkpoint-last.pth: not a readable checkpoint" in capsys.readouterr().err
 
