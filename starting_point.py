@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from models import RELEASE_MODEL, create_model, onnx_file
 from models.onnx_file import OnnxNetwork
 from models.release_file import is_release

@@ -25,7 +25,6 @@ from utils.beside import beside
 from utils.errors import InputError, reason
 from utils.progress import Bar, progress
 
-
 INPUTS = {"gray": {0: "batch"}, "ids": {0: "batch", 1: "words"}, "mask": {0: "batch", 1: "words"}}  # their free sizes
 OUTPUTS = ("ab", "soft_assignment")
 
