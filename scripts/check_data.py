@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def write(folder: Path, report: dict[str, Any]) -> None:
-    text = json.dumps(report, indent=1, default=str)
+    text = files.as_json(report, indent=1, default=str)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "report.json").write_text(text + "\n", encoding="utf-8")
