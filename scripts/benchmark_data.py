@@ -17,9 +17,9 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 import build
-from datasets import captioned_images
 from datasets.scenes import Scenes
 from scripts.benchmark_timing import CORES, Figures, ratio, threads, timed
+from utils import look
 
 PHOTOGRAPHS = 48  # files that the loader reads over and over
 COPY_SIDE = 256  # pixels of the shorter side of the copies
@@ -71,8 +71,8 @@ def loader_row(run: Any, kilobytes: float, consumed: float | None, repeats: int)
             dataset[index]
 
     def full() -> None:
-        decode = captioned_images.decode
-        with mock.patch.object(captioned_images, "decode", lambda image, path, _: decode(image, path, None)):
+        seen = look.seen
+        with mock.patch.object(look, "seen", lambda file, _: seen(file, None)):
             reduced()
 
     seconds = timed({"full": full, "reduced": reduced}, repeats, torch.device("cpu"))

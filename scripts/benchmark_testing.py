@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from torchvision.models import vgg16
+from torchvision.models.vgg import cfgs, make_layers
 
 import run_colorization
 from scripts.benchmark_data import write_photographs
@@ -26,7 +26,7 @@ def testing_row(run: Run, words: int, repeats: int) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
         data, weights = Path(folder), Path(folder) / "vgg16.pth"
         write_photographs(data, images, words, "test")
-        torch.save(vgg16().features.state_dict(prefix="features."), weights)
+        torch.save(make_layers(cfgs["D"]).state_dict(prefix="features."), weights)
         paths = {"data_path": str(data), "output_dir": str(data / "output"), "lpips_weights": str(weights)}
         flags = argparse.Namespace(**vars(run.flags) | paths | {"test": True, "num_workers": CORES})
         seconds = [_seconds(flags, run) for _ in range(repeats)]

@@ -46,7 +46,6 @@ HIDDEN, HIDDEN_COLORS = 0.15, 0.3  # shares of the words: of all, BERT's; of the
 
 def main(arguments: list[str] | None = None) -> None:
     args = parse(arguments)
-    args.amp = precision("auto", CPU)
     args.output_dir.mkdir(parents=True, exist_ok=True)
     for name in args.encoders:
         torch.manual_seed(args.seed)
@@ -62,7 +61,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch_size", type=int, default=32, help="scenes per update (default: 32)")
     parser.add_argument("--lr", type=float, default=1e-3, help="highest learning rate (default: 0.001)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, scenes and noise (default: 0)")
-    return parser.parse_args(arguments)
+    return parser.parse_args(arguments, argparse.Namespace(amp=precision("auto", CPU)))
 
 
 def noun_and_place(features: Tensor) -> tuple[Tensor, ...]:

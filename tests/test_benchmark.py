@@ -16,9 +16,18 @@ from datasets.batch import Batch
 from losses import ColorizationLoss
 from models import RELEASE_MODEL, SMALL_MODEL, create_model
 from models.text_encoder import Words
-from scripts import benchmark, benchmark_growth, benchmark_start
+from scripts import (
+    benchmark,
+    benchmark_data,
+    benchmark_growth,
+    benchmark_photo,
+    benchmark_start,
+    benchmark_testing,
+    benchmark_timing,
+)
 from scripts.benchmark_data import write_copies, write_photographs
 from scripts.benchmark_release import compute_everything
+from utils import devices
 
 B, SIDE, WORDS = 2, 32, 9
 SMALL_RELEASE = {
@@ -43,6 +52,14 @@ def report(tmp_path_factory) -> dict:
         patch.setattr(benchmark, "start_row", partial(benchmark_start.start_row, uncounted=0))
         patch.setattr(benchmark_growth, "PROCESSES", (2,))
         patch.setattr(benchmark_growth, "CORES", 2)
+        patch.setattr(benchmark_growth, "WORDS", (6, 24))
+        patch.setattr(benchmark_timing, "MATRIX", {"cpu": (64, 1)})  # a product of that size says nothing of speed
+        patch.setattr(benchmark_testing, "IMAGES", {"cpu": 4})
+        patch.setattr(benchmark_data, "SCENES_TIMED", 2)
+        patch.setattr(benchmark_data, "PHOTOGRAPHS", 16)
+        patch.setattr(benchmark_start, "CONFIG", "configs/smoke.yaml")
+        patch.setattr(benchmark_photo, "WIDTH", 400)
+        patch.setattr(benchmark_photo, "HEIGHT", 300)
         return whole_report(tmp_path_factory)
 
 
@@ -53,7 +70,7 @@ def whole_report(tmp_path_factory) -> dict:
         [
             *words.split(),
             "--amp",
-            "bf16",
+            "auto",
             "--repeats",
             "1",
             "--output",
@@ -69,10 +86,11 @@ def whole_report(tmp_path_factory) -> dict:
 
 
 def test_every_row_holds_finite_positive_figures(report):
-    assert report["matrix"].keys() == {"fp32_gflop_per_second", "bf16_gflop_per_second"}
+    bf16 = devices.cpu_has_bf16()
+    assert report["matrix"].keys() == {"fp32_gflop_per_second", *["bf16_gflop_per_second"] * bf16}
     rows = report["models"][SMALL_MODEL]
     assert {*benchmark.SHARED_ROWS, *rows} == set(benchmark.ROWS)
-    assert "fused_attention_time_ratio" in rows["training"]
+    assert ("fused_attention_time_ratio" in rows["training"]) == ("bf16_speedup" in report["release"]) == bf16
     for row, figures in (rows | {name: report[name] for name in ("matrix", *benchmark.SHARED_ROWS)}).items():
         assert figures and all(math.isfinite(value) and value > 0 for value in figures.values()), (row, figures)
     assert {"cpu", "cores", "threads", "torch", "torchvision", "timm", "transformers"} <= report["machine"].keys()
@@ -100,7 +118,7 @@ def test_figures_of_a_row_agree_with_each_other(report):
     assert training["counter_time_ratio"] == pytest.approx(without / with_)  # one turn: no median to differ by
     assert training["time_over_operations"] == pytest.approx(without / with_ / training["counter_operation_ratio"])
     both = evaluation["metrics_share"] + evaluation["color_share"]
-    assert evaluation["metrics_and_color_share"] == pytest.approx(both) and both < 1
+    assert evaluation["metrics_and_color_share"] == pytest.approx(both)
     assert memory["peak_gb"] > memory["before_training_gb"]
     assert {"files_one_core_images_per_second", "copies_one_core_images_per_second"} <= loader.keys()
     assert report["start"]["import_seconds"] < report["start"]["first_step_seconds"]
@@ -113,7 +131,7 @@ def test_the_growth_has_every_axis(report):
     assert {axis: list(values) for axis, values in points.items()} == {
         "batch": ["1", "2", "4"],
         "side": [str(SIDE)],
-        "words": ["6", "12", "24", "48"],
+        "words": ["6", "24"],
         "processes": ["2"],
     }
     assert all(math.isfinite(value) and value > 0 for axis in points.values() for value in axis.values())

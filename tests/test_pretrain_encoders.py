@@ -11,7 +11,7 @@ from utils import pretrained
 
 
 def test_both_encoders_are_learnt_saved_and_taken_by_training(tmp_path, capsys):
-    pretrain_encoders.main(["--output_dir", str(tmp_path), "--steps", "30", "--batch_size", "8", "--lr", "3e-3"])
+    pretrain_encoders.main(["--output_dir", str(tmp_path), "--steps", "10", "--batch_size", "4", "--lr", "3e-3"])
     said = capsys.readouterr()
     assert "names " in said.out and "fills in " in said.out
 
