@@ -10,7 +10,7 @@ import copy
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ from models.text_encoder import CaptionTokenizer, Words
 from utils import checkpoint, color, devices
 from utils.captions import check_caption, shorten
 from utils.colored_photo import ColoredPhoto
-from utils.enlarge import explain, gray_of, paint
+from utils.enlarge import explain, gray_of, hardly_colorable, paint
 from utils.errors import InputError
 from utils.hub_folder import HubMixin
 from utils.photo import Photo, from_image, turn_back
@@ -164,9 +164,7 @@ class Colorizer(HubMixin):
         gray = color.normalize_luminance(color.luminance(rgb))  # (B, 1, S, S)
         with devices.autocast(self.device, self.amp):
             tokens = self._encode_image(gray)
-        return [
-            EncodedPhoto(photo, gray_of(photo.pixels), own[None]) for photo, own in zip(photos, tokens, strict=True)
-        ]
+        return [_encoded(photo, own[None]) for photo, own in zip(photos, tokens, strict=True)]
 
     def colorize(
         self, encoded: EncodedPhoto, captions: Sequence[str], strength: float = 1.0, explain_words: bool = False
@@ -248,3 +246,9 @@ class Colorizer(HubMixin):
             said = ", ".join(map(repr, dict.fromkeys(negated)))
             notes.append(f"says {said}: negation is not understood; name the colour that is wanted instead")
         return [f"the caption {shorten(caption)!r} {note}" for note in notes]
+
+
+def _encoded(photo: Photo, tokens: Tensor) -> EncodedPhoto:
+    gray = gray_of(photo.pixels)
+    note = hardly_colorable(gray, photo.alpha)
+    return EncodedPhoto(replace(photo, notes=(*photo.notes, note)) if note else photo, gray, tokens)

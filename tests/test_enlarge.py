@@ -1,13 +1,17 @@
 """Colours at the photograph's size."""
 
+import io
+
 import cv2
 import numpy as np
 import pytest
 import skimage.data
 import torch
+from conftest import SHARED, needs_shared
+from PIL import Image, ImageDraw
 
 from utils import color
-from utils.enlarge import explain, gray_of, paint
+from utils.enlarge import explain, gray_of, hardly_colorable, paint
 
 
 def lab(rgb):
@@ -100,3 +104,57 @@ def test_strips_do_not_show(monkeypatch):
         whole = painted(photo, waves(16))
         monkeypatch.setattr("utils.enlarge._STRIP", 61 * 3)
         np.testing.assert_array_equal(painted(photo, waves(16)), whole)
+
+
+def drawing(size=(400, 300), paper=255, ink=0, width=3):
+    """Lines and a ring."""
+    image = Image.new("L", size, paper)
+    draw = ImageDraw.Draw(image)
+    for k in range(12):
+        draw.line((k * 37 % size[0], k * 91 % size[1], k * 211 % size[0], k * 53 % size[1]), fill=ink, width=width)
+    draw.ellipse((100, 80, 250, 200), outline=ink, width=4)
+    return image
+
+
+def as_jpeg(image):
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=60)
+    return Image.open(file)
+
+
+def test_a_line_drawing_can_hardly_take_colour():
+    photo = skimage.data.camera()
+    drawings = {
+        "lines": drawing(),
+        "white on black": drawing(paper=0, ink=255),
+        "smoothed": drawing().resize((200, 150), Image.Resampling.LANCZOS),
+        "JPEG": as_jpeg(drawing()),
+        "cream paper": drawing(paper=240, ink=20),
+        "edges": Image.fromarray(255 - cv2.Canny(photo, 80, 160)),
+        "halftone": Image.fromarray(photo).convert("1").convert("L"),
+        "large": drawing((4000, 3000), width=20),
+    }
+    for name, image in drawings.items():
+        gray = np.asarray(image)
+        assert "nearly nothing can take colour" in hardly_colorable(gray), name
+        assert "nearly nothing can take colour" in hardly_colorable(gray.astype(np.uint16) * 257), name
+    others = [photo, skimage.data.moon(), gray_of(skimage.data.coffee()), np.asarray(drawing(paper=200, ink=90))]
+    assert [hardly_colorable(gray) for gray in others] == [""] * 4
+
+
+def test_what_is_transparent_is_not_looked_at():
+    alpha = np.zeros((300, 400), np.uint8)
+    gray = np.full((300, 400), 128, np.uint8)
+    alpha[:20] = 255
+    gray[:20] = 0
+    assert "100 %" in hardly_colorable(gray, alpha) and not hardly_colorable(gray)
+    gray[:], gray[:20] = 0, 128
+    assert not hardly_colorable(gray, alpha) and hardly_colorable(gray)
+    assert not hardly_colorable(gray, np.zeros_like(gray))
+
+
+@needs_shared("data/photos")
+def test_no_photograph_is_taken_for_a_line_drawing():
+    paths = sorted((SHARED / "data" / "photos" / "train").rglob("*.jpg"))[:: 8253 // 500]
+    assert len(paths) >= 500
+    assert not [path.name for path in paths if hardly_colorable(gray_of(np.asarray(Image.open(path).convert("RGB"))))]

@@ -212,3 +212,13 @@ def test_the_network_that_is_handed_in_stays_its_caller_s():
     assert [type(module) for module in network.modules()] == modules
     given = Colorizer(network, CaptionTokenizer.from_vocabulary(), "cpu", copied=False)
     assert given.network is network and not network.training
+
+
+def test_a_line_drawing_is_said_to_take_hardly_any_colour(colorizer):
+    page = np.full((90, 130), 255, np.uint8)
+    page[20:24] = page[:, 60:63] = 0
+    encoded = colorizer.encode(from_image(Image.fromarray(page)))
+    (colored,) = colorizer.colorize(encoded, [CAPTIONS[0]])
+    assert colored.notes == ["100 % of the picture is black or white or nearly so: nearly nothing can take colour"]
+    (colored,) = colorizer.colorize(colorizer.encode(from_image(Image.fromarray(GRAY))), [CAPTIONS[0]])
+    assert colored.notes == []

@@ -234,3 +234,14 @@ def test_odd_shapes_have_a_preview_and_a_note(visits, tmp_path, size):
     assert max(Image.open(colored).size) == min(max(size), PREVIEW)
     assert Image.open(visit.full_size()).size == size
     assert "hardly anything" in notes[0] and "caption is empty" in notes[1]
+
+
+def test_a_line_drawing_is_said_to_take_hardly_any_colour(visits, tmp_path):
+    """By the whole of it: in the preview its lines are gray."""
+    page = np.full((3000, 2000), 255, np.uint8)
+    page[::10] = 0
+    Image.fromarray(page).save(tmp_path / "drawing.png")
+    visit = visits.begin("a")
+    visit.open(tmp_path / "drawing.png", "drawing.png", 24)
+    (note,) = visit.color(CAPTION, 1.0)[2]
+    assert note == "100 % of the picture is black or white or nearly so: nearly nothing can take colour"

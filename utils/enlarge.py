@@ -24,6 +24,9 @@ GUIDE_SCALE = 2  # longer side of the grid, in sides of the network's square; a 
 RADIUS = 1  # of the windows, in pixels of the grid
 EVENNESS = 1.0  # variance of L, in squared units, below which a window counts as even: its ab are averaged
 CORRECTIONS = 2  # rounds of back-projection
+_BLACK, _WHITE = 24 / 255, 232 / 255  # of sRGB's gray: L of 8 and 92
+_EXTREME = 0.9  # share of such pixels; of 1,500 photographs of COCO, ADE20K and Flickr8k the highest is 0.85
+_LOOKED_AT = 1 << 20  # pixels that are enough to find it
 _STRIP = 1 << 16  # pixels that are painted at once: what a core's cache holds
 _LUMINANCE = color.XYZ_FROM_RGB[1]  # of linear light, Y
 
@@ -43,6 +46,24 @@ def gray_of(pixels: NDArray) -> NDArray:
 
     side_by_side(strip, _strips(*out.shape), torch.device("cpu"))
     return out
+
+
+def hardly_colorable(gray: NDArray, alpha: NDArray | None = None) -> str:
+    """Where nearly all that is seen is black or white, as in a line drawing: that hardly any colour can be shown, in
+    words for the user; else "".
+
+    gray: (H, W) of `gray_of`; alpha: of the same size and any kind, None where nothing is transparent. On average over
+    hues, sRGB has a chroma of about 15 at the bounds and less beyond.
+    """
+    step = max(1, round((gray.size / _LOOKED_AT) ** 0.5))
+    sample = gray[::step, ::step]
+    white = np.iinfo(gray.dtype).max
+    extreme = (sample <= _BLACK * white) | (sample >= _WHITE * white)
+    seen = np.ones(sample.shape) if alpha is None else alpha[::step, ::step].astype(np.float64)
+    share = float((extreme * seen).sum() / seen.sum().clip(min=1e-9))
+    if share < _EXTREME:
+        return ""
+    return f"{100 * share:.0f} % of the picture is black or white or nearly so: nearly nothing can take colour"
 
 
 def explain(gray: NDArray, ab: NDArray) -> Tensor:

@@ -83,7 +83,7 @@ class Visit:
         with self._lock:
             header = read_header(path, name, max_megapixels)
             photo = read_photo(path, name, max_pixels=header.width * header.height)
-            tokens = self.colorizer.encode(photo).tokens
+            photo, _, tokens = self.colorizer.encode(photo)
             small = preview(photo)
             notes = photo.notes
             if min(photo.size) < SMALL:
