@@ -150,7 +150,7 @@ def plan(options: argparse.Namespace) -> tuple[list[Job], Photographs]:
         jobs = jobs_of(photos.named, captions, output, options.explain, bool(options.captions_variants))
     check_sources(jobs)
     if options.existing == "skip":
-        jobs = [job for job in jobs if not all(path.exists() for path in job.written)]
+        jobs = [job for job in jobs if not all(os.path.exists(path) for path in job.written)]
     elif options.existing == "error":
         for job in jobs:
             check_free(job)
@@ -161,12 +161,12 @@ def check_sources(jobs: Sequence[Job]) -> None:
     """InputError where a result would take the place of a photograph."""
     sources = {_identity(job.path) for job in jobs} - {None}
     for path in itertools.chain(*(job.written for job in jobs)):
-        if path.exists() and _identity(path) in sources:
+        if os.path.exists(path) and _identity(path) in sources:
             raise InputError(f"{path}: is one of the photographs; pass another --output")
 
 
 def check_free(job: Job) -> None:
-    there = [path for path in job.written if path.exists()]
+    there = [path for path in job.written if os.path.exists(path)]
     if there:
         raise InputError(f"{there[0]}: is there already; pass --existing skip or overwrite, or another --output")
 
@@ -184,7 +184,7 @@ def run(job: Job, colorizer: Colorizer, options: argparse.Namespace) -> list[str
     already, which is found only now where the photograph's contents change their endings."""
     photo = read_photo(job.path, max_pixels=int(options.max_megapixels * 1e6))
     job, notes = fitting(job, photo)
-    if notes and options.existing == "skip" and all(path.exists() for path in job.written):
+    if notes and options.existing == "skip" and all(os.path.exists(path) for path in job.written):
         return None
     if notes and options.existing == "error":
         check_free(job)

@@ -290,3 +290,12 @@ def test_names_are_matched_in_either_form_of_unicode(tmp_path):
 
 def test_names_keep_their_numbers_apart():
     assert output_names(["IMG.jpg"] * 4) == ["IMG_jpg.jpg", "IMG_jpg_2.jpg", "IMG_jpg_3.jpg", "IMG_jpg_4.jpg"]
+
+
+def test_a_name_too_long_for_what_is_added_to_it_is_told_alone(tmp_path, capsys):
+    folder = fill(tmp_path / "in", a__png=(GRAY, "PNG"))
+    GRAY.save(folder / f"{'n' * 250}.png")
+    assert color(folder, "--caption", "a red ball", "--output", tmp_path / "out", "--explain") == 1
+    assert written(tmp_path / "out") == ["a.png", "a_explained.png"]
+    said = capsys.readouterr().err.splitlines()
+    assert len([line for line in said if "File name too long" in line]) == 1
