@@ -10,6 +10,7 @@ import tifffile
 from PIL import ExifTags, Image, PngImagePlugin
 
 from utils import exif, metadata
+from utils.colored_photo import ColoredPhoto
 from utils.metadata import Metadata
 from utils.photo import read_photo
 
@@ -117,6 +118,19 @@ def test_resolution_in_centimetres_and_of_a_16_bit_tiff(tmp_path, depth, unit, e
             assert image.info["dpi"] == pytest.approx((expected, expected), abs=0.05)
 
 
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP"])
+def test_a_resolution_that_exif_does_not_tell(tmp_path, kind, target):
+    """JFIF's, PNG's and BMP's own: in EXIF where a format has no other place."""
+    file = io.BytesIO()
+    Image.fromarray(GRAY).save(file, kind, dpi=(600, 300))
+    read_photo(file.getvalue(), "in").colored(np.zeros((H, W, 3), np.uint8)).save(tmp_path / f"a{target}")
+    found = read_photo(tmp_path / f"a{target}").metadata
+    assert found.resolution == pytest.approx((600, 300), abs=0.02)
+    if target == ".webp":
+        assert found.exif.numbers(282) == pytest.approx((600,), abs=0.02) and found.exif.numbers(296) == (2,)
+
+
 def test_a_thumbnail_of_the_gray_picture_is_left_out_and_said():
     directory = told()
     data = bytearray(exif.packed(directory))
@@ -138,10 +152,10 @@ def test_pixels_that_are_no_squares_are_said():
 def test_what_is_too_long_for_jpeg_is_named(tmp_path):
     long = exif.Directory("<", {37510: exif.Field(7, 70_000, b"x" * 70_000)})
     colored = read_photo(source("png"), "in").colored(np.zeros((H, W, 3), np.uint8))
-    both = colored.__class__(colored.pixels, None, Metadata(exif=long, xmp=b"x" * 70_000))
-    notes = both.save(tmp_path / "a.jpg")
-    assert len(notes) == 2 and all("bytes is not kept: JPEG has no place for it" in note for note in notes)
-    assert not both.save(tmp_path / "a.png") and not both.save(tmp_path / "a.tif")
+    all_long = Metadata(exif=long, xmp=b"x" * 70_000, iptc=b"x" * 70_000)
+    notes = ColoredPhoto(colored.pixels, None, all_long).save(tmp_path / "a.jpg")
+    assert len(notes) == 3 and all("is not kept: JPEG has no place for it" in note for note in notes)
+    assert not ColoredPhoto(colored.pixels, None, all_long).save(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize("part", ["_exif", "_resolution", "_others"])
