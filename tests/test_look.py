@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from datasets.shards import PackedImage
 from preparation.data_checks import Picture, examine
 from scripts.make_shards import encoded
 from utils import exif as exif_fields
+from utils import stored_numbers
 from utils.color_profile import SRGB_BYTES
 from utils.colored_photo import ColoredPhoto
 from utils.enlarge import explain, gray_of, paint
@@ -219,3 +221,31 @@ def test_gamma_does_not_count_beside_srgb_or_a_profile():
             info.add(*extra["pnginfo"])
         photo = read_photo(saved(Image.fromarray(RGB), **(extra | {"pnginfo": info})), "a.png")
         np.testing.assert_array_equal(photo.pixels, RGB)
+
+
+@pytest.mark.parametrize("data, said", [(b"\x09\x10\0\1", True), (b"\x01\x0d\0\1", False)])
+def test_the_colours_of_video_are_said(data, said):
+    """PQ of BT.2020, and sRGB."""
+    photo = read_photo(png16(DEEP, 2, (b"cICP", data)), "a.png")
+    assert any("cICP is not read" in note for note in photo.notes) == said
+
+
+def test_avif_of_10_bits_is_said():
+    content = saved(Image.fromarray(RGB), "AVIF").getvalue()
+    assert not read_photo(content, "a.avif").notes
+    place = content.index(b"av1C") + 6  # Pillow writes no more than 8: the decoder finds a box that lies
+    for flags, bits in ((0x00, 8), (0x40, 10), (0x60, 12)):
+        assert stored_numbers._avif_bits(content[:place] + bytes([flags]) + content[place + 1 :]) == bits
+
+
+def test_check_data_goes_on_where_a_file_cannot_be_read(tmp_path, monkeypatch):
+    Image.fromarray(RGB).save(tmp_path / "a.png")
+    assert examine(tmp_path)[0] == examine(tmp_path / "no.png")[0] == "unreadable_image"
+    for error in (PermissionError(13, "denied"), OSError(5, "Input/output error")):
+
+        def raising(*_, error=error):
+            raise error
+
+        monkeypatch.setattr(Path, "read_bytes", raising)
+        check, detail = examine(tmp_path / "a.png")
+        assert check == "unreadable_image" and error.strerror in detail

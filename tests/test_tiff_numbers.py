@@ -193,7 +193,7 @@ def test_of_several_pages_the_first():
         (written(RGB)[:-9], "is truncated"),
         (written(RGB, compression="zlib")[:-9], "is truncated"),
         (written(RGB.astype(np.complex64)[..., 0]), "sample format 6, cannot be read"),
-        (written(np.dstack([RGB] * 4), photometric="minisblack", planarconfig="contig"), "12 samples a pixel"),
+        (written(np.dstack([RGB] * 5), photometric="minisblack", planarconfig="contig"), "15 samples a pixel"),
         (b"II*\0" + b"\xff" * 50, "is 0x0 pixels"),
         (b"MM\0*\0\0\0\x08\0\0", "is 0x0 pixels"),
     ],

@@ -8,7 +8,7 @@
 import functools
 import io
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,8 @@ _SAME = 2  # levels of 255 by which a profile may differ from sRGB and still be 
 _LIKE_SRGB = 0.05  # share by which gamma may miss 1 / 2.2: libpng's own threshold
 _SRGB_PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)  # white, red, green, blue: x, y
 _STRIP = 1 << 18  # pixels that are converted at once
-_ROOM = 1 << 16  # steps of a curve's inverse, for 16 bits
+_ROOM = 1 << 16  # values of 16 bits
+_FINE = 1 << 18  # steps of light's square root: four to a step of 16 bits
 
 
 class Unusable(ValueError):
@@ -43,31 +44,37 @@ class Curves:
 
     def to_srgb(self, stored: NDArray) -> NDArray:
         """(H, W) or (H, W, 3), uint8 or uint16 -> the same kind, sRGB."""
-        depth = np.iinfo(stored.dtype).max
-        tables = self.light[:, :: 65535 // depth]
+        white = np.iinfo(stored.dtype).max
+        tables = self.light[:, :: 65535 // white]
         if self.matrix is None:
-            return _rounded(_encode(tables[0]), stored.dtype)[stored]
-        return self._mixed(
-            stored, lambda rgb: _encode(np.stack([t[c] for t, c in zip(tables, rgb, strict=True)]), self.matrix)
-        )
+            return np.rint(_encoded(tables[0]) * white).astype(stored.dtype)[stored]
+        return _mixed(stored, tables, self.matrix, [_steps(_encoded, stored.dtype)] * 3)
 
     def from_srgb(self, rgb: NDArray) -> NDArray:
         """(H, W, 3) sRGB -> what is stored."""
-        decode = _decode(np.arange(np.iinfo(rgb.dtype).max + 1) / np.iinfo(rgb.dtype).max)
-        back = np.linalg.inv(self.matrix)
+        linear = _decoded(np.linspace(0, 1, np.iinfo(rgb.dtype).max + 1))
         places = np.linspace(0, 1, self.light.shape[1])
+        back = [_steps(functools.partial(np.interp, xp=light, fp=places), rgb.dtype) for light in self.light]
+        return _mixed(rgb, np.stack([linear] * 3), np.linalg.inv(self.matrix), back)
 
-        def stored(rgb: Sequence[NDArray]) -> NDArray:
-            linear = back @ np.stack([decode[channel] for channel in rgb])
-            return np.stack([np.interp(own, light, places) for own, light in zip(linear, self.light, strict=True)])
 
-        return self._mixed(rgb, stored)
+def _steps(function: Callable[[NDArray], NDArray], dtype: np.dtype) -> NDArray:
+    """What is stored for the light of (n / _FINE)^2: as evenly spaced as what is stored."""
+    light = np.linspace(0, 1, _FINE + 1) ** 2
+    return np.rint(function(light) * np.iinfo(dtype).max).astype(dtype)
 
-    def _mixed(self, values: NDArray, function) -> NDArray:
-        flat, out = values.reshape(-1, 3), np.empty((values.size // 3, 3), values.dtype)
-        for start in range(0, len(flat), _STRIP):
-            out[start : start + _STRIP] = _rounded(function(flat[start : start + _STRIP].T), values.dtype).T
-        return out.reshape(values.shape)
+
+def _mixed(values: NDArray, light: NDArray, matrix: NDArray, stored: Sequence[NDArray]) -> NDArray:
+    """(H, W, 3) by the light of every value (3, n), the matrix, and what is stored for light, of `_steps`."""
+    flat, out = values.reshape(-1, 3), np.empty((values.size // 3, 3), values.dtype)
+    light, matrix = light.astype(np.float32), matrix.astype(np.float32)
+    for start in range(0, len(flat), _STRIP):
+        strip = flat[start : start + _STRIP]
+        linear = matrix @ np.stack([light[channel][strip[:, channel]] for channel in range(3)])
+        places = np.rint(np.sqrt(linear.clip(0, 1)) * _FINE).astype(np.int32)
+        for channel in range(3):
+            out[start : start + _STRIP, channel] = stored[channel][places[channel]]
+    return out.reshape(values.shape)
 
 
 @dataclass(frozen=True)
@@ -146,7 +153,7 @@ def of_png(gamma: float | None, chromaticity: Sequence[float] | None, gray: bool
     if not plain and not 0 < gamma < 100:
         raise Unusable(f"its gamma of {gamma:g} has no meaning and is left out")
     stored = np.linspace(0, 1, 65536)
-    light = _decode(stored) if plain else stored ** (1 / gamma)
+    light = _decoded(stored) if plain else stored ** (1 / gamma)
     if gray:
         return Curves(light[None], None)
     if not same and min(primaries[1::2]) <= 0:
@@ -224,15 +231,10 @@ def _curve(tag: bytes) -> NDArray:
     return bent.clip(0, 1)
 
 
-def _encode(light: NDArray, matrix: NDArray | None = None) -> NDArray:
+def _encoded(light: NDArray) -> NDArray:
     """Linear light -> sRGB in [0, 1]."""
-    light = (light if matrix is None else matrix @ light).clip(0, 1)
-    return color.linear_to_srgb(torch.from_numpy(light)).numpy()
+    return color.linear_to_srgb(torch.from_numpy(light.clip(0, 1))).numpy()
 
 
-def _decode(srgb: NDArray) -> NDArray:
+def _decoded(srgb: NDArray) -> NDArray:
     return color.srgb_to_linear(torch.from_numpy(srgb)).numpy()
-
-
-def _rounded(values: NDArray, dtype: np.dtype) -> NDArray:
-    return np.rint(values * np.iinfo(dtype).max).astype(dtype)

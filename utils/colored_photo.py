@@ -19,9 +19,10 @@ from utils.metadata import Metadata
 _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WebP"}
 SUFFIXES = tuple(_FORMATS)  # that `ColoredPhoto.save` writes
 _LONGEST = {"JPEG": 65500, "WebP": 16383}  # side in pixels
+_LEVEL = 4  # of zlib: 6 takes six times as long for no less
 _HOW = {
     "JPEG": {"quality": 95, "subsampling": 0},  # colours at full size: their edges are the point
-    "PNG": {"compress_level": 4},
+    "PNG": {"compress_level": _LEVEL},
     "WebP": {"lossless": True, "method": 0, "quality": 20},
 }
 _STRIP = 1 << 20  # bytes of a TIFF's strip, before it is compressed
@@ -113,7 +114,7 @@ def _write_tiff(file: BinaryIO, pixels: NDArray, profile: bytes | None, tags: ex
     for start in range(0, height, rows):
         strip = pixels[start : start + rows].astype(pixels.dtype.newbyteorder(tags.order))
         strip[:, 1:] -= pixels[start : start + rows, :-1]
-        strips.append(zlib.compress(strip.tobytes(), 6))
+        strips.append(zlib.compress(strip.tobytes(), _LEVEL))
     bits = 8 * pixels.itemsize
     layout = {256: width, 257: height, 259: 8, 262: 2, 277: channels, 278: rows, 284: 1, 317: 2}
     for tag, value in layout.items():

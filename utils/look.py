@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from utils import color_profile, metadata, stored_numbers
+from utils.bare_files import png_chunks
 from utils.color_profile import Curves, Profile, Unusable
 from utils.colored_photo import to_bytes
 from utils.picture_file import PictureFile, naming
 
-_HDR = b"cICP"  # PNG's chunk of video's colours
+_HEAD = 4096  # bytes of a PNG in which a chunk cICP is looked for: the colours of video
+_CICP_SRGB = b"\x01\x0d\x00"
 _TURNS = {  # EXIF's orientation -> what Pillow does for it
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -155,8 +157,9 @@ def _by_png(file: PictureFile, pixels: NDArray, notes: list[str]) -> NDArray:
     if file.format != "PNG":
         return pixels
     info = file.image.info
-    if _HDR in file.content()[:4096] if "gamma" in info or "chromaticity" in info else False:
-        notes.append(f"{file.name}: its chunk cICP is not read; the picture is taken for sRGB")
+    for kind, chunk in png_chunks(file.content()[:_HEAD]):
+        if kind == b"cICP" and chunk[8:11] != _CICP_SRGB:
+            notes.append(f"{file.name}: its chunk cICP is not read: colours of video, or beyond white, may be off")
     if "srgb" in info or info.get("icc_profile"):
         return pixels
     gamma, chromaticity = info.get("gamma"), info.get("chromaticity")

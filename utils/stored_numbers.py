@@ -90,7 +90,7 @@ def _deep_color(file: PictureFile, notes: list[str]):
         if bits and max(bits) > 8 and len(set(bits)) == 1:
             return lambda: _jpeg2000(file, bits, notes)
     deep = ("16" in raw and image.mode[:1] != "I") or white > 255
-    bits = 16 if deep else _avif_bits(file) if image.format == "AVIF" else 8
+    bits = 16 if deep else _avif_bits(file.content()) if image.format == "AVIF" else 8
     bits = max(bits, image.info.get("bit_depth", 8) if image.format == "HEIF" else 8)
     if bits > 8:
         notes.append(f"{name}: its {bits} bits a channel are read as 8; {image.format} is not read deeper")
@@ -147,9 +147,8 @@ def _jpeg2000_bits(content: bytes) -> list[int]:
         return []
 
 
-def _avif_bits(file: PictureFile) -> int:
+def _avif_bits(content: bytes) -> int:
     """By the first av1C box."""
-    content = file.content()
     place = content.find(b"av1C")
     flags = content[place + 6] if 0 <= place < len(content) - 6 else 0
     return 12 if flags & 0x20 else 10 if flags & 0x40 else 8

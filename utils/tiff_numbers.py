@@ -25,7 +25,7 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
 UNSIGNED, SIGNED, FLOATING = 1, 2, 3
 _ROUNDING = 1e-4  # by which a floating number may miss [0, 1]
 _DARK = 4095  # the brightest value of 16 bits up to which they may be 12: this is said
-_MOST_SAMPLES = 8
+_MOST_BITS = 192  # of a pixel: three floating numbers of 64
 _AT_ONCE = 1 << 24  # bytes that are decompressed, and at least a strip
 
 
@@ -80,8 +80,8 @@ def read(content: bytes, tags: Tags, notes: list[str]) -> tuple[NDArray, NDArray
     name, colors = tags.name, 3 if tags.photometric == RGB else 1
     if tags.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB):
         raise InputError(f"{name}: {_kind(tags)} of photometric interpretation {tags.photometric}; save it as RGB")
-    if not colors <= tags.samples <= _MOST_SAMPLES:
-        raise InputError(f"{name}: {tags.samples} samples a pixel; save it as gray or RGB")
+    if tags.samples < colors or tags.samples * tags.bits > _MOST_BITS:
+        raise InputError(f"{name}: {tags.samples} samples a pixel, {_kind(tags)} are not read; save it as gray or RGB")
     values = _samples(content, tags)
     if tags.samples > colors + bool(tags.extra):
         notes.append(f"{name}: has {tags.samples} channels; those beyond colours and transparency are not kept")
@@ -122,8 +122,10 @@ def _scaled(values: NDArray, tags: Tags, colors: int, notes: list[str]) -> NDArr
     if bounds == (0, 65535) and values.dtype.itemsize == 2:
         deep = values.astype(np.uint16)
     else:
-        share = (values.astype(np.float64) - bounds[0]) / (bounds[1] - bounds[0])
-        deep = np.rint(share.clip(0, 1) * 65535).astype(np.uint16)
+        deep = np.empty(values.shape, np.uint16)
+        for row, stored in zip(deep, values, strict=True):  # a copy in 64 bits of all of it would be large
+            share = (stored.astype(np.float64) - bounds[0]) / (bounds[1] - bounds[0])
+            row[:] = np.rint(share.clip(0, 1) * 65535)
     if tags.photometric == WHITE_IS_ZERO:
         deep[..., :colors] = 65535 - deep[..., :colors]
     return deep
