@@ -37,14 +37,9 @@ _OWN = {"gray": 0.6, "black": 0.5, "white": 0.45, "brown": 0.5, "tan": 0.5}  # l
 _LEAST, _SECOND, _BOTH = 0.4, 0.27, 0.7  # of one colour; of the second, and of both, of a thing of two
 _EXCESS = 0.2  # by which a name is more frequent inside than around
 # One thing in light and shade, or two names of one colour: the second is no colour of its own.
-_SHADED = {frozenset(pair) for pair in (("gray", "black"), ("gray", "white"), ("brown", "tan"), ("brown", "black"))}
-_SHADED |= {frozenset(pair) for pair in (("red", "brown"), ("orange", "brown"), ("tan", "gray"), ("gray", "blue"))}
-_SHADED |= {
-    frozenset(pair) for pair in (("red", "pink"), ("blue", "turquoise"), ("yellow", "orange"), ("green", "black"))
-}
-_SHADED |= {frozenset(pair) for pair in (("blue", "black"), ("blue", "purple"), ("brown", "gray"), ("tan", "white"))}
-
-
+_SHADED = [{"gray", "black"}, {"gray", "white"}, {"gray", "blue"}, {"gray", "tan"}, {"gray", "brown"}, {"brown", "tan"}]
+_SHADED += [{"brown", "black"}, {"brown", "red"}, {"brown", "orange"}, {"red", "pink"}, {"yellow", "orange"}]
+_SHADED += [{"blue", "turquoise"}, {"blue", "purple"}, {"blue", "black"}, {"green", "black"}, {"tan", "white"}]
 _OF_SKIN = ("tan", "brown", "orange", "pink")
 
 _GRID = 56  # side of the square on which scenery is looked for
@@ -65,10 +60,6 @@ class Thing(NamedTuple):
     kind: str  # of CLASSES, or of SCENERY
     box: Box
     colors: dict[str, Painted]  # "" of the whole thing; "upper", "lower" of a person's clothes
-
-    @property
-    def area(self) -> float:
-        return _area(self.box)
 
 
 def find_things(rgb: NDArray, boxes: Sequence[Sequence[float]], least_score: float) -> list[Thing]:
@@ -181,19 +172,16 @@ def _measure(lab: NDArray, names: NDArray, box: Box, whole: Box, inner: Sequence
         return None
     own = np.bincount(names[inside], minlength=len(NAMES) + 1)[: len(NAMES)] / inside.sum()
     other = np.bincount(names[around], minlength=len(NAMES) + 1)[: len(NAMES)] / max(around.sum(), 1)
-    plain = [place for place in np.argsort(-own) if own[place] - other[place] >= _EXCESS * (own[place] > 0)]
-    if clothes and _skin(lab[inside]):
-        plain = [place for place in plain if NAMES[place] not in _OF_SKIN]
-    if not plain or plain[0] != np.argmax(own):
-        return None
     first, second = np.argsort(-own)[:2]
-    gray = NAMES[first] in ACHROMATIC
-    if own[first] < _OWN.get(NAMES[first], _LEAST) or (gray and _area(whole) < _GRAY_SMALLEST):
+    name, other_name = NAMES[first], NAMES[second]
+    if own[first] < _OWN.get(name, _LEAST) or own[first] - other[first] < _EXCESS:
+        return None
+    if (name in ACHROMATIC and _area(whole) < _GRAY_SMALLEST) or (clothes and name in _OF_SKIN and _skin(lab[inside])):
         return None
     both = own[second] >= _SECOND and own[first] + own[second] >= _BOTH and own[second] - other[second] >= _EXCESS / 2
-    if both and frozenset((NAMES[first], NAMES[second])) not in _SHADED:
-        return Painted((NAMES[first], NAMES[second]), "", box)
-    return Painted((NAMES[first],), _shade(NAMES[first], lab[inside & (names == first)]), box)
+    if both and {name, other_name} not in _SHADED:
+        return Painted((name, other_name), "", box)
+    return Painted((name,), _shade(name, lab[inside & (names == first)]), box)
 
 
 def _shade(name: str, lab: NDArray) -> str:
