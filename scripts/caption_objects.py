@@ -23,6 +23,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from datasets.image_files import read_image
+from preparation.caption_lists import check_name
 from preparation.object_captions import ObjectCaption, write
 from preparation.object_colors import CLASSES, Thing, find_scenery, find_things
 from utils.errors import InputError
@@ -83,6 +84,7 @@ def read_boxes(path: Path) -> dict[str, list[list[float]]]:
     try:
         content = read_json(path, "write it again")
         for name, boxes in content.items():
+            check_name(name, "it")
             for left, top, right, bottom, _, kind in boxes:
                 if not (left < right and top < bottom and kind in range(len(CLASSES))):
                     raise ValueError(f"{name} has {[left, top, right, bottom, kind]}")

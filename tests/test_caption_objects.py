@@ -163,6 +163,7 @@ def test_what_is_wrong_with_boxes_is_told(photographs, tmp_path, capsys):
     for content in (
         '{"a.jpg": [[0.5, 0.1, 0.2, 0.3, 0.9, 0]]}',
         '{"a.jpg": [[0.1, 0.1, 0.2, 0.3, 0.9, 80]]}',
+        '{"../a.jpg": [[0.1, 0.1, 0.2, 0.3, 0.9, 0]]}',
         "[]",
         "{",
     ):
