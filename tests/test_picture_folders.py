@@ -77,15 +77,15 @@ def test_linked_folders_are_followed_once_and_never_round(photos, tmp_path):
 
 
 def test_what_is_left_out_is_counted_by_ending(tmp_path):
-    folder = fill(tmp_path / "mixed", "a.jpg", "b.HEIC", "c.heic", "d.jpg.bak", "e.NEF", "f", "IMG.")
+    folder = fill(tmp_path / "mixed", "a.jpg", "b.CR3", "c.cr3", "d.jpg.bak", "e.NEF", "f", "IMG.")
     (folder / "notes").write_text("no picture")
     (folder / "list.csv").write_text("a.jpg,red")
     os.mkfifo(folder / "pipe")
     found = find_pictures(folder)
     assert names_in(folder, found.pictures) == ["IMG.", "a.jpg", "f"]
     assert found.left_out() == f"{folder}: left out 1 .bak, 1 .csv, 2 without an ending: no pictures by their names"
-    heic, nef = found.failures()
-    assert "left out 2 .heic, which cannot be opened here (b.HEIC, c.heic); convert" in heic and "1 .nef" in nef
+    canon, nikon = found.failures()
+    assert "left out 2 .cr3, which cannot be opened here (b.CR3, c.cr3); convert" in canon and "1 .nef" in nikon
 
 
 def test_a_folder_that_cannot_be_looked_into_is_told(photos, monkeypatch):
