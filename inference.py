@@ -205,6 +205,8 @@ class Colorizer(HubMixin):
         """tokens: (1, N_I, C). Returns ab (2, S, S) in CIE units and the soft assignment (N_G, G, G), float32."""
         with devices.autocast(self.device, self.amp):
             output = self._colorize(tokens, language, word_mask)
+        if not output.ab.isfinite().all():
+            raise InputError("the network's ab is not finite; pass --amp none, or another checkpoint")
         side = round(tokens.shape[1] ** 0.5)
         soft = output.soft_assignment[0].float().unflatten(1, (side, side))
         return color.denormalize_ab(output.ab[0]).cpu().numpy(), soft.cpu().numpy()

@@ -222,3 +222,10 @@ def test_a_line_drawing_is_said_to_take_hardly_any_colour(colorizer):
     assert colored.notes == ["100 % of the picture is black or white or nearly so: nearly nothing can take colour"]
     (colored,) = colorizer.colorize(colorizer.encode(from_image(Image.fromarray(GRAY))), [CAPTIONS[0]])
     assert colored.notes == []
+
+
+def test_colours_that_are_no_numbers_are_an_error():
+    colorizer = untrained()
+    next(colorizer.network.parameters()).fill_(torch.nan)
+    with pytest.raises(InputError, match="the network's ab is not finite; pass --amp none"):
+        colorizer(Image.fromarray(GRAY), "a red ball")
