@@ -331,7 +331,7 @@ def test_a_worker_s_error_reaches_the_user_on_one_line(data, tmp_path, capfd, mo
     (data / "train" / "5.jpg").write_bytes(b"no picture")
     assert run("--data_path", data, "--output_dir", tmp_path, "--num_workers", 1) == 2
     error = capfd.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith(f"error: {data}/train/5.jpg: not a readable image") and "Traceback" not in error
+    assert error.startswith(f"error: {data}/train/5.jpg: not a picture") and "Traceback" not in error
 
 
 @pytest.mark.parametrize(
