@@ -1,6 +1,7 @@
 """The kinds of words in captions of photographs, told from the word alone; for `datasets.color_phrases`."""
 
 import re
+from collections import deque
 from typing import NamedTuple
 
 from datasets import color_words
@@ -83,14 +84,14 @@ SAYS = (_VERBS - _VERBS_OR_THINGS) | {_third_person(verb) for verb in _VERBS}
 
 class Word(NamedTuple):
     text: str  # lower case, without the punctuation around it
-    color: bool
+    colors: tuple[tuple[int, int], ...]  # the spans of `color_words.find` in it, in characters of the caption
     ends: str  # the punctuation behind it
     start: int  # of `text` in the caption, in characters
     end: int
 
-    def holds(self, span: tuple[int, int]) -> bool:
-        """Whether the word has a part of the caption's characters from span[0] to span[1]."""
-        return span[0] < self.end and self.start < span[1]
+    @property
+    def color(self) -> bool:
+        return bool(self.colors)
 
     @property
     def small(self) -> bool:
@@ -117,13 +118,16 @@ class Word(NamedTuple):
 
 
 def words_of(caption: str) -> list[Word]:
-    spans = color_words.find(caption)
+    spans = deque(color_words.find(caption))
     words = []
     for hit in re.finditer(r"\S+", caption):
         text = hit[0].strip(_PUNCTUATION)
         start = hit.start() + len(hit[0]) - len(hit[0].lstrip(_PUNCTUATION)) if text else hit.start()
-        color = any(first < hit.end() and hit.start() < last for first, last in spans)
-        color = color and not text.endswith(("'s", "’s"))  # "Blue's toys"
+        colors = []
+        while spans and spans[0][0] < hit.end():
+            colors.append(spans.popleft())
+        if text.endswith(("'s", "’s")):  # "Blue's toys"
+            colors = []
         ends = hit[0][len(hit[0].rstrip(_PUNCTUATION)) :]
-        words.append(Word(text.lower(), color, ends, start, start + len(text)))
+        words.append(Word(text.lower(), tuple(colors), ends, start, start + len(text)))
     return words

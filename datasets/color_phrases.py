@@ -14,6 +14,8 @@ as in `datasets.correspondence`.
 
 A verb is known by a list, by -ing and -ed before a small word, and by an -s behind a noun of "a" or "an" ("a white bear
 rubs against").
+
+No rule looks further than REACH words, so the time is linear in any text.
 """
 
 from datasets.caption_words import (
@@ -31,40 +33,52 @@ from datasets.caption_words import (
     words_of,
 )
 
+REACH = 60  # words; no sentence of a published list has a thing so far from its colour
+_HANDS = 3  # "a pair of" that hand a colour on: "a set of pairs of shoes"
+
 
 def propose(caption: str) -> list[tuple[int, int]]:
     """(object word, colour word) of every colour whose thing the rules find, in the order of the colours."""
     words = words_of(caption)
+    ones = _ones(words)
+    lasts = _last_joined(words, ones)
     things = {}
     for place, word in enumerate(words):
         if word.color:
-            behind = _behind(words, place)
-            things[place] = _before(words, place) if behind is None else behind
+            behind = _behind(words, place, lasts[place], ones[place])
+            things[place] = _before(words, place, lasts[place]) if behind is None else behind
     return [(thing + 1, color + 1) for color, thing in things.items() if thing is not None]
 
 
-def _behind(words: list[Word], color: int) -> int | None:
-    """Rule 1."""
-    last = _last_joined(words, color)
+def _behind(words: list[Word], color: int, last: int, is_one: bool) -> int | None:
+    """Rule 1. last: the last colour that shares the thing; is_one: see `_ones`."""
     ahead = words[last + 1] if last + 1 < len(words) else None
-    before = next((word for word in reversed(words[:color]) if not word.describes), None)
+    before = next((words[i] for i in _backwards(color - 1) if not words[i].describes), None)
     worn = before is not None and (before.text in WEARING or before.done)
     if ahead is None or (worn and ahead.text in SAYS):  # "a man in black walks", "a bench painted green stands"
         return None
     if words[last].ends and (words[last].ends != "," or worn or not (ahead.describes or ahead.done)):
         return None  # but on through "a pink, flowered dress"
-    return _noun(words, last + 1, _is_one(words, color))
+    return _noun(words, last + 1, is_one)
 
 
-def _last_joined(words: list[Word], color: int) -> int:
-    while (following := _joined(words, color)) is not None:
-        color = following
-    return color
+def _backwards(start: int) -> range:
+    return range(start, max(-1, start - REACH), -1)
 
 
-def _joined(words: list[Word], color: int) -> int | None:
+def _last_joined(words: list[Word], ones: list[bool]) -> list[int]:
+    """For each colour, the last one of the same thing; of other words, themselves."""
+    lasts = list(range(len(words)))
+    for place in reversed(lasts[:]):
+        following = _joined(words, place, ones[place]) if words[place].color else None
+        if following is not None:
+            lasts[place] = lasts[following]
+    return lasts
+
+
+def _joined(words: list[Word], color: int, is_one: bool) -> int | None:
     """The next colour of the same thing: "red [, white and] blue", "a red [and a light] blue"."""
-    new_article = _is_one(words, color) or (color > 0 and words[color - 1].text == "the")
+    new_article = is_one or (color > 0 and words[color - 1].text == "the")
     for place in range(color + 1, min(color + 5, len(words))):
         if words[place - 1].ends not in ("", ","):
             return None
@@ -76,20 +90,36 @@ def _joined(words: list[Word], color: int) -> int | None:
     return None
 
 
-def _is_one(words: list[Word], color: int) -> bool:
-    """Whether "a" or "an" opens the phrase, so that its thing is a single one."""
-    for word in reversed(words[:color]):
+def _ones(words: list[Word]) -> list[bool]:
+    """For each word, whether "a" or "an" opens its phrase, so that its thing is a single one."""
+    ones = [False] * len(words)
+    for place, word in enumerate(words[:-1]):
         if word.text in ("a", "an", "one"):
-            return True
-        if (word.small and word.text not in JOINTS | SHADES) or word.ends not in ("", ","):
-            return False
-    return False
+            ones[place + 1] = True
+        elif (not word.small or word.text in JOINTS | SHADES) and word.ends in ("", ","):
+            ones[place + 1] = ones[place]
+    return ones
 
 
 def _noun(words: list[Word], start: int, is_one: bool = False) -> int | None:
-    """The last noun of the phrase that goes on at `start`; None where it holds none."""
+    """The last noun of the phrase that goes on at `start`, or what it hands on to: from "pair" in "pair of leather
+    shoes" to "shoes". None where it holds none."""
+    noun = _last_noun(words, start, is_one)
+    for _ in range(_HANDS):
+        if noun is None or words[noun].text not in MEASURES or noun + 2 >= len(words) or words[noun + 1].text != "of":
+            break
+        ahead = range(noun + 2, min(len(words), noun + 2 + REACH))
+        counted = next((i for i in ahead if words[i].text not in DETERMINERS), ahead.stop)
+        inner = _last_noun(words, counted)
+        if inner is None:
+            break
+        noun = inner
+    return noun
+
+
+def _last_noun(words: list[Word], start: int, is_one: bool = False) -> int | None:
     noun = None
-    for place in range(start, len(words)):
+    for place in range(start, min(len(words), start + REACH)):
         word = words[place]
         ahead = words[place + 1] if place + 1 < len(words) and not word.ends else None
         if noun is None and word.text in JOINTS and ahead is not None and (ahead.describes or ahead.done):
@@ -110,41 +140,35 @@ def _noun(words: list[Word], start: int, is_one: bool = False) -> int | None:
                 break
         if word.ends:
             break
-    return noun if noun is None else _handed_on(words, noun)
+    return noun
 
 
-def _handed_on(words: list[Word], noun: int) -> int:
-    """From "pair" in "pair of leather shoes" to "shoes"."""
-    if words[noun].text not in MEASURES or noun + 2 >= len(words) or words[noun + 1].text != "of":
-        return noun
-    counted = next((i for i in range(noun + 2, len(words)) if words[i].text not in DETERMINERS), len(words))
-    inner = _noun(words, counted)
-    return noun if inner is None else inner
+def _before(words: list[Word], color: int, last: int) -> int | None:
+    """Rule 2. last: the last colour of the same thing."""
 
+    def passed(place: int) -> bool:
+        return words[place].color or words[place].describes or words[place].text in JOINTS | {"both"}
 
-def _before(words: list[Word], color: int) -> int | None:
-    """Rule 2."""
-    place = color - 1
-    while place >= 0 and (words[place].color or words[place].describes or words[place].text in JOINTS | {"both"}):
-        place -= 1
-    if place < 0:
+    place = next((i for i in _backwards(color - 1) if not passed(i)), None)
+    if place is None:
         return None
-    ahead = [word.text for word in words[_last_joined(words, color) + 1 :][:2]]
+    ahead = [word.text for word in words[last + 1 : last + 3]]
     toned = any(text in COLOR_NOUNS for text in ahead)  # "in white color", "red in color"
     pronoun = ahead[:1] in (["one"], ["ones"]) or words[place].text in ("one", "other")  # "a gray one", "one gray"
     told = words[place].text in WEARING or (words[place].text.endswith("ed") and words[place].done)
     if not (told or toned or pronoun or words[place].text in BE):
         return None
-    while place > 0 and (words[place].text in WEARING or words[place].describes or words[place].done):
+    until = max(0, place - REACH)
+    while place > until and (words[place].text in WEARING or words[place].describes or words[place].done):
         place -= 1
-    if place >= 0 and words[place].text in BE and not pronoun:
+    if words[place].text in BE and not pronoun:
         return _subject(words, place)
     return _nearest(words, place)
 
 
 def _nearest(words: list[Word], place: int) -> int | None:
     """The last thing up to `place`, within the sentence."""
-    for i in range(place, -1, -1):
+    for i in _backwards(place):
         if any(mark in words[i].ends for mark in ".;!?") and i != place:
             return None
         if words[i].thing and words[i].text not in SAYS | PLACES:
@@ -156,10 +180,14 @@ def _subject(words: list[Word], be: int) -> int | None:
     """What "is" at `be` speaks of: the noun before "that is", or the first noun of the clause."""
     if words[be].text == "that's" or (be and words[be - 1].text in ("that", "which", "who")):
         return _nearest(words, be - 1)
-    start = be
-    while start and not words[start - 1].ends and words[start - 1].text not in ("and", "but", "while", "where", "that"):
+    start, until = be, max(0, be - REACH)
+    while (
+        start > until
+        and not words[start - 1].ends
+        and words[start - 1].text not in ("and", "but", "while", "where", "that")
+    ):
         start -= 1
     for i in range(start, be):
         if words[i].thing:
-            return _noun(words[:be], i)
+            return _noun(words, i)
     return None

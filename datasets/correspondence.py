@@ -68,8 +68,9 @@ def fit(path: Path, metadata: dict[str, list[Pairs]], captioned: Sequence[tuple[
             )
         for number, (place, pairs) in enumerate(zip(own, metadata[image], strict=True), 1):
             caption = captioned[place][1]
+            words = caption.split()
             for pair in pairs:
-                problem = _problem(caption.split(), pair)
+                problem = _problem(words, pair)
                 if problem:
                     raise InputError(f"{path}: {image}, caption {number} ({caption!r}): {problem}; {_REMEDY}")
             fitted[place] = [pair for pair in pairs if pair[0]]

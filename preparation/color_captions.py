@@ -23,7 +23,7 @@ RULES = {  # the first that holds counts
 SAID_GRAY = 2  # captions that must agree: one alone often speaks of a photograph on the wall
 
 _KIND = r"(?:photo(?:graph|graphy)?|picture|pic|image|shot|film|portrait|snapshot|scene|view|print|still|video)s?"
-_GRAY = r"(?:black\W*(?:and?|n|&|/)?\W*white|b\s?[&/]\s?w|mono\W?chrom\w*|gr[ae]y\W?scale|sepia(?:\W?toned)?)"
+_GRAY = r"(?:black\W{0,6}(?:(?:and?|n)\W{0,6})?white|b\s?[&/]\s?w|mono\W?chrom\w*|gr[ae]y\W?scale|sepia(?:\W?toned)?)"
 _BEFORE = rf"\b{_GRAY}\W+(?:(?:old|vintage|antique|close\W?up|still|aerial|an?|of)\W+){{0,2}}(?:{_KIND}\b|of\b)"
 _AFTER = rf"\b{_KIND}\W+(?:(?:is|was|that|which|taken|shot|done|all|entirely|an?|old)\W+){{0,4}}in\W+{_GRAY}\b"
 _THING = "".join(f"(?<!{word} )" for word in ("decorated", "dressed", "painted", "tiled", "clad", "wearing"))
@@ -31,7 +31,7 @@ _GRAY_PHOTO = re.compile(
     rf"(?:{_BEFORE}|{_AFTER}|{_THING}\bin\W+{_GRAY}\W*$|\bgr[ae]y\W?scale\b|\bsepia\b)", re.IGNORECASE
 )
 _HINTS = ("white", "mono", "scale", "sepia", "&", "/")  # no match of _GRAY without one of them
-_COLORFUL = re.compile(r"(?<![a-z])(?:\w*-?)colou?r(?:s|ed|ful|fully)?\b|\brainbow\b", re.IGNORECASE)
+_COLORFUL = re.compile(r"colou?r(?:s|ed|ful|fully)?\b|\brainbow\b", re.IGNORECASE)
 
 
 def drop_rule(caption: str) -> str | None:

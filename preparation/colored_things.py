@@ -48,8 +48,11 @@ def find(caption: str) -> list[Mention]:
 def instances(mentions: Sequence[Mention]) -> list[Mention]:
     """The mentions that surely speak of different instances: the first of each thing and colour."""
     kept: list[Mention] = []
+    of_thing: dict[str, list[Mention]] = {}
     for mention in mentions:
-        if not any(mention.may_be(other) for other in kept):
+        alike = of_thing.setdefault(mention.thing, [])
+        if not any(mention.may_be(other) for other in alike):
+            alike.append(mention)
             kept.append(mention)
     return kept
 
@@ -72,10 +75,11 @@ def _in_sentence(sentence: str, offset: int) -> Iterator[Mention]:
     for thing, color in propose(sentence):
         colors.setdefault(thing - 1, []).append(color - 1)
     for place, given in colors.items():
-        between = [word.text for word in words[given[0] : place]]  # none where the colour is said after its thing
-        if sentence.endswith("?") and (not between or "or" in between):
-            continue
-        spans = [span for span in color_words.find(sentence) if any(words[color].holds(span) for color in given)]
+        if sentence.endswith("?"):
+            between = [word.text for word in words[given[0] : place]]  # none where the colour is said after its thing
+            if not between or "or" in between:
+                continue
+        spans = [span for color in given for span in words[color].colors]
         families = frozenset(color_words.family(sentence[start:end]) for start, end in spans)
         thing = words[place]
         yield Mention(

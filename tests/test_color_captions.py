@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from conftest import SHARED, needs_shared
+from conftest import SHARED, assert_linear, needs_shared
 
 from preparation.caption_lists import Pair, read_coco_captions, read_list
 from preparation.color_captions import RULES, drop_rule, select
@@ -70,3 +70,9 @@ def test_the_rules_agree_with_the_published_list_of_validation_images():
     assert len(published) == 2386 and len(published & ours) > 0.9 * len(ours)
     agreed = Counter(drop_rule(pair.caption) for pair in read_list(LISTS / "lcoder_selected_val.json"))
     assert agreed[None] > 0.9 * agreed.total() and agreed["no_color_word"] < 20
+
+
+@pytest.mark.parametrize("piece", ["1", " ", "black         ", "in black and white -", "photo is ", "monochrom"])
+@pytest.mark.parametrize("start", ["", "black", "a cat "])
+def test_the_time_is_linear_in_any_text(start, piece):
+    assert_linear(lambda text: drop_rule(start + text), piece, " cat & dog")

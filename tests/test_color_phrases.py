@@ -1,6 +1,7 @@
 """The rules that find the thing of a colour, on captions annotated by hand for this test."""
 
 import pytest
+from conftest import assert_linear
 
 from datasets.color_phrases import propose
 
@@ -124,3 +125,11 @@ def test_positions_stay_within_the_words():
         words = caption.split()
         for thing, color in propose(f"  {caption}\t"):
             assert 1 <= thing <= len(words) and 1 <= color <= len(words) and thing != color
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["red ", "a red car, ", "a man in red ", "red pair of ", "red parked ", "red very ", "is red ", "red pink is "],
+)
+def test_the_time_is_linear_in_any_text(piece):
+    assert_linear(propose, piece, "é red car")

@@ -1,6 +1,7 @@
 """Which things a caption colours, in the ways that narratives and region descriptions say it."""
 
 import pytest
+from conftest import assert_linear
 
 from preparation.colored_things import drop_rule, find, instances
 
@@ -54,3 +55,8 @@ def test_what_may_be_one_instance_counts_once():
 )
 def test_a_sample_needs_two_colored_instances(caption, rule):
     assert drop_rule(caption) == rule
+
+
+@pytest.mark.parametrize("piece", ["a red car, ", "a red car? ", "red ", "is the cup red or white "])
+def test_the_time_is_linear_in_any_text(piece):
+    assert_linear(drop_rule, piece, "?", size=2_000)
