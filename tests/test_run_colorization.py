@@ -286,7 +286,8 @@ def test_encoders_start_from_local_files(data, tmp_path):
         "pos_embed": torch.cat([torch.full((1, 1, 192), 9.0), grid], dim=1),
         "head.weight": torch.zeros(10, 192),
     }
-    torch.save({"model": with_class}, tmp_path / "vit.pth")
+    wrapped = {f"module.{name}": tensor for name, tensor in with_class.items()}  # as DistributedDataParallel saves it
+    torch.save({"model": wrapped}, tmp_path / "vit.pth")
     config = BertConfig(
         vocab_size=4096, hidden_size=24, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
     )
