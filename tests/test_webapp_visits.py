@@ -55,13 +55,36 @@ def test_the_preview_is_small_and_upright_and_the_download_is_what_the_library_m
     assert Image.open(gray).mode == "L" and Image.open(colored).mode == "RGB"
     assert np.ptp(np.asarray(Image.open(colored)).astype(int), axis=2).mean() > 5  # it has colours
 
-    whole = visit.full_size()
+    whole, notes = visit.full_size()
+    assert notes == []
     assert whole.name == "Beach_colored.JPG"
     assert Image.open(whole).size == (1500, 1100)
     assert Image.open(whole).getexif()[ExifTags.Base.Orientation] == 6
     expected = colorizer.colorize(colorizer.encode(read_photo(photograph)), [CAPTION], 0.7)[0]
     expected.photo.save(photograph.with_suffix(".jpg"))
     assert whole.read_bytes() == photograph.with_suffix(".jpg").read_bytes()
+
+
+def test_what_the_format_cannot_hold_is_told_without_a_path_of_the_server(visits, tmp_path):
+    clear = Image.merge("RGBA", [*smooth(80, 60).split(), Image.new("L", (80, 60), 100)])
+    clear.save(tmp_path / "upload", "PNG")
+    visit = visits.begin("a")
+    visit.open(tmp_path / "upload", "glass.png", 24)
+    visit.opened = visit.opened._replace(header=visit.opened.header._replace(format="JPEG"))  # whose ending is taken
+    visit.color(CAPTION, 1.0)
+    path, (note,) = visit.full_size()
+    assert path.name == "glass_colored.png" and Image.open(path).mode == "RGBA"
+    assert "transparency" in note and str(tmp_path) not in note and visit.size >= path.stat().st_size
+
+
+def test_a_file_that_cannot_be_written_is_told_without_a_path_of_the_server(visits, photograph, tmp_path, monkeypatch):
+    visit = visits.begin("a")
+    visit.open(photograph, "a.jpg", 24)
+    visit.color(CAPTION, 1.0)
+    monkeypatch.setattr("utils.colored_photo.os.replace", lambda *paths: (_ for _ in ()).throw(OSError("no space")))
+    with pytest.raises(InputError, match="no space") as told:
+        visit.full_size()
+    assert "a_colored.jpg" in str(told.value) and str(tmp_path) not in str(told.value)
 
 
 def test_the_image_encoder_runs_once_for_a_photograph(visits, photograph, colorizer, monkeypatch):
@@ -119,7 +142,7 @@ def test_what_cannot_be_taken_leaves_the_photograph_before(visits, photograph, t
         visit.open(tmp_path / "broken", "b.jpg", 24)
     with pytest.raises(InputError, match=r"up to 1\b"):
         visit.open(photograph, "b.jpg", 1)
-    assert visit.full_size().name == "a_colored.jpg"
+    assert visit.full_size()[0].name == "a_colored.jpg"
 
 
 def test_visitors_share_no_folder_and_their_names_cannot_be_guessed(visits, photograph, tmp_path):
@@ -232,7 +255,7 @@ def test_odd_shapes_have_a_preview_and_a_note(visits, tmp_path, size):
     visit.open(tmp_path / "odd.png", "odd.png", 24)
     _, colored, notes = visit.color("", 1.0)
     assert max(Image.open(colored).size) == min(max(size), PREVIEW)
-    assert Image.open(visit.full_size()).size == size
+    assert Image.open(visit.full_size()[0]).size == size
     assert "hardly anything" in notes[0] and "caption is empty" in notes[1]
 
 

@@ -26,6 +26,7 @@ _CLICK = "Click a region of the groups to see which words colour it."
 FAULT = "That went wrong here, and the server's log says how. Try it again, or with another photograph or caption."
 _STALE = "The page and the server do not understand each other; load the page again."
 _STRONGEST = 2  # factor of the chroma
+_MOST_WORDS = 40  # of a caption that are offered for a change
 _WORDS_AT_ONCE = 4  # captions whose colour words are sought at a time
 
 Values = dict[Any, Any]  # of components; those left out stay as they are
@@ -63,7 +64,9 @@ class Page:
         self.uploads = uploads
         self.limits = limits
         with gr.Blocks(title=TITLE, analytics_enabled=False) as self.blocks:
-            self.visit = gr.State(time_to_live=LIFETIME, delete_callback=visits.end)
+            # A function, and no method: Gradio copies the page's settings deeply for everyone who opens it, and with a
+            # method the visits, the network and all.
+            self.visit = gr.State(time_to_live=LIFETIME, delete_callback=lambda visit: visits.end(visit))
             gr.Markdown(f"# {TITLE}\n{about}")
             with gr.Row():
                 with gr.Column(scale=2, min_width=300):
@@ -88,7 +91,7 @@ class Page:
 
     def _lay_out_input(self, examples: Path) -> None:
         limit = f"at most {self.limits.megapixels:g} megapixels and {self.limits.megabytes:g} MB"
-        self.file = gr.File(label=f"Photograph, {limit}", file_types=["image"], height=120, elem_id="photograph")
+        self.file = gr.File(label=f"Photograph, {limit}", height=120, elem_id="photograph")
         self.examples = gr.Dataset(
             label="Or take an example",
             components=[gr.Image(render=False, label="Example")],
@@ -234,14 +237,17 @@ class Page:
     @_told()
     def list_words(self, caption: str, word: int | None) -> Values:
         """The colour words of the caption, for the palette."""
-        words = palette.labels(_caption(caption))
+        words = palette.labels(_caption(caption))[:_MOST_WORDS]
         choices = [(label, number) for number, label in enumerate(words)]
         chosen = _chosen(word, words) if words else None
         return {self.palette: gr.Column(visible=bool(words)), self.word: gr.Radio(choices, value=chosen)}
 
     @_told("ready")
     def make_full_size(self, visit: Visit | None) -> Values:
-        return {self.ready: str(_known(visit).full_size()), self.visit: visit}
+        path, notes = _known(visit).full_size()
+        for note in notes:
+            gr.Info(html.escape(note), duration=20)
+        return {self.ready: str(path), self.visit: visit}
 
 
 def _known(visit: Visit | None) -> Visit:

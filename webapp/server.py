@@ -4,6 +4,7 @@ import os
 import secrets
 import shutil
 import socket
+import sys
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ from webapp.sessions import Sessions
 from webapp.upload_store import LIFETIME, UploadStore
 from webapp.visits import Visits
 
+SWITCHING = 5e-4  # seconds; Python's own is ten times that, and the loop waits for so long at each send and receive
 LAST_ANSWERS = 5  # seconds that what is being answered has when the server ends
 _TIDYING = 10  # ticks of the server, a tenth of a second each, between two looks for what waits too long
 _FONTS = ["system-ui", "sans-serif"]  # the visitor's own: none is fetched
@@ -65,7 +67,7 @@ def serve(
     """Until a signal comes; about: the network, for the visitor; port: 0 for any that is free; share: by a public link,
     too; root_path: of `build`. Raises InputError where the address is taken, or no link can be had.
     """
-    root_path = _root(root_path)
+    root_path = checked_root(root_path)
     with listen(host, port) as listening:
         guard, pages = build(colorizer, about, limits, root_path)
         Connection.shares = new_shares()
@@ -81,6 +83,7 @@ def serve(
         print(f"http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
         if share:
             print(public_link(port), flush=True)
+        sys.setswitchinterval(SWITCHING)
         Server(config, guard, pages).run([listening])
 
 
@@ -92,11 +95,12 @@ def listen(host: str, port: int) -> socket.socket:
         raise InputError(f"--host {host} --port {port}: cannot be listened to ({error}); pass others") from error
 
 
-def _root(root_path: str) -> str:
-    """Raises InputError for what is neither a path nor an address."""
+def checked_root(root_path: str) -> str:
+    """Without a slash at its end. Raises InputError for what is neither a path nor an address."""
     parts = urlsplit(root_path)
-    whole = parts.scheme in ("http", "https") and bool(parts.netloc)
-    if root_path and (not (whole or root_path.startswith("/")) or parts.query or parts.fragment or "//" in parts.path):
+    address = parts.scheme in ("http", "https") and bool(parts.netloc)
+    path = not parts.scheme and not parts.netloc and root_path.startswith("/")
+    if root_path and (not (address or path) or parts.query or parts.fragment or "//" in parts.path):
         raise InputError(
             f"--root_path {root_path}: pass a path, as /color, or an address, as https://example.org/color"
         )
@@ -116,6 +120,8 @@ def build(colorizer: Colorizer, about: str, limits: Limits, root_path: str = "")
     originals.mkdir()
     shutil.copytree(EXAMPLES[0].path.parent, pictures / "examples")
 
+    with gr.utils.MatplotlibBackendMananger():  # imports it, or the first event does, while all wait for a second
+        pass
     visits = Visits(colorizer, originals, pictures, limits.visitors, limits.disk)
     store = UploadStore(uploads, limits.upload)
     page = Page(visits, store, pictures / "examples", limits, about)

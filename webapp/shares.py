@@ -72,6 +72,8 @@ class Shares(Generic[Item]):
 
     def _over(self, newest: Item, owner: str | None, bound: Share) -> list[Item]:
         """Takes out what is more than `bound` of this owner's, or of all; never the newest."""
+        if len(self._held) <= bound.count and bound.size == math.inf:
+            return []
         own = {item: held.size for item, held in self._held.items() if owner in (None, held.owner)}
         count, size = len(own), sum(own.values())
         if count <= bound.count and size <= bound.size:

@@ -132,17 +132,24 @@ class Visit:
             gray = self._photograph().preview.gray
             return self._save("groups", draw(np.repeat(gray[..., None], 3, axis=2)))
 
-    def full_size(self) -> Path:
-        """What is shown, at the photograph's own size and in its own format, under the visitor's name for it."""
+    def full_size(self) -> tuple[Path, list[str]]:
+        """What is shown, at the photograph's own size and in its own format, under the visitor's name for it; and notes
+        for the visitor on what that format could not hold."""
         with self._lock:
             opened, shown = self._photograph(), self._result()
             photo = read_photo(opened.path, opened.name, max_pixels=opened.header.width * opened.header.height)
             whole = EncodedPhoto(photo, gray_of(photo.pixels), opened.tokens)
             colored = self.colorizer.colorize(whole, [shown.caption], shown.strength)[0]
             path = self._file("full size", self.pictures, colored_name(opened.name, opened.header.format))
-            colored.photo.save(path)
+            folder = f"{path.parent}/"
+            path, why = colored.photo.fitting(path)
+            self._files["full size"] = path
+            try:
+                notes = [why] * bool(why) + colored.photo.save(path)
+            except InputError as error:
+                raise InputError(str(error).replace(folder, "")) from error
             self._written(path)
-            return path
+            return path, [note.replace(folder, "") for note in notes]
 
     def end(self) -> None:
         """Remove the photograph and every file. Does not wait for what is being done."""
