@@ -9,7 +9,8 @@ it, changes one colour from a palette, and downloads the picture at full size. `
 Photographs are kept in a temporary folder, each visitor's under a random name, for an hour after the visitor last did
 something; the folder goes with the server. SIGTERM or Ctrl-C ends it with status 0. Nothing is fetched from the
 internet, and nothing sent there, but by --share and a --checkpoint on the hub. There are no passwords: on a --host that
-others reach, they see the page, and not each other's photographs.
+others reach, they see the page, and not each other's photographs. What an address and all of them can take of memory,
+disk and time is bounded (docs/BENCHMARKS.md); behind a proxy an address is what X-Forwarded-For says.
 """
 
 import argparse
