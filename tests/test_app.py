@@ -1,6 +1,8 @@
 """The web page in headless Chromium: scripts/app.py runs as a process, as it does for visitors."""
 
+import contextlib
 import http.client
+import http.server
 import json
 import os
 import re
@@ -10,11 +12,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import urllib.request
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import numpy as np
+import odd_photos
 import pytest
 import torch
 from conftest import ROOT
@@ -25,10 +29,13 @@ from inference import Colorizer
 from scripts import app
 from utils import color
 from utils.captions import LONGEST_CAPTION
+from utils.errors import InputError
 from utils.photo import read_photo
 from webapp import regions
 from webapp.guard import API
+from webapp.page import FAULT
 
+CASES = ROOT.parent / "shared" / "cases"  # files that people met elsewhere; most are generated below, too
 SCREENSHOTS = ROOT / "output" / "app_screenshots"
 PATIENCE = 120  # seconds for what takes one or two where the machine is idle
 MEGABYTES = 1  # --max_megabytes of the server
@@ -44,14 +51,14 @@ CAPTION = "a large turquoise arrow and a small green box, on pink grass"  # its 
 class Page:
     """scripts/app.py on a free port, with a temporary folder of its own."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *flags):
         self.folder = folder / "temporary"
         self.folder.mkdir()
         self.log = folder / "stderr.txt"
         command = [sys.executable, "scripts/app.py", "--port", "0", "--device", "cpu", "--checkpoint", str(SCENES)]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [*command, "--max_megabytes", str(MEGABYTES)],
+                [*command, "--max_megabytes", str(MEGABYTES), *flags],
                 cwd=ROOT,
                 env=os.environ | {"TMPDIR": str(self.folder)},
                 stdout=subprocess.PIPE,
@@ -89,6 +96,48 @@ class Page:
         assert not [*self.folder.iterdir()]
         log = self.log.read_text()
         assert not re.search("Traceback|Error|Cancel", log), log
+
+
+class Proxy(http.server.ThreadingHTTPServer):
+    """Shows a page at /color/ of its own address, as nginx or Apache do."""
+
+    daemon_threads = True
+    behind = ""  # the page's address
+    takes_prefix_off = True
+    tells_host = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Forwarding)
+        self.url = f"http://127.0.0.1:{self.server_port}/color"
+        threading.Thread(target=self.serve_forever).start()
+
+
+class Forwarding(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if not self.path.startswith("/color/"):
+            return self.send_error(404)
+        path = self.path.removeprefix("/color") if self.server.takes_prefix_off else self.path
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "connection")}
+        if self.server.tells_host:
+            headers["Host"] = self.headers["Host"]
+        length = int(self.headers.get("content-length", 0))
+        connection = http.client.HTTPConnection(urlparse(self.server.behind).netloc, timeout=PATIENCE)
+        connection.request(self.command, path, self.rfile.read(length) if length else None, headers)
+        answer = connection.getresponse()
+        self.send_response_only(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("transfer-encoding", "connection"):
+                self.send_header(name, value)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        with contextlib.suppress(http.client.IncompleteRead, OSError):  # one of them left
+            while piece := answer.read1():  # as it comes: the page is told of events by a stream
+                self.wfile.write(piece)
+
+    do_POST = do_GET
+
+    def log_message(self, *words):
+        pass
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +238,22 @@ class Visitor:
         act()
         return self.wait(lambda: (now := self.shown) and not set(now) & set(before) and now, "no result")
 
+    def outcome(self, path):
+        """What comes of an upload: addresses as `shown`, or what a message says."""
+        before = self.shown
+        self.upload(path)
+
+        def either():
+            now = self.shown
+            return self.find(".toast-body") or (now and not set(now) & set(before) and now)
+
+        got = self.wait(either, f"{path}: neither a picture nor a message")
+        return self.told() if self.find(".toast-body") else got
+
+    def close_messages(self):
+        for button in self.find(".toast-close"):
+            self.script("arguments[0].click()", button)
+
     def groups(self):
         """Address of the group map."""
         return self.wait(lambda: [image.get_attribute("src") for image in self.find("#groups img")], "no groups")[0]
@@ -197,8 +262,7 @@ class Visitor:
         """What a message says, which is then closed."""
         said = self.wait(lambda: [text for message in self.find(".toast-body") if (text := message.text)], "no message")
         self.screenshot("message")
-        for button in self.find(".toast-close"):
-            self.script("arguments[0].click()", button)
+        self.close_messages()
         self.wait(lambda: not self.find(".toast-body"))
         return " ".join(said)
 
@@ -413,6 +477,74 @@ def test_odd_captions_are_coloured_and_told(visitor):
         visitor.find("#colour")[0].click()
         assert told in visitor.told()
     assert visitor.shown == before
+
+
+def everything_that_people_upload(folder):
+    """Files of all kinds: generated ones, what is no picture, and those that were collected, where they are."""
+    files = [path for path in odd_photos.write(folder) if not re.fullmatch(r"turned_[1-578]\.jpg", path.name)]
+    for name, content in (("cap.json", b"\xef\xbb\xbf[]"), ("._IMG_1.jpg", b"\0\5\x16\7" * 40), ("empty.png", b"")):
+        (folder / name).write_bytes(content)
+        files.append(folder / name)
+    return files + sorted(path for path in CASES.rglob("*") if path.is_file())
+
+
+def test_every_file_becomes_a_picture_or_a_message(visitor, page, tmp_path):
+    """A picture where the library makes one, which can be downloaded; a message where it does not."""
+    for path in everything_that_people_upload(tmp_path):
+        got = visitor.outcome(path)
+        try:
+            expected = read_photo(path).size
+        except InputError:
+            assert isinstance(got, str) and path.name in got and FAULT not in got, (path, got)
+            continue
+        assert isinstance(got, list), (path, got)
+        result = visitor.download()
+        assert read_photo(result).size == expected, path
+        result.unlink()
+        visitor.close_messages()  # of what the file's format has no place for
+    assert "Traceback" not in page.log.read_text()
+
+
+@pytest.mark.parametrize("whole_address", [False, True])
+def test_the_page_works_behind_a_proxy_at_a_path(browser, tmp_path, scene_file, whole_address):
+    """By the path, where the proxy takes it off and tells its own name; by the whole address where it does neither."""
+    proxy = Proxy()
+    proxy.takes_prefix_off = proxy.tells_host = not whole_address
+    page = Page(tmp_path, "--root_path", proxy.url if whole_address else "/color/")
+    proxy.behind = page.url
+    try:
+        page.url = f"{proxy.url}/"
+        browser.get_log("browser")
+        visitor = Visitor(browser, page)
+        visitor.say(CAPTION)
+        shown = visitor.result(lambda: visitor.upload(scene_file))
+        assert all(url.startswith(f"{proxy.url}/gradio_api/file=") for url in shown)
+        visitor.groups()
+        visitor.wait(lambda: words_offered(visitor) == ["turquoise arrow", "green box", "pink grass"])
+        visitor.find("#word input")[1].click()
+        visitor.result(visitor.find(".swatch.blue")[0].click)
+        assert visitor.download().name.startswith("my scene_colored")
+        visitor.screenshot(f"proxy_{whole_address}")
+        urls = visitor.script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+        root = proxy.url.removesuffix("/color")  # where Gradio's page asks for its icon and manifest, needing neither
+        unneeded = {f"{root}/manifest.json", f"{root}/favicon.ico"}
+        assert urls and not [url for url in {*urls} - unneeded if not url.startswith((page.url, "data:"))]
+        severe = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+        assert not [message for message in severe if not re.search(r"/(manifest\.json|favicon\.ico)", message)]
+        visitor.leave()
+    finally:
+        proxy.shutdown()
+        page.process.kill()
+        page.process.wait()
+
+
+@pytest.mark.parametrize("root_path", ["color", "ftp://example.org/color", "/color?a=b", "//color", "/a//b"])
+def test_a_root_path_that_is_none_is_told_at_the_start(root_path):
+    from webapp.server import checked_root
+
+    with pytest.raises(InputError, match="--root_path"):
+        checked_root(root_path)
+    assert checked_root("/") == "" and checked_root("https://example.org/color/") == "https://example.org/color"
 
 
 @pytest.mark.parametrize("width", [400, 1280])

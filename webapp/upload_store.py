@@ -32,6 +32,11 @@ _LONGEST_NAME = 200  # characters
 _GONE = "The uploaded file is not here any more; upload it again."
 
 
+def most_disk(most: int) -> int:
+    """Bytes of all uploads that wait or arrive, where one has at most `most`."""
+    return (_FILES[1] + 2 * ARRIVING[1].count) * most  # what arrives is copied once it is whole
+
+
 class Upload(NamedTuple):
     path: Path
     name: str  # as the visitor calls it
