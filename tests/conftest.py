@@ -1,6 +1,7 @@
 """Small pictures, captions and networks that the tests share."""
 
 import json
+import logging
 import sys
 import time
 from collections.abc import Callable
@@ -32,6 +33,16 @@ def _two_threads_for_fixtures():
 @pytest.fixture(autouse=True)
 def _two_threads(_two_threads_for_fixtures):
     torch.set_num_threads(2)  # a test may have changed it
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was():
+    """A run of the command line turns messages on for the whole process; they must not reach later tests."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 def assert_linear(work: Callable[[str], Any], piece: str, ending: str = "", size: int = 4_000) -> None:

@@ -42,10 +42,9 @@ class Found(NamedTuple):
         for kind, number in sorted(kinds.items()):
             names = [str(path.relative_to(self.folder)) for path in self.unopened if path.suffix.lower() == kind]
             more = ", ..." if number > _SHOWN else ""
-            heif = ", or pip install pillow-heif" if kind in (".heic", ".heif", ".hif") else ""
             lines.append(
                 f"{self.folder}: left out {number} {kind}, which cannot be opened here"
-                f" ({', '.join(names[:_SHOWN])}{more}); convert to JPEG, PNG or TIFF{heif}"
+                f" ({', '.join(names[:_SHOWN])}{more}); convert to JPEG, PNG or TIFF"
             )
         return lines
 

@@ -2,14 +2,10 @@
 
 from pathlib import Path
 
+import pillow_heif
 from PIL import features
 
-try:  # of iPhones; nothing else of this project needs it
-    import pillow_heif
-
-    pillow_heif.register_heif_opener()
-except ImportError:
-    pillow_heif = None
+pillow_heif.register_heif_opener()  # HEIC, what iPhones write
 
 _ENDINGS = {  # Pillow's name of a format: the endings of its files, the usual one first
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".jif"),
@@ -35,9 +31,7 @@ _LIBRARIES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "zlib", "WEBP": "webp", "AVIF"
 _NO_SIGNATURE = "TGA"  # nothing at the beginning tells it: known by its endings alone
 
 FORMATS = tuple(  # what Pillow opens for us here; none of them starts another program
-    kind
-    for kind in _ENDINGS
-    if (kind != "HEIF" or pillow_heif is not None) and (kind not in _LIBRARIES or features.check(_LIBRARIES[kind]))
+    kind for kind in _ENDINGS if kind not in _LIBRARIES or features.check(_LIBRARIES[kind])
 )
 ENDINGS = tuple(ending for kind in FORMATS for ending in _ENDINGS[kind])
 """Of every file that can be opened here, lower case: the one list of them."""
@@ -53,6 +47,4 @@ def why_not_opened(name: str) -> str:
     """Of a file that Pillow does not know, in words for the user."""
     ending = Path(name).suffix.lower()
     absent = [kind for kind in _ENDINGS if ending in _ENDINGS[kind] and kind not in FORMATS]
-    if absent == ["HEIF"]:
-        return "HEIC cannot be opened here (pip install pillow-heif)"
     return f"{absent[0]} cannot be opened here" if absent else "not a picture"
