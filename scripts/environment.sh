@@ -11,6 +11,7 @@ environment() {
         _make_venv || return
     fi
     if [ ! -e "$stamp" ]; then
+        echo "installing $requirements into .venv: some minutes, about 7 GB on disk" >&2
         .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$requirements" || return
         touch "$stamp"
     fi
