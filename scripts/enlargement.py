@@ -8,6 +8,7 @@ PSNR of the picture; the mean distance of ab where it changes most (a tenth of t
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,8 +21,8 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scripts.colorize import find_photos
 from utils import color
+from utils.coloring_plan import find_photos
 from utils.enlarge import explain, gray_of
 from utils.errors import InputError
 from utils.metrics import psnr
@@ -29,6 +30,7 @@ from utils.photo import read_photo
 from utils.progress import progress
 
 SIDES = (64, 112, 224)  # of the networks' squares
+NOWHERE = Path(os.devnull)  # nothing is written
 EDGES = 0.1  # share of the pixels where ab changes most
 
 Enlarge = Callable[[NDArray, NDArray], NDArray]  # photograph (H, W, 3) uint8, ab (2, S, S) -> ab (2, H, W)
@@ -39,7 +41,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("photos", nargs="*", help="files, folders or patterns")
     options = parser.parse_args(words)
     try:
-        photos = [read_photo(path).pixels for path, _ in find_photos(options.photos)]
+        named = find_photos(options.photos, NOWHERE).named if options.photos else []
+        photos = [read_photo(path).pixels for path, _ in named]
     except InputError as error:
         print(f"enlargement.py: {error}", file=sys.stderr)
         return 2

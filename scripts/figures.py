@@ -28,9 +28,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from augment import gamma_correct, rotate_hue
 from datasets.scenes import Scenes
 from inference import DEFAULT_CHECKPOINT, Colorizer
-from scripts.colorize import find_photos, match, read_captions
 from utils import color
 from utils.colored_photo import ColoredPhoto
+from utils.coloring_plan import Photographs, find_photos, match, read_captions
 from utils.devices import DEVICE_HELP
 from utils.errors import InputError
 from utils.explained import upright
@@ -82,7 +82,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
 def augmentation(options: argparse.Namespace) -> list[list[Panel]]:
     """Fig. 3, a row for each photograph."""
     rows = []
-    for path, _ in progress(find_photos(options.photos), "augmentation", "photo"):
+    for path, _ in progress(_found(options).named, "augmentation", "photo"):
         photo = read_photo(path)
         picture = upright(photo.colored(_rgb(photo.pixels)).image, SIDE)
         rgb = torch.from_numpy(picture / np.float32(255)).permute(2, 0, 1)[None]
@@ -139,10 +139,17 @@ def legacy(options: argparse.Namespace) -> list[list[Panel]]:
     return rows
 
 
+def _found(options: argparse.Namespace) -> Photographs:
+    photos = find_photos(options.photos, options.output)
+    for note in (*photos.failures, *photos.notes):
+        print(f"figures.py: {note}", file=sys.stderr)
+    return photos
+
+
 def _captioned(options: argparse.Namespace) -> list[tuple[Path, list[str]]]:
-    found = find_photos(options.photos)
+    found = _found(options)
     captions = match(options.captions, read_captions(options.captions), found)
-    return [(path, own) for (path, _), own in zip(found, captions, strict=True)]
+    return [(path, own) for (path, _), own in zip(found.named, captions, strict=True)]
 
 
 def _rgb(pixels: NDArray) -> NDArray:

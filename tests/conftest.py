@@ -14,6 +14,8 @@ import torch
 from left_out import pytest_make_collect_report, pytest_runtest_makereport, pytest_terminal_summary  # noqa: F401  hooks
 from PIL import Image
 
+from utils import distributed
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"  # what is too large for a clone, or not ours to give away
 sys.path.insert(0, str(ROOT))
@@ -39,10 +41,10 @@ def _two_threads(_two_threads_for_fixtures):
 def _logging_as_it_was():
     """A run of the command line turns messages on for the whole process; they must not reach later tests."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers = [handler for handler in root.handlers if not isinstance(handler, distributed.AboveBars)]
     yield
     root.handlers[:] = handlers
-    root.setLevel(level)
+    root.setLevel(logging.WARNING)
 
 
 def assert_linear(work: Callable[[str], Any], piece: str, ending: str = "", size: int = 4_000) -> None:

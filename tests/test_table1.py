@@ -4,11 +4,14 @@ import csv
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 import yaml
 from conftest import ROOT, write_data
+from processes import ranks
 
 from datasets.scenes import TEST_SPLITS
 from scripts import table1
@@ -31,12 +34,23 @@ def call(folder: Path, *words: str, flags: list[str] = FLAGS) -> int:
     return table1.main(["--config", CONFIG, "--output_dir", str(folder), *words, "--", *flags])
 
 
+class Forked:
+    """In the place of the module subprocess: a program is forked, and starts no Python of its own."""
+
+    @staticmethod
+    def run(command: list[str], stdout: TextIO, stderr: TextIO) -> subprocess.CompletedProcess:
+        done = ranks(1, Path(command[1]), command[2:])
+        stdout.write(done.stdout)
+        stderr.write(done.stderr)
+        return done
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Never changed by a test."""
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setattr(table1, "subprocess", Forked)
         assert call(folder, *TWO) == 0
     return folder
 
@@ -131,7 +145,8 @@ def test_a_second_call_runs_nothing(copy, program, capsys):
     assert not (program.parent / "words.json").exists()
 
 
-def test_a_missing_test_is_made_again_alone(copy):
+def test_a_missing_test_is_made_again_alone(copy, monkeypatch):
+    monkeypatch.setattr(table1, "subprocess", Forked)
     before = {file: file.stat().st_mtime_ns for file in copy.glob("*/seed0/**/*") if file.is_file()}
     lines = read_csv(copy / "table1.csv")
     (copy / "wo_ge" / "seed0" / "scenes" / "metrics.json").unlink()
@@ -183,7 +198,8 @@ def test_other_flags_are_refused_by_name(made, program, capsys, words, flags, me
     assert not (program.parent / "words.json").exists()
 
 
-def test_photographs_are_tested_and_their_folder_is_remembered(copy, tmp_path, capsys):
+def test_photographs_are_tested_and_their_folder_is_remembered(copy, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(table1, "subprocess", Forked)
     data, other = (write_data(tmp_path / name, {"test": 3}) for name in ("data", "other"))
     words = ("--variants", "full", "--data_path")
     assert call(copy, *words, str(data)) == 0

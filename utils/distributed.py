@@ -210,10 +210,10 @@ def _is_sharded(optimizer: Optimizer) -> bool:
 def setup_logging() -> None:
     """Messages from rank 0; warnings from every rank."""
     level = logging.INFO if is_main() else logging.WARNING
-    logging.basicConfig(level=level, format="%(message)s", force=True, handlers=[_AboveBars()])
+    logging.basicConfig(level=level, format="%(message)s", force=True, handlers=[AboveBars()])
 
 
-class _AboveBars(logging.Handler):
+class AboveBars(logging.Handler):
     """To standard error, above tqdm's bars where some are drawn there."""
 
     def emit(self, record: logging.LogRecord) -> None:
