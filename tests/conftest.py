@@ -39,11 +39,16 @@ def _two_threads(_two_threads_for_fixtures):
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_was():
-    """A run of the command line turns messages on for the whole process; they must not reach later tests."""
-    root = logging.getLogger()
-    handlers = [handler for handler in root.handlers if not isinstance(handler, distributed.AboveBars)]
+    """A run of the command line turns messages on for the whole process; they must not reach later tests, nor those of
+    a fixture that ran it."""
+    _turn_messages_off()
     yield
-    root.handlers[:] = handlers
+    _turn_messages_off()
+
+
+def _turn_messages_off() -> None:
+    root = logging.getLogger()
+    root.handlers[:] = [handler for handler in root.handlers if not isinstance(handler, distributed.AboveBars)]
     root.setLevel(logging.WARNING)
 
 

@@ -272,7 +272,8 @@ class Visitor:
         self.find("#download")[0].click()
 
         def new():
-            return [f for f in {*self.browser.downloads.iterdir()} - before if f.suffix not in (".crdownload", ".tmp")]
+            arrived = {*self.browser.downloads.iterdir()} - before
+            return [f for f in arrived if f.suffix not in (".crdownload", ".tmp") and not f.name.startswith(".")]
 
         return self.wait(lambda: (files := new()) and files[0].stat().st_size and files[0], "no download")
 
