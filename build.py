@@ -21,7 +21,7 @@ from losses import ColorizationLoss
 from models import text_config_to_json
 from models.lcoins import LCoIns
 from models.text_encoder import CaptionTokenizer
-from utils import checkpoint, distributed, files, options
+from utils import checkpoint, devices, distributed, files, options
 from utils.errors import InputError
 from utils.log import MetricLog
 
@@ -152,6 +152,7 @@ def build_state(args: argparse.Namespace, network: LCoIns, updates: int, device:
         raise InputError(f"--opt {args.opt}: unknown; pass a name of timm.optim, such as adamw") from error
     if args.shard_optimizer and args.opt not in SHARDABLE:
         raise InputError(f"--shard_optimizer: not with --opt {args.opt}; pass one of {', '.join(SHARDABLE)}")
+    devices.avoid_slow_muon(device)
     extra = {"betas": tuple(args.opt_betas)} if kind.has_betas else {}
     if kind.opt_class is torch.optim.AdamW:
         extra["fused"] = True  # one kernel for all tensors

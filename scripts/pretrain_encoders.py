@@ -32,7 +32,7 @@ from engine import attention_for_training
 from models import SCENES_MODEL, create_model
 from models.lcoins import LCoIns
 from models.text_encoder import CaptionTokenizer
-from utils.devices import autocast, precision
+from utils.devices import autocast, avoid_slow_muon, precision
 from utils.instance_metrics import patch_labels
 from utils.progress import progress
 
@@ -149,6 +149,7 @@ def fit(
     title: str,
 ) -> float:
     """Muon with warm-up and cosine; returns the mean accuracy of the last tenth of the steps."""
+    avoid_slow_muon(CPU)
     optimizer = create_optimizer_v2(
         model, opt="nmuon", lr=args.lr, weight_decay=0.05, momentum=0.95, betas=(0.9, 0.98), fallback_list=no_matrices
     )

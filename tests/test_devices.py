@@ -12,6 +12,7 @@ import pytest
 import torch
 from conftest import ROOT
 from PIL import Image
+from timm.optim import create_optimizer_v2, muon
 from torch import nn
 
 import run_colorization
@@ -38,6 +39,25 @@ def fresh():
     logging.getLogger().setLevel(level)
     for cached in kept:
         cached.cache_clear()
+
+
+@pytest.mark.parametrize(("has_bf16", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_muon_multiplies_in_bf16_only_where_the_cpu_can(monkeypatch, has_bf16, dtype):
+    monkeypatch.setattr(muon, "zeropower_via_newtonschulz", muon.zeropower_via_newtonschulz)  # put back afterwards
+    monkeypatch.setattr(devices, "cpu_has_bf16", lambda: has_bf16)
+    seen, multiply = set(), torch.addmm
+
+    def noted(*args, **options):
+        seen.add(args[0].dtype)
+        return multiply(*args, **options)
+
+    monkeypatch.setattr(muon.torch, "addmm", noted)
+    devices.avoid_slow_muon(CPU)
+    weight = nn.Parameter(torch.randn(6, 4))
+    optimizer = create_optimizer_v2([weight], opt="nmuon", lr=0.1)
+    weight.square().sum().backward()
+    optimizer.step()
+    assert seen == {dtype}
 
 
 @pytest.fixture

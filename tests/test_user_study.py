@@ -334,15 +334,24 @@ class Participant:
 
         ActionChains(self.browser).send_keys(*keys).perform()
 
+    def open(self, address):
+        self.browser.get(address)
+        self.wait_for_paint()
+
     def reload(self):
         """Under load the driver may return before the old document is gone."""
         self.browser.execute_script("window.old = true")
         self.browser.refresh()
+        self.wait_for_paint()
+
+    def wait_for_paint(self):
+        """Chromium drops keys and clicks that come before a document's first paint."""
+        painted = "performance.getEntriesByName('first-contentful-paint').length > 0"
         for _ in range(600):
-            if self.browser.execute_script("return !window.old && document.readyState === 'complete'"):
+            if self.browser.execute_script(f"return !window.old && document.readyState === 'complete' && {painted}"):
                 return
             time.sleep(0.1)
-        raise AssertionError("the page was not loaded again")
+        raise AssertionError("the page was not shown")
 
     def text(self, selector):
         return self.find(selector)[0].text
@@ -370,9 +379,9 @@ class Participant:
 @pytest.fixture
 def participant(browser, tested, tmp_path):
     key = make(tested, tmp_path / "page")
-    browser.get((tmp_path / "page" / "index.html").as_uri())
-    browser.execute_script("localStorage.clear()")
     someone = Participant(browser, key)
+    someone.open((tmp_path / "page" / "index.html").as_uri())
+    browser.execute_script("localStorage.clear()")
     someone.reload()
     return someone
 
@@ -388,7 +397,7 @@ def test_the_page_is_answered_and_its_file_gives_the_known_table(participant, tm
     }
     page, browser, files, orders = participant.browser.current_url, participant.browser, [], []
     for name, votes in wanted.items():
-        browser.get(f"{page}?participant={name}")
+        participant.open(f"{page}?participant={name}")
         order = []
         participant.press(ENTER)
         while not participant.find("#download"):

@@ -4,9 +4,10 @@ import logging
 import os
 import platform
 import re
-from functools import cache
+from functools import cache, partial
 
 import torch
+from timm.optim import muon
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
@@ -17,6 +18,7 @@ AMP = ("auto", "bf16", "fp16", "none")
 AMP_HELP = "mixed precision; auto: bf16 or fp16 where the device multiplies it natively, none (fp32) elsewhere"
 DEVICE_HELP = "auto (a GPU where there is one), cpu, cuda, cuda:N or mps"
 SLOWER = 55  # times that bf16 matrix products take of fp32's on a CPU without bf16 instructions (docs/BENCHMARKS.md)
+_NEWTON_SCHULZ = muon.zeropower_via_newtonschulz
 LARGE = 2**19  # weights of a linear map from which oneDNN is the faster
 _KNOWN = re.compile(r"cpu|mps|cuda(:\d+)?")
 # What ONEDNN_MAX_CPU_ISA may say that leaves oneDNN no bf16 instructions.
@@ -100,6 +102,13 @@ def cpu_has_bf16() -> bool:
     if limit.upper() in _NO_BF16 or torch.backends.cpu.get_cpu_capability() != "AVX512":
         return False
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def avoid_slow_muon(device: torch.device) -> None:
+    """timm's muon multiplies matrices in bf16, whatever --amp says, and takes no other: from here on, in this process,
+    in fp32 if `device` is a CPU without bf16 instructions."""
+    if device.type == "cpu" and not cpu_has_bf16():
+        muon.zeropower_via_newtonschulz = partial(_NEWTON_SCHULZ, dtype=torch.float32)
 
 
 @cache
