@@ -209,7 +209,15 @@ def await_moment(ranks: Ranks, folder: Path, moment: Moment) -> None:
     for part in parts:
         part.unlink(missing_ok=True)  # of a former death
     seen, saves, until = _changed(last), 0, time.monotonic() + HANGS
-    while saves < moment.saves or (moment.in_save and not any(part.exists() for part in parts)):
+
+    def before_it() -> bool:
+        return (
+            not _met(ranks, folder)
+            or saves < moment.saves
+            or (moment.in_save and not any(part.exists() for part in parts))
+        )
+
+    while before_it():
         if not all(process.is_alive() for process in ranks):
             raise InputError(f"{folder}: ended before death {moment.number}; pass more --epochs or fewer --kills")
         if time.monotonic() > until:
@@ -220,6 +228,12 @@ def await_moment(ranks: Ranks, folder: Path, moment: Moment) -> None:
             seen, saves = now, saves + 1
         time.sleep(0.0005)
     time.sleep(0.0 if moment.in_save else moment.delay)
+
+
+def _met(ranks: Ranks, folder: Path) -> bool:
+    """Whether the processes know of each other. Sooner, one waits in vain for the other, and torchrun would end it."""
+    lock = folder / ".lock"
+    return lock.exists() and lock.read_text().strip() == str(ranks[0].pid)
 
 
 def _changed(path: Path) -> int:
