@@ -107,8 +107,8 @@ def cpu_has_bf16() -> bool:
 def avoid_slow_muon(device: torch.device) -> None:
     """timm's muon multiplies matrices in bf16, whatever --amp says, and takes no other: from here on, in this process,
     in fp32 if `device` is a CPU without bf16 instructions."""
-    if device.type == "cpu" and not cpu_has_bf16():
-        muon.zeropower_via_newtonschulz = partial(_NEWTON_SCHULZ, dtype=torch.float32)
+    slow = device.type == "cpu" and not cpu_has_bf16()
+    muon.zeropower_via_newtonschulz = partial(_NEWTON_SCHULZ, dtype=torch.float32) if slow else _NEWTON_SCHULZ
 
 
 @cache
