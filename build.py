@@ -19,8 +19,8 @@ from datasets import Augmentation, CaptionedImages, SceneOptions, Scenes, build_
 from engine import TrainState
 from losses import ColorizationLoss
 from models import text_config_to_json
-from models.lcoins import LCoIns
-from models.text_encoder import CaptionTokenizer
+from models.lcoins.network import LCoIns
+from models.text import CaptionTokenizer
 from utils import checkpoint, devices, distributed, files, options
 from utils.errors import InputError
 from utils.log import MetricLog

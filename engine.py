@@ -20,15 +20,15 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from datasets import color_words
+from datasets.words import color_words
+from evaluation.figures import figures, means
+from evaluation.metrics import LPIPS
+from evaluation.protocol import ROWS, Colorized, LabBatch, check_finite, colorized, pieces
 from utils import distributed
 from utils.devices import autocast
 from utils.errors import DivergedError
-from utils.figures import figures, means
 from utils.log import MetricLog, Waits
-from utils.metrics import LPIPS
 from utils.progress import progress
-from utils.protocol import ROWS, Colorized, LabBatch, check_finite, colorized, pieces
 from utils.side_by_side import side_by_side
 
 __all__ = ["ROWS", "TrainState", "attention_for_training", "evaluate", "summarize", "summarize_subsets"]
@@ -183,13 +183,13 @@ def evaluate(
     """One row per pair, all ranks', in file order, on every rank; the same for any batch size and number of processes.
 
     Predicted ab joined with the photograph's own L; truth and prediction go through Lab to bytes, as `protocol` says
-    (`utils.protocol`; the paper's, Sec. 5, by default). A row holds index, name, caption and `{row}_{metric}` for the
-    rows
+    (`evaluation.protocol`; the paper's, Sec. 5, by default). A row holds index, name, caption and `{row}_{metric}` for
+    the rows
       model    the network
       gray     ab = 0: doing nothing
       ceiling  the truth after the Lab round trip, against the photograph itself: what the protocol loses
       truth    colourfulness alone
-    `visit` is called with everything this rank evaluates, for pictures; photograph: see `utils.protocol.colorized`.
+    `visit` is called with everything this rank evaluates, for pictures; photograph: of `evaluation.protocol.colorized`.
     Raises DivergedError where the network's ab is not finite.
     """
     network.eval()
@@ -225,7 +225,7 @@ def _rows(part: Colorized, values: dict[str, Tensor]) -> list[dict[str, Any]]:
 
 
 def summarize(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """`utils.figures.means` of all pairs."""
+    """`evaluation.figures.means` of all pairs."""
     return means(rows)
 
 

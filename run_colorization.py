@@ -14,20 +14,19 @@ from pathlib import Path
 import torch
 
 import build
-import measures
-import obedience
 import starting_point
 from datasets.scenes import TEST_SPLITS, Scenes
 from engine import evaluate, summarize, summarize_subsets
-from instances import evaluate_instances, recolor, summarize_instances
-from models.lcoins import LCoIns
-from models.text_encoder import CaptionTokenizer
+from evaluation import measures, obedience, report, scene_report
+from evaluation.instances import evaluate_instances, recolor, summarize_instances
+from evaluation.protocol import Colorized
+from evaluation.scene_report import Recolored
+from models.lcoins.network import LCoIns
+from models.text import CaptionTokenizer
 from training import train
-from utils import distributed, options, report, scene_report
+from utils import distributed, options
 from utils.errors import DivergedError, FaultError, InputError, Interrupted
 from utils.lock import OutputLock
-from utils.protocol import Colorized
-from utils.scene_report import Recolored
 
 logger = logging.getLogger(__name__)
 SHOWN_SCENES, SHOWN_CAPTIONS = 4, 4  # of each split, on the page

@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 
-from models import RELEASE_MODEL, create_model, onnx_file
-from models.onnx_file import OnnxNetwork
-from models.release_file import is_release
+from inference import onnx_file
+from inference.onnx_file import OnnxNetwork
+from models import RELEASE_MODEL, create_model
+from models import weights as pretrained
+from models.lcoins.release_file import is_release
 from models.restore import Network, restore
-from models.text_encoder import CaptionTokenizer
-from utils import checkpoint, distributed, options, pretrained, seeds
+from models.text import CaptionTokenizer
+from utils import checkpoint, distributed, options, seeds
 from utils.devices import check_compiler, choose, precision
 from utils.errors import InputError
 

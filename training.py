@@ -15,10 +15,11 @@ import torch
 import build
 from datasets import set_epoch
 from engine import TrainState, evaluate, summarize, train_one_epoch
-from instances import evaluate_instances, summarize_instances
-from models.lcoins import LCoIns
-from models.text_encoder import CaptionTokenizer
-from utils import checkpoint, distributed, report
+from evaluation import report
+from evaluation.instances import evaluate_instances, summarize_instances
+from models.lcoins.network import LCoIns
+from models.text import CaptionTokenizer
+from utils import checkpoint, distributed
 from utils.errors import Interrupted
 from utils.interruption import Interruption
 from utils.log import MetricLog
@@ -93,7 +94,7 @@ def train(
                     evaluate_instances(state.evaluated, val_scenes, tokenizer, device, args.amp, args.batch_size)
                 )
             improved = _improved(state, summary)
-            log.end_epoch(state.epoch, state.step, rate, summary, sheet)
+            log.end_epoch(state.epoch, state.step, rate, summary, report.table(summary), sheet.draw)
             save((BEST, LAST) if improved else (LAST,))
             distributed.on_main(partial(_keep, output_dir, state.epoch, args.keep_checkpoints))
 

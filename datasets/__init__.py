@@ -42,7 +42,7 @@ def build_dataset(
 ) -> CaptionedImages | Scenes:
     """The data set `--data_set` names; `augmentation` only for training (of it, Scenes read `counter` alone).
 
-    correspondence: file of `datasets.correspondence` for this split's captions, whose matrices the batches then hold;
+    correspondence: file of `datasets.words.correspondence` for this split's captions, for the batches' matrices;
     uncaptioned: folder of photographs that join the pairs with empty captions.
     Raises InputError where data is missing.
     """

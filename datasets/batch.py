@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from datasets.correspondence import Pairs, matrices
+from datasets.words.correspondence import Pairs, matrices
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Sample:
 @dataclass(frozen=True)
 class Batch:
     rgb: Tensor  # (B, 3, H, W) uint8 sRGB on the host; float32 in [0, 1] after `to`
-    words: Any  # models.text_encoder.Words: ids (B, N_L) int64, mask (B, N_L) bool
+    words: Any  # models.text.Words: ids (B, N_L) int64, mask (B, N_L) bool
     counter_words: Any | None  # the same of the counter captions; None where nobody asked for them
     has_counter: Tensor  # (B,) bool: the counter caption reads differently
     captions: list[str]

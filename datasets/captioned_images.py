@@ -8,16 +8,16 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datasets import color_words, correspondence
 from datasets.batch import Sample
 from datasets.crop import draw_crop, squash
 from datasets.image_files import check_usable, find_images, open_image, read_image
-from datasets.mirror import mirror
+from datasets.pictures import look
 from datasets.recolor import recolor
 from datasets.regions import Box, read_regions, seen_in_crop
 from datasets.shards import PackedImage, Shards, index_path, open_shards
-from utils import look
-from utils.captions import check_caption
+from datasets.words import color_words, correspondence
+from datasets.words.captions import check_caption
+from datasets.words.mirror import mirror
 from utils.errors import InputError
 from utils.progress import progress
 from utils.text_files import read_json

@@ -8,19 +8,19 @@ from pathlib import Path
 
 from PIL import Image
 
+from datasets.pictures import look
+from datasets.pictures.folders import find_pictures, stored_as
+from datasets.pictures.picture_file import ENDINGS, PictureFile
 from datasets.shards import PackedImage
-from utils import look
 from utils.errors import InputError
-from utils.picture_file import ENDINGS, PictureFile
-from utils.picture_folders import find_pictures, stored_as
 
 logger = logging.getLogger(__name__)
 _REMEDY = "restore the file or take its pairs out"
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Every picture in a folder and its sub-folders (`utils/picture_folders.py`), by name, as whole paths; what is left
-    out is logged. Raises InputError where there is none, and where one cannot be a file of a picture."""
+    """Every picture in a folder and its sub-folders (`datasets/pictures/folders.py`), by name, as whole paths; what is
+    left out is logged. Raises InputError where there is none, and where one cannot be a file of a picture."""
     found = find_pictures(folder.resolve())
     if found.unlisted and os.path.isdir(folder):
         raise InputError(f"{found.unlisted[0]}; change its permissions, or pass another folder")

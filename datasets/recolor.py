@@ -6,10 +6,10 @@ only the word tells. Luminance augmentation (Eq. 1, 2) takes away what brightnes
 would. And the difference of two colourings of one gray photograph is the word's alone (`losses.word_loss`).
 
 Which pixels the word means is known where the caption has regions (`datasets.regions`): those of the word's boxes that
-have its name (`datasets.color_naming`), in their large connected pieces. Then up to three things take new colours at
-once, and the two colourings differ in one of them, or two have exchanged theirs: only which colour is whose tells them
-apart. Elsewhere it is not annotated. Ours: the pixels whose colour is nearest to the named one among the palette's and
-gray, in large pieces. Where that is hardly anything or half of the picture, nothing is recoloured.
+have its name (`datasets.words.color_naming`), in their large connected pieces. Then up to three things take new colours
+at once, and the two colourings differ in one of them, or two have exchanged theirs: only which colour is whose tells
+them apart. Elsewhere it is not annotated. Ours: the pixels whose colour is nearest to the named one among the
+palette's and gray, in large pieces. Where that is hardly anything or half of the picture, nothing is recoloured.
 
 Only ab changes, whether or not sRGB has the new colour at the photograph's L: cut to what it has, colours would no more
 lie in the direction that their word says.
@@ -26,10 +26,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets import color_words
-from datasets.color_naming import NAMES, name_pixels
 from datasets.regions import Region, mask
-from datasets.scene_palette import PALETTE
+from datasets.scenes.palette import PALETTE
+from datasets.words import color_words
+from datasets.words.color_naming import NAMES, name_pixels
 from utils.color import normalize_ab
 
 SMALLEST, LARGEST = 0.01, 0.4  # share of the picture that is recoloured

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets import color_words
+from datasets.words import color_words
 from utils.errors import InputError
 from utils.text_files import read_json
 

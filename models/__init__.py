@@ -9,7 +9,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 from transformers import AutoConfig, AutoModel, BertConfig, PretrainedConfig
 
-from models.grouping import (
+from models.lcoins.grouping import (
     GroupingAttention,
     GroupingBlock,
     GroupingLayer,
@@ -17,11 +17,11 @@ from models.grouping import (
     ImageTokensAsGroups,
     JointAttention,
 )
-from models.image_encoder import ImageEncoder
-from models.lcoins import LCoIns
-from models.release import ReleasedLCoIns, released
-from models.text_encoder import MAX_WORDS, TextEncoder
-from models.upsampler import Upsampler
+from models.lcoins.image_encoder import ImageEncoder
+from models.lcoins.network import LCoIns
+from models.lcoins.release import ReleasedLCoIns, released
+from models.lcoins.upsampler import Upsampler
+from models.text import MAX_WORDS, TextEncoder
 from utils.errors import InputError
 
 PAPER_MODEL = "colorization_vit_base_patch16_224_group_post"
@@ -170,7 +170,7 @@ def colorization_vit_small_patch8_112_group_post(**overrides: Any) -> LCoIns:
 def colorization_vit_base_patch16_224_group_post_release(
     group_tokens: bool = True, grouping_attention: bool = True, counter_color: bool = False, **overrides: Any
 ) -> ReleasedLCoIns:
-    """The authors' released checkpoint's architecture (models/release.py). It never has features for Eq. (15)."""
+    """The authors' released checkpoint's architecture (models/lcoins/release.py). It has no features for Eq. (15)."""
     if not (group_tokens and grouping_attention):
         raise InputError("the released architecture has no ablations: leave --no-group_tokens and the like out")
     return released(**overrides)

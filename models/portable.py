@@ -3,9 +3,9 @@
 from typing import Any
 
 from models import RELEASE_MODEL, text_config_to_json
-from models.release_file import is_release
+from models.lcoins.release_file import is_release
 from models.restore import Network
-from models.text_encoder import CaptionTokenizer
+from models.text import CaptionTokenizer
 from utils import checkpoint, options
 
 

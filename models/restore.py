@@ -3,10 +3,10 @@
 from typing import Any
 
 from models import RELEASE_MODEL, create_model, text_config_from_json
-from models.lcoins import LCoIns
-from models.release import ReleasedLCoIns, without_marks
-from models.release_file import from_release, is_release
-from models.text_encoder import BERT_VOCABULARY, CaptionTokenizer
+from models.lcoins.network import LCoIns
+from models.lcoins.release import ReleasedLCoIns, without_marks
+from models.lcoins.release_file import from_release, is_release
+from models.text import BERT_VOCABULARY, CaptionTokenizer
 from utils import checkpoint, options
 from utils.errors import InputError
 

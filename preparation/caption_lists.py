@@ -9,8 +9,8 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from datasets.words.captions import check_caption
 from utils import text_files
-from utils.captions import check_caption
 from utils.errors import InputError
 
 COCO_ORIGIN = "annotations_trainval2017.zip from cocodataset.org"

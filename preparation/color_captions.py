@@ -7,7 +7,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from datasets import color_words
+from datasets.words import color_words
 from preparation.caption_lists import Pair
 from utils.progress import progress
 
@@ -16,7 +16,7 @@ RULES = {  # the first that holds counts
     "black_and_white_photo": "speaks of a black-and-white, sepia or monochrome photo and names no chromatic colour",
     "false_friend_only": "its only colour words name kinds (orange juice, Red Bull: FALSE_FRIENDS, NAMES, the fruit)",
     "colorful_only": "says colorful, multicolored or colored and names no colour",
-    "no_color_word": "names no colour of datasets/color_words.py",
+    "no_color_word": "names no colour of datasets/words/color_words.py",
     "picture_said_gray": "names a colour, but two or more captions of its picture speak of a photo without colour",
     "repeated": "the picture has the same caption already",
 }

@@ -2,23 +2,23 @@
 
 Open in the paper: its recipe; it asks for "distinctive visual characteristics" of several instances in one picture.
 
-The thing of each colour word is found by `datasets.color_phrases`, sentence by sentence. A question gives a colour only
-to the thing behind the colour, and none by "or": "is the cup near the white plate?".
+The thing of each colour word is found by `datasets.words.color_phrases`, sentence by sentence. A question gives a
+colour only to the thing behind the colour, and none by "or": "is the cup near the white plate?".
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from datasets import color_words
-from datasets.caption_words import words_of
-from datasets.color_phrases import propose
+from datasets.words import color_words
+from datasets.words.caption_words import words_of
+from datasets.words.color_phrases import propose
 from preparation.color_captions import speaks_of_gray_photo
 
 RULES = {
     "empty": "the caption has no letter",
     "black_and_white_photo": "speaks of a black-and-white, sepia or monochrome photo and names no chromatic colour",
-    "no_color_word": "names no colour of datasets/color_words.py",
+    "no_color_word": "names no colour of datasets/words/color_words.py",
     "one_colored_thing": "gives a colour to fewer than two things (preparation/colored_things.py)",
 }
 

@@ -17,16 +17,16 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from datasets import color_words
+from datasets.pictures.folders import stored_as, walk
+from datasets.pictures.look import seen
+from datasets.pictures.picture_file import PictureFile, TooLarge
+from datasets.words import color_words
+from datasets.words.captions import check_caption
 from preparation.color_captions import speaks_of_gray_photo
 from preparation.duplicates import HASH_SIDE, LOOK_SIDE, perceptual_hash
 from preparation.faults import Finding
 from preparation.reduced_copies import MIN_CHROMA, chroma
-from utils.captions import check_caption
 from utils.errors import InputError
-from utils.look import seen
-from utils.picture_file import PictureFile, TooLarge
-from utils.picture_folders import stored_as, walk
 from utils.progress import progress
 from utils.text_files import read_json
 

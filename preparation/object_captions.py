@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets import color_words
 from datasets.regions import Region
+from datasets.words import color_words
 from preparation.object_colors import SCENERY, Box, Painted, Thing
 
 MOST_WORDS = 62

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.color_naming import NAMELESS, NAMES, SHADES, name_pixels
-from datasets.color_words import ACHROMATIC
+from datasets.words.color_naming import NAMELESS, NAMES, SHADES, name_pixels
+from datasets.words.color_words import ACHROMATIC
 
 Box = tuple[float, float, float, float]
 

@@ -16,9 +16,9 @@ import numpy as np
 from PIL import Image
 
 from datasets.image_files import read_image
+from datasets.pictures.folders import composed, find_pictures
+from datasets.pictures.picture_file import PictureFile
 from utils.errors import InputError
-from utils.picture_file import PictureFile
-from utils.picture_folders import composed, find_pictures
 
 MIN_CHROMA = 4.0
 """A picture of less `chroma` is one without. Gray photographs saved as JPEG have up to 2, a brown dog on snow has 4 or

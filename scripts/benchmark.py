@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import engine
 from models import NAMES, PAPER_MODEL, SMALL_MODEL
-from models.text_encoder import MAX_WORDS
+from models.text import MAX_WORDS
 from scripts.benchmark_data import FILL, TIMED, loader_row, scenes_row, write_photographs
 from scripts.benchmark_growth import growth_rows, plot_growth
 from scripts.benchmark_metrics import metrics_row

@@ -17,9 +17,9 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 import build
+from datasets.pictures import look
 from datasets.scenes import Scenes
 from scripts.benchmark_timing import CORES, Figures, ratio, threads, timed
-from utils import look
 
 PHOTOGRAPHS = 48  # files that the loader reads over and over
 COPY_SIDE = 256  # pixels of the shorter side of the copies

@@ -22,7 +22,7 @@ import matplotlib.pyplot as plt
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from models import PAPER_MODEL
-from models.text_encoder import Words
+from models.text import Words
 from scripts.benchmark_data import write_photographs
 from scripts.benchmark_run import STEPS, Run, build_run
 from scripts.benchmark_timing import CORES, Figures, timed

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from evaluation.metrics import psnr, ssim
 from scripts.benchmark_timing import Figures, Seconds, ratio, threads, timed
-from utils.metrics import psnr, ssim
 from utils.side_by_side import side_by_side
 
 BATCH, SIDE = 8, 224  # images in a batch, pixels of a side
@@ -13,9 +13,9 @@ CPU = torch.device("cpu")
 
 
 def metrics_row(cores: int, repeats: int) -> Figures:
-    """`utils.metrics` on one core and, as an evaluation calls it, on `cores`; scikit-image always on one. In turn.
+    """`evaluation.metrics` on one core and, as an evaluation calls it, on `cores`; scikit-image always on one. In turn.
 
-    Both get uint8 images in the layout they like best; the figures are the same to 1e-9 (tests/test_metrics.py).
+    Both get uint8 images in the layout they like best; the figures agree to 1e-9 (tests/evaluation/test_metrics.py).
     """
     draw = np.random.default_rng(0)
     truth = draw.integers(0, 256, (BATCH, SIDE, SIDE, 3))

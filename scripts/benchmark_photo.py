@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from inference import DEFAULT_CHECKPOINT, Colorizer
+from inference.photo import read_photo
 from scripts.benchmark_timing import Figures, forget_largest_memory, largest_memory, ratio, timed
 from utils.devices import autocast
-from utils.photo import read_photo
 
 WIDTH, HEIGHT = 4000, 3000
 CAPTION = "a red ball on the left and a blue box on the right"

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from models import PAPER_MODEL, RELEASE_MODEL, create_model
-from models.release import ReleasedLCoIns
-from models.text_encoder import Words
+from models.lcoins.release import ReleasedLCoIns
+from models.text import Words
 from scripts.benchmark_timing import Figures, count_gflop, ratio, timed
 from utils.devices import autocast, linear_by_onednn, precision
 

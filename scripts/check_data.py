@@ -26,14 +26,14 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from datasets.image_files import read_image
-from models.text_encoder import BERT_VOCABULARY, MAX_WORDS, CaptionTokenizer
-from preparation import data_checks, duplicates
+from datasets.pictures.folders import stored_as
+from models.text import BERT_VOCABULARY, MAX_WORDS, CaptionTokenizer
+from preparation import data_checks, data_report, duplicates
 from preparation.data_checks import SPLITS, Bounds, Picture
 from preparation.data_survey import Survey, examine_all, examine_other, take_survey
 from preparation.faults import CAPTIONS, CHECKS, EVALUATED, LISTS, PICTURES, Verdict, judge
-from utils import data_report, files
+from utils import files
 from utils.errors import InputError
-from utils.picture_folders import stored_as
 from utils.progress import progress
 
 BATCH = 5000  # captions

@@ -23,17 +23,17 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from datasets.pictures.folders import names_picture
+from datasets.words.captions import check_caption
 from inference import DEFAULT_CHECKPOINT, Colorizer
-from utils.captions import check_caption
-from utils.colored_photo import ColoredPhoto
-from utils.coloring_plan import Job, Photographs, find_photos, job_of, jobs_of, match, read_captions
+from inference.colored_photo import ColoredPhoto
+from inference.coloring_plan import Job, Photographs, find_photos, job_of, jobs_of, match, read_captions
+from inference.explanation import explained, upright
+from inference.photo import MAX_PIXELS, Photo, read_photo
 from utils.devices import AMP, AMP_HELP, DEVICE_HELP
+from utils.drawing import captioned_grid
 from utils.errors import InputError
-from utils.explained import explained, upright
-from utils.photo import MAX_PIXELS, Photo, read_photo
-from utils.picture_folders import names_picture
 from utils.progress import progress
-from utils.report import captioned_grid
 
 SHEET_SIDE = 448  # pixels of the longer side of a picture in a sheet
 _FULL = (errno.ENOSPC, errno.EDQUOT)

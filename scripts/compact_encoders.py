@@ -29,8 +29,8 @@ from transformers import AutoModel, AutoTokenizer, BertModel, PreTrainedTokenize
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from datasets.color_words import VOCABULARY as COLOR_WORDS
-from models.text_encoder import MAX_WORDS
+from datasets.words.color_words import VOCABULARY as COLOR_WORDS
+from models.text import MAX_WORDS
 from scripts.make_vocabulary import SPECIAL, read_captions
 from utils.errors import InputError
 from utils.progress import progress

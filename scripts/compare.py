@@ -26,12 +26,13 @@ from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from datasets.image_files import read_image
-from utils import color, comparison
-from utils.comparison import Difference, Row
-from utils.comparison_page import page, picture_name, text_table
+from evaluation import comparison
+from evaluation.comparison import Difference, Row
+from evaluation.comparison_page import page, picture_name, text_table
+from evaluation.report import PANELS, STRIPS, strip_panels
+from utils import color
 from utils.errors import InputError
 from utils.progress import progress
-from utils.report import PANELS, STRIPS, strip_panels
 
 TABLE, PER_IMAGE, PAGE = "compare.json", "compare.csv", "index.html"
 

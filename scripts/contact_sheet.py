@@ -17,9 +17,10 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from utils.comparison import read_rows
+from evaluation.comparison import read_rows
+from evaluation.report import PANELS, strip_panels
+from utils.drawing import captioned_grid, strip
 from utils.errors import InputError
-from utils.report import PANELS, captioned_grid, strip, strip_panels
 
 Cell = tuple[np.ndarray, str]  # a picture and what stands below it
 

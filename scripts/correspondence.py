@@ -1,4 +1,4 @@
-"""Object-colour pairs for captions that have none, by the rules of datasets/color_phrases.py.
+"""Object-colour pairs for captions that have none, by the rules of datasets/words/color_phrases.py.
 
     python scripts/correspondence.py DATA/cap-img-pairs_train.json DATA/correspondence_train.json
     python scripts/correspondence.py DATA/cap-img-pairs_train.json --measure annotated.json
@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from datasets import color_words, correspondence
-from datasets.color_phrases import propose
+from datasets.words import color_words, correspondence
+from datasets.words.color_phrases import propose
 from preparation.caption_lists import LIST_ORIGIN, read_coco_captions, read_json, read_list
 from utils.errors import InputError
 from utils.progress import progress

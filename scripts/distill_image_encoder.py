@@ -31,7 +31,7 @@ from augment import LuminanceAugmentation
 from datasets.crop import draw_crop, squash
 from datasets.image_files import find_images, read_image
 from models import PHOTOS_MODEL, create_model
-from utils import pretrained
+from models import weights as pretrained
 from utils.devices import AMP, AMP_HELP, autocast, choose, precision
 from utils.errors import InputError
 from utils.progress import progress

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from evaluation.metrics import psnr
+from inference.coloring_plan import find_photos
+from inference.enlarge import explain, gray_of
+from inference.photo import read_photo
 from utils import color
-from utils.coloring_plan import find_photos
-from utils.enlarge import explain, gray_of
 from utils.errors import InputError
-from utils.metrics import psnr
-from utils.photo import read_photo
 from utils.progress import progress
 
 SIDES = (64, 112, 224)  # of the networks' squares
@@ -87,7 +87,7 @@ def plain(interpolation: int) -> Enlarge:
 
 
 def guided(photo: NDArray, ab: NDArray) -> NDArray:
-    """utils/enlarge.py, without what `paint` does for sRGB."""
+    """inference/enlarge.py, without what `paint` does for sRGB."""
     planes = [cv2.resize(plane, photo.shape[1::-1]) for plane in explain(gray_of(photo), ab).numpy()]
     lightness = color.luminance(torch.from_numpy(photo / np.float32(255)).permute(2, 0, 1)[None])[0, 0].numpy()
     return np.stack([planes[0] * lightness + planes[2], planes[1] * lightness + planes[3]])

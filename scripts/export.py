@@ -15,9 +15,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from inference import Colorizer
-from models import onnx_file
-from utils import checkpoint, hub_folder
+from inference import Colorizer, hub_folder, onnx_file
+from utils import checkpoint
 from utils.beside import beside
 from utils.errors import InputError
 

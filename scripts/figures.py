@@ -28,15 +28,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from augment import gamma_correct, rotate_hue
 from datasets.scenes import Scenes
 from inference import DEFAULT_CHECKPOINT, Colorizer
+from inference.colored_photo import ColoredPhoto
+from inference.coloring_plan import Photographs, find_photos, match, read_captions
+from inference.explanation import upright
+from inference.photo import Photo, from_image, read_photo
 from utils import color
-from utils.colored_photo import ColoredPhoto
-from utils.coloring_plan import Photographs, find_photos, match, read_captions
 from utils.devices import DEVICE_HELP
+from utils.drawing import captioned_grid
 from utils.errors import InputError
-from utils.explained import upright
-from utils.photo import Photo, from_image, read_photo
 from utils.progress import progress
-from utils.report import captioned_grid
 
 SIDE = 256  # pixels of a panel's longer side
 LINE = 26  # letters below a panel, a few fewer than fit

@@ -18,7 +18,7 @@ from tokenizers import BertWordPieceTokenizer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from datasets.color_words import VOCABULARY as COLOR_WORDS
+from datasets.words.color_words import VOCABULARY as COLOR_WORDS
 from utils.errors import InputError
 from utils.text_files import read_json
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from utils.captions import LONGEST_CAPTION
+from datasets.words.captions import LONGEST_CAPTION
 
 PATIENCE = 60  # seconds for an answer; a photograph waits behind others
 _ADDRESSES = 100

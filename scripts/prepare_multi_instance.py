@@ -19,8 +19,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from datasets import color_words
-from models.text_encoder import BERT_VOCABULARY, MAX_WORDS, CaptionTokenizer
+from datasets.words import color_words
+from models.text import BERT_VOCABULARY, MAX_WORDS, CaptionTokenizer
 from preparation import colored_things
 from preparation.caption_lists import Pair
 from preparation.command import Selection, add_flags, complete, exclude, follow, run

@@ -29,11 +29,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from augment import LuminanceAugmentation
 from datasets.scenes import COLORS, PLACES, SHAPES, Scenes
 from engine import attention_for_training
+from evaluation.instance_metrics import patch_labels
 from models import SCENES_MODEL, create_model
-from models.lcoins import LCoIns
-from models.text_encoder import CaptionTokenizer
+from models.lcoins.network import LCoIns
+from models.text import CaptionTokenizer
 from utils.devices import autocast, avoid_slow_muon, precision
-from utils.instance_metrics import patch_labels
 from utils.progress import progress
 
 STREAM = 10**8  # scenes of an epoch: pretraining never comes to the second

@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import run_colorization
 import training
-from datasets.scene_palette import lookup
+from datasets.scenes.palette import lookup
 from training import BEST, LAST
 from utils import checkpoint
 from utils.errors import FaultError, InputError, Interrupted

@@ -30,11 +30,11 @@ from matplotlib.figure import Figure
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from datasets.scenes import TEST_SPLITS
+from evaluation.instance_metrics import Interval, bootstrap_difference
+from evaluation.scene_report import FIGURES, figure
 from utils import options
 from utils.errors import InputError
-from utils.instance_metrics import Interval, bootstrap_difference
 from utils.progress import progress
-from utils.scene_report import FIGURES, figure
 
 PROGRAM = Path(__file__).resolve().parent.parent / "run_colorization.py"
 VARIANTS = {

@@ -30,13 +30,15 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from datasets import color_words
 from datasets.captioned_images import read_pairs
 from datasets.image_files import image_size, read_image
-from utils import comparison, user_study, user_votes
+from datasets.words import color_words
+from evaluation import comparison
+from evaluation.user_study import page as user_study
+from evaluation.user_study import votes as user_votes
+from evaluation.user_study.page import EXPERIMENTS, PICTURES, TRUTH, Question
 from utils.errors import InputError
 from utils.progress import progress
-from utils.user_study import EXPERIMENTS, PICTURES, TRUTH, Question
 
 PAGE = "index.html"
 

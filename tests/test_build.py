@@ -11,7 +11,7 @@ import build
 import starting_point
 from datasets.batch import Batch
 from models import SCENES_MODEL
-from models.text_encoder import CaptionTokenizer
+from models.text import CaptionTokenizer
 from utils import distributed, options, seeds
 
 RANDOM = ["--image_encoder_weights", "random", "--text_encoder_weights", "random", "--model", SCENES_MODEL]

@@ -15,10 +15,11 @@ from torchvision.models import Inception3
 
 import engine
 from datasets.batch import Batch
-from utils import distributed, report
+from evaluation import report
+from evaluation.fid import FID, _pool_as_in_2015, frechet_distance
+from evaluation.protocol import LabBatch, enlarge
+from utils import distributed
 from utils.errors import DivergedError
-from utils.fid import FID, _pool_as_in_2015, frechet_distance
-from utils.protocol import LabBatch, enlarge
 
 SIDE = 24
 CPU = torch.device("cpu")

@@ -18,7 +18,7 @@ from datasets.batch import Batch
 from engine import evaluate, summarize
 from inference import Colorizer
 from models import SCENES_MODEL, create_model
-from models.text_encoder import CaptionTokenizer
+from models.text import CaptionTokenizer
 from utils import options
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: PyTorch sees none here")

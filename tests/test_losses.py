@@ -6,8 +6,8 @@ import torch
 
 from datasets.batch import Batch
 from losses import ColorizationLoss, chroma_loss, counter_color_loss, relevance, word_loss
-from models.lcoins import CounterColorization
-from models.text_encoder import Words
+from models.lcoins.network import CounterColorization
+from models.text import Words
 from utils import distributed
 
 B, L, M, G, C = 3, 5, 7, 4, 6  # M: words of the counter caption

@@ -26,7 +26,7 @@ import training
 from datasets import CaptionedImages
 from datasets.scenes import Scenes
 from models import create_model
-from models.text_encoder import OWN_VOCABULARY
+from models.text import OWN_VOCABULARY
 from scripts import export
 
 SMOKE = ["--config", str(ROOT / "configs" / "smoke.yaml"), "--device", "cpu"]

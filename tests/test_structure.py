@@ -12,23 +12,25 @@ from conftest import ROOT
 
 from utils import options
 
-# A module may import those below it, never beside or above it.
+# Rooms import those below them, never a room beside or above; inside a room, anything.
 LEVELS = [
     {"scripts"},
-    {"run_colorization"},
+    {"run_colorization", "webapp"},
     {"training"},
-    {"build", "measures", "starting_point"},
-    {"instances", "obedience", "webapp"},
-    {"engine", "inference", "preparation"},
-    {"models", "datasets", "losses", "augment"},
+    {"build", "starting_point"},
+    {"engine"},
+    {"evaluation", "inference"},
+    {"models", "preparation"},
+    {"datasets"},
+    {"losses", "augment"},
     {"utils"},
 ]
-FOLDERS = ("models", "datasets", "preparation", "utils", "webapp", "scripts")
-PRODUCT = [*ROOT.glob("*.py"), *(path for folder in FOLDERS for path in (ROOT / folder).glob("*.py"))]
+FOLDERS = ("models", "datasets", "preparation", "evaluation", "inference", "utils", "webapp", "scripts")
+PRODUCT = [*ROOT.glob("*.py"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))]
 
 
 def package_of(path: Path) -> str:
-    return path.stem if path.parent == ROOT else path.parent.name
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
 def imported(path: Path) -> set[str]:
@@ -93,7 +95,7 @@ def written_flags(path: Path) -> set[str]:
 
 def test_every_flag_is_read():
     """A check of its value (utils/options.py) is no use of a flag."""
-    readers = ("run_colorization.py", "training.py", "starting_point.py", "build.py", "measures.py")
+    readers = ("run_colorization.py", "training.py", "starting_point.py", "build.py", "evaluation/measures.py")
     read = read_flags(ROOT / name for name in readers)
     own = {action.dest for action in options.build_parser()._actions} - {"help", "config"}
     assert own - set(options.ARCHITECTURE) - read == set()  # the architecture is read by loops over it
@@ -122,7 +124,10 @@ def test_precision_and_device_mean_the_same_in_every_command(path):
 
 def test_no_module_that_threads_may_run_sets_the_warnings_of_the_process():
     """`catch_warnings` restores, from two threads at once, what the other had set: a filter stays for good."""
-    once = {ROOT / "models" / "onnx_file.py", ROOT / "utils" / "metrics.py"}  # an export, a network that is built
+    once = {
+        ROOT / "inference" / "onnx_file.py",
+        ROOT / "evaluation" / "metrics.py",
+    }  # an export, a network that is built
     words = ("catch_warnings", "simplefilter", "resetwarnings")
     assert {path for path in PRODUCT if any(word in path.read_text() for word in words)} == once
 
@@ -158,7 +163,7 @@ def test_paths_and_flags_in_the_documents_exist(path):
     tracked = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
     files = set(tracked.stdout.split())
     folders = {str(parent) for file in files for parent in Path(file).parents}
-    folder = r"(?:configs|datasets|docs|models|preparation|scripts|tests|utils)"
+    folder = r"(?:configs|datasets|docs|evaluation|inference|models|preparation|scripts|tests|utils|webapp)"
     pattern = rf"(?<![\w/.{{])({folder}/[\w./*-]*\w|\w+\.(?:py|md|txt|toml))(?![\w{{])"
     for name in re.findall(pattern, text):
         known = name in files or name in folders or any(Path(file).match(name) for file in files)

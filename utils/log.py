@@ -3,10 +3,11 @@
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
@@ -14,7 +15,6 @@ from torch.utils.tensorboard import SummaryWriter
 from utils import distributed, files
 from utils.errors import InputError, reason
 from utils.progress import Bar, progress
-from utils.report import Sheet, table
 
 
 class Waits:
@@ -136,17 +136,20 @@ class MetricLog:
                 )
         self.bar.update(images * distributed.world_size())
 
-    def end_epoch(self, epoch: int, step: int, rate: float, summary: dict[str, Any], sheet: Sheet) -> None:
+    def end_epoch(
+        self, epoch: int, step: int, rate: float, summary: dict[str, Any], table: str, draw: Callable[[], np.ndarray]
+    ) -> None:
         """One line in log.jsonl, null for what is not finite; figures and pictures of the evaluation in TensorBoard.
 
-        The losses are means since the last line. rate: images per second; summary: `engine.summarize` of val.
+        The losses are means since the last line. rate: images per second; summary: the figures of val;
+        table: the same for people; draw: makes the picture (H, W, 3) uint8, on rank 0 alone.
         """
         (means, wait), self.since_epoch = self.since_epoch.values(), _Means()
         line = {"epoch": epoch, "step": step, "images_per_second": round(rate, 2), "wait": round(wait, 2)}
         line |= {"train": means, "val": summary}
-        distributed.on_main(lambda: self._write(line, sheet))
+        distributed.on_main(lambda: self._write(line, table, draw))
 
-    def _write(self, line: dict[str, Any], sheet: Sheet) -> None:
+    def _write(self, line: dict[str, Any], table: str, draw: Callable[[], np.ndarray]) -> None:
         epoch, step, summary = line["epoch"], line["step"], line["val"]
         try:
             with self.file.open("a", encoding="utf-8") as file:
@@ -157,9 +160,9 @@ class MetricLog:
         for name, value in summary.get("instances", {}).items():
             if isinstance(value, dict) and "mean" in value:
                 self._scalars({f"val/instances/{name}": value["mean"]}, step)
-        self.writer.add_image("val", sheet.draw(), step, dataformats="HWC")
+        self.writer.add_image("val", draw(), step, dataformats="HWC")
         self.writer.flush()
-        self.bar.write(f"epoch {epoch}, val:\n{table(summary)}", file=sys.stderr)
+        self.bar.write(f"epoch {epoch}, val:\n{table}", file=sys.stderr)
 
     def _scalars(self, values: dict[str, float], step: int) -> None:
         for name, value in values.items():

@@ -8,10 +8,10 @@ from typing import Any
 
 from utils.devices import AMP, AMP_HELP, DEVICE_HELP
 from utils.errors import InputError
-from utils.protocol import PROTOCOLS
 from utils.text_files import read_yaml
 
 DEFAULT_MODEL = "colorization_vit_base_patch16_224_group_post"
+PROTOCOLS = ("paper", "rounded", "full")  # of evaluation/protocol.py
 ARCHITECTURE = {"model": DEFAULT_MODEL, "group_tokens": True, "grouping_attention": True, "counter_color": True}
 
 
@@ -158,9 +158,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--obedience",
         action=switch,
         default=False,
-        help="with --eval or --test: also whether words are obeyed (obedience.py), eleven more colourings a pair",
+        help="with --eval or --test: also whether words are obeyed, by eleven more colourings a pair",
     )
-    add("--fid_weights", default=None, help="Inception weights for FID, see utils/fid.py; no FID if not given")
+    add("--fid_weights", default=None, help="Inception weights for FID, see evaluation/fid.py; no FID if not given")
     add(
         "--protocol",
         choices=PROTOCOLS,

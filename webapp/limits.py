@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from inference.photo import MAX_PIXELS
 from utils.errors import InputError
-from utils.photo import MAX_PIXELS
 
 
 @dataclass(frozen=True)

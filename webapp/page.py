@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from utils.captions import check_caption
+from datasets.words.captions import check_caption
 from utils.errors import InputError
 from webapp import markup, palette, regions
 from webapp.examples import EXAMPLES

@@ -2,7 +2,7 @@
 
 import re
 
-from datasets import color_words
+from datasets.words import color_words
 
 # What a visitor may choose, and about how it looks. Every word is one that the colour vocabulary knows.
 SWATCHES = {

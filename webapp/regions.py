@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference import Explanation, WordEffect
-from utils.report import group_map
+from utils.drawing import group_map
 from webapp.palette import named
 
 _OUTLINE = 0.004  # width of a region's outline, in longer sides of the picture; white, with black of as much around it

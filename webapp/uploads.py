@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from datasets.pictures.picture_file import PictureFile, TooLarge, max_pixels
 from utils.errors import InputError
-from utils.picture_file import PictureFile, TooLarge, max_pixels
 
 SMALL = 16  # pixels: a picture with a shorter side has hardly anything in it to colour
 _ENDINGS = {  # what Pillow calls a format: the endings that `ColoredPhoto.save` writes it under, the usual one first

@@ -19,10 +19,10 @@ from PIL import Image
 from torch import Tensor
 
 from inference import Colorizer, EncodedPhoto, Explanation
-from utils.colored_photo import to_bytes
-from utils.enlarge import gray_of
+from inference.colored_photo import to_bytes
+from inference.enlarge import gray_of
+from inference.photo import Photo, read_photo, turn
 from utils.errors import InputError
-from utils.photo import Photo, read_photo, turn
 from webapp.shares import Share, Shares
 from webapp.uploads import SMALL, Header, colored_name, read_header
 

@@ -1,0 +1,154 @@
+"""Which files of a folder are photographs: one rule for every room.
+
+A folder is searched with its sub-folders, linked ones too; every real folder once, so links that lead back end. Hidden
+names, and what systems and cameras leave beside photographs, are none. Of the others the ending says whether they can
+be opened here (`datasets/pictures/picture_file.py`); where there is no ending, the contents do.
+"""
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from datasets.pictures.picture_file import ENDINGS, format_of, openable
+
+_COMPANIONS = frozenset({"__macosx", "@eadir", "$recycle.bin", "lost+found", "system volume information"})
+_OTHERS = frozenset(  # endings of photographs that other programs open: left out too, but not as if they were none
+    (
+        *(".heic", ".heif", ".hif", ".heics", ".heifs", ".avif", ".avifs", ".webp", ".jxl", ".jxr", ".wdp", ".hdp"),
+        *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".psb", ".xcf", ".exr", ".hdr", ".bpg", ".dng", ".cr2"),
+        *(".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".raf", ".orf", ".rw2", ".pef", ".ptx", ".srw"),
+        *(".x3f", ".3fr", ".fff", ".iiq", ".mos", ".mef", ".mrw", ".erf", ".kdc", ".dcr", ".gpr", ".rwl"),
+    )
+) - {*ENDINGS}
+_SHOWN = 3  # names in a message
+
+
+class Found(NamedTuple):
+    """What a folder holds. Paths lie below the folder as it was given, in alphabetical order."""
+
+    folder: Path
+    pictures: list[Path]  # by their names; reading finds out whether they are
+    unopened: list[Path]  # photographs of formats that cannot be opened here
+    others: Counter[str]  # the number of the other files, by their endings, lower case
+    unlisted: list[str]  # folders that could not be looked into, and why
+
+    def failures(self) -> list[str]:
+        """What keeps photographs from being read, in words for the user: a line each."""
+        lines = [f"{reason}; change its permissions" for reason in self.unlisted]
+        kinds = Counter(path.suffix.lower() for path in self.unopened)
+        for kind, number in sorted(kinds.items()):
+            names = [str(path.relative_to(self.folder)) for path in self.unopened if path.suffix.lower() == kind]
+            more = ", ..." if number > _SHOWN else ""
+            lines.append(
+                f"{self.folder}: left out {number} {kind}, which cannot be opened here"
+                f" ({', '.join(names[:_SHOWN])}{more}); convert to JPEG, PNG or TIFF"
+            )
+        return lines
+
+    def left_out(self) -> str:
+        """The files that are no pictures by their names, in words for the user; "" where there are none."""
+        if not self.others:
+            return ""
+        counts = ", ".join(f"{number} {kind}" for kind, number in sorted(self.others.items()))
+        return f"{self.folder}: left out {counts}: no pictures by their names"
+
+
+def find_pictures(folder: Path, without: Iterable[Path] = ()) -> Found:
+    """without: folders and files that are passed over, however they are reached."""
+    found = Found(folder, [], [], Counter(), [])
+    for path in walk(folder, without, found.unlisted):
+        sort(path, found)
+    for paths in (found.pictures, found.unopened):
+        paths.sort()
+    return found
+
+
+def sort(path: Path, found: Found) -> None:
+    """Add a file to what was found."""
+    ending = path.suffix.lower()
+    if openable(path) or (not ending and format_of(path) is not None):
+        found.pictures.append(path)
+    elif ending in _OTHERS:
+        found.unopened.append(path)
+    else:
+        found.others[ending or "without an ending"] += 1
+
+
+def names_picture(path: Path) -> bool:
+    """Whether the name is a photograph's, which perhaps cannot be opened here."""
+    return openable(path) or path.suffix.lower() in _OTHERS
+
+
+def is_companion(name: str) -> bool:
+    """Whether a file or folder of this name is passed over where nobody named it: hidden, or not the user's own."""
+    return name.startswith(".") or name.lower() in _COMPANIONS
+
+
+def walk(folder: Path, without: Iterable[Path] = (), unlisted: list[str] | None = None) -> Iterator[Path]:
+    """Every file below the folder, in no order; what is neither file nor folder (a dangling link, a pipe) is one too.
+
+    A link is followed after all that is reached without it, and never to a folder around this one. unlisted: gets the
+    folders that cannot be looked into.
+    """
+    top = os.path.realpath(folder)
+    barred = [real for real in map(os.path.realpath, without) if not lies_in(top, real)]  # who names it, means it
+    seen = {_identity(parent) for parent in Path(top).parents}
+    waiting, links = [folder], []
+    while waiting or links:
+        place = waiting.pop() if waiting else links.pop(0)
+        real = os.path.realpath(place) if barred else ""
+        try:
+            identity = _identity(place)
+            if identity in seen or any(lies_in(real, one) for one in barred):
+                continue
+            seen.add(identity)
+            with os.scandir(place) as entries:
+                listed = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            if unlisted is not None:
+                unlisted.append(f"{place}: cannot be listed ({error.strerror})")
+            continue
+        for entry in listed:
+            path = place / entry.name
+            if is_companion(entry.name):
+                continue
+            if _is_folder(entry):
+                (links if entry.is_symlink() else waiting).append(path)
+            elif not barred:
+                yield path
+            else:
+                target = os.path.realpath(path) if entry.is_symlink() else os.path.join(real, entry.name)
+                if not any(lies_in(target, one) for one in barred):
+                    yield path
+
+
+def stored_as(folder: Path, name: str) -> str:
+    """The name under which a file is stored: `name`, or its composed or decomposed form of Unicode, as a Mac writes it,
+    where only that is there."""
+    forms = (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))
+    return next((form for form in forms if os.path.lexists(folder / form)), name)
+
+
+def composed(name: str) -> str:
+    """The form in which names are compared."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def lies_in(path: str, folder: str) -> bool:
+    """Both real paths: whether the first is the second, or lies in it."""
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)

@@ -1,0 +1,326 @@
+"""Scenes: pictures of several instances with exact masks, captions and counter captions, made and not read.
+
+B scenes; N = 5 places for instances (a scene has two to five), index 0 at the back; H = W = size; C palette colours.
+
+PSNR hardly tells whether a red ball and a green cone have changed their colours. Here every instance has a mask and a
+colour that the caption gives it, so the claims of Fig. 1 can be counted, each by a test split that differs from `clear`
+in one thing:
+
+    train, val   L goes with the colour as in photographs (yellow bright, blue dark); no held-out colour-object pair
+    clear        L is free of the colour; every noun once in a scene; no held-out pair
+    instances    as clear, but a noun two or three times in a scene, in different colours; all instances are named
+    unobserved   as clear, but of held-out pairs only
+    luminance    as clear, but L goes against the colour: yellow dark, blue bright
+
+The same (split, seed, index, rules) is the same scene on every machine, in every batch and, up to the raster, at every
+size. Nothing is drawn from a generator that outlives a scene.
+
+Differs: the paper has no such data; it shows these four claims by pictures.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datasets.batch import Sample
+from datasets.scenes.captions import captions
+from datasets.scenes.draws import COLORS, HELD_OUT, SPARE, SPLITS, Draws, N, Rules, draw, reword
+from datasets.scenes.layout import PLACES
+from datasets.scenes.palette import CLOUD_RADIUS, LEVEL_STEP, LEVELS, PALETTE, lookup, row
+from datasets.scenes.shapes import BACKGROUNDS, SHAPES, backgrounds, paint
+from utils.errors import InputError
+
+__all__ = [
+    "BACKGROUNDS",
+    "CLOUD_RADIUS",
+    "COLORS",
+    "HELD_OUT",
+    "PALETTE",
+    "PLACES",
+    "SHAPES",
+    "SPLITS",
+    "TEST_SPLITS",
+    "SceneBatch",
+    "Scenes",
+]
+
+TEST_SPLITS = ("clear", "instances", "unobserved", "luminance")  # the four claims
+SMALLEST_SIZE = 16  # pixels: less, and an instance has no inside
+FEWEST_SHAPES = 5  # nouns: enough for five different ones, with held-out pairs for every colour
+_PLACE_NUMBER = {words: number for number, words in enumerate(PLACES)}
+_CHUNK = 256  # scenes whose captions are made at once
+
+
+@dataclass(frozen=True)
+class SceneBatch:
+    """Indices, int64, are into `COLORS` (= the names of `PALETTE`), SHAPES, PLACES, BACKGROUNDS; -1: no instance."""
+
+    rgb: Tensor  # (B, 3, H, W) uint8 sRGB
+    masks: Tensor  # (B, N, H, W) bool: the visible pixels of each instance; no pixel belongs to two
+    colors: Tensor  # (B, N) index of the colour; all different within a scene
+    counter_colors: Tensor  # (B, N) the colour that the counter caption gives; unnamed instances keep theirs
+    named: Tensor  # (B, N) bool: the caption speaks of the instance
+    shapes: Tensor  # (B, N) index of the noun
+    places: Tensor  # (B, N) index of the words for the place, into PLACES, said or not
+    background_mask: Tensor  # (B, H, W) bool: the pixels of no instance
+    background_color: Tensor  # (B,) index; the same under the counter caption, and no instance's in the picture
+    background: Tensor  # (B,) index of the noun
+    background_named: Tensor  # (B,) bool
+    captions: list[str]
+    counter_captions: list[str]  # the same sentences with the counter colours
+    names: list[str]  # such as clear_000123.png
+
+    @property
+    def labels(self) -> Tensor:
+        """(B, H, W) uint8: 1 + index of the instance that is seen, 0 for the background."""
+        places = torch.arange(1, N + 1, dtype=torch.uint8)[:, None, None]
+        return (self.masks * places).sum(dim=1, dtype=torch.uint8)
+
+
+class Scenes(Dataset):
+    """`length` scenes of a split, as a data set and (`render`) as batches with masks.
+
+    Set `epoch` before each pass: epoch e of `train` is the scenes e * length, e * length + 1, ... of the stream, so
+    training sees none twice. The other splits are the same in every epoch.
+    """
+
+    def __init__(
+        self,
+        split: str,
+        size: int,
+        length: int,
+        seed: int = 0,
+        min_instances: int = 2,
+        max_instances: int = N,
+        num_colors: int | None = None,
+        num_shapes: int | None = None,
+        counter: bool = False,
+        curriculum: int = 0,
+    ) -> None:
+        """size: side in pixels; num_colors, num_shapes: so many of COLORS and SHAPES, from the first (None: all);
+        counter: give counter captions with the samples; curriculum: so many epochs of `train` begin with the fewest
+        instances, colours and shapes there can be. Raises InputError naming the value and the remedy."""
+        self._all = Rules(
+            min_instances,
+            max_instances,
+            len(COLORS) if num_colors is None else num_colors,
+            len(SHAPES) if num_shapes is None else num_shapes,
+        )
+        _check(split, size, length, seed, self._all)
+        self._few = Rules(min_instances, min_instances, min_instances + SPARE, FEWEST_SHAPES)
+        self._few_epochs = curriculum if split == "train" else 0
+        self.split = split
+        self.size = size
+        self.length = length
+        self.seed = seed
+        self.counter = counter
+        self.epoch = 0
+        self.folder = f"generated scenes, split {split}, seed {seed}"
+        self._backgrounds = backgrounds(size)
+        self._pairs: tuple[int, list[tuple[str, str]]] = (-1, [])
+        lookup()  # before workers are started: they share it
+
+    @property
+    def rules(self) -> Rules:
+        """Those of the present epoch."""
+        return self._few if self.epoch < self._few_epochs else self._all
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Sample]:
+        """The samples of a whole batch: DataLoader calls this, and the batch is rendered at once."""
+        stream = self._stream(indices)
+        draws = draw(self.split, self.seed, stream, self.rules)
+        rgb, _ = self._paint(draws)
+        return [
+            Sample(picture, caption, counter, self._name(place), index)
+            for picture, caption, counter, place, index in zip(
+                torch.from_numpy(rgb),
+                captions(draws, draws.color),
+                captions(draws, draws.counter_color) if self.counter else [None] * len(indices),
+                stream,
+                indices,
+                strict=True,
+            )
+        ]
+
+    def render(self, indices: Sequence[int]) -> SceneBatch:
+        """The scenes `indices` (0 ... length - 1, of the present epoch) with all that is known of them."""
+        stream = self._stream(indices)
+        draws = draw(self.split, self.seed, stream, self.rules)
+        rgb, labels = map(torch.from_numpy, self._paint(draws))
+        tensors = {name: torch.from_numpy(value) for name, value in draws._asdict().items() if value.dtype != object}
+        return SceneBatch(
+            rgb=rgb,
+            masks=labels[:, None] == torch.arange(1, N + 1, dtype=torch.uint8)[:, None, None],
+            colors=tensors["color"],
+            counter_colors=tensors["counter_color"],
+            named=tensors["named"],
+            shapes=tensors["shape"],
+            places=_places(draws),
+            background_mask=labels == 0,
+            background_color=tensors["background_color"],
+            background=tensors["background"],
+            background_named=tensors["say_background"],
+            captions=list(captions(draws, draws.color)),
+            counter_captions=list(captions(draws, draws.counter_color)),
+            names=[self._name(place) for place in stream],
+        )
+
+    def descriptions(self, indices: Sequence[int]) -> list[tuple[str, str]]:
+        """Two sentences about each scene: its caption, and the same named instances in another order and form."""
+        stream = self._stream(indices)
+        draws = draw(self.split, self.seed, stream, self.rules)
+        again = reword(draws, self.split, self.seed, stream)
+        return list(zip(captions(draws, draws.color), captions(again, again.color), strict=True))
+
+    def owners(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """What has each of COLORS in a scene: its noun and its place, (B, C) int64 each, of SHAPES and PLACES.
+
+        One beyond the last of either is the ground, -1 nothing. A scene gives no colour twice.
+        """
+        draws = draw(self.split, self.seed, self._stream(indices), self.rules)
+        count = torch.from_numpy(draws.count)[:, None]
+        colors = torch.from_numpy(np.concatenate([draws.color, draws.background_color[:, None]], axis=1))
+        colors[:, :N] = torch.where(torch.arange(N) < count, colors[:, :N], len(COLORS))  # no instance: a colour beyond
+        owners = []
+        for values, kinds in ((torch.from_numpy(draws.shape), SHAPES), (_places(draws), PLACES)):
+            values = torch.cat([values, torch.full_like(count, len(kinds))], dim=1)
+            owners.append(torch.full((len(count), len(COLORS) + 1), -1).scatter(1, colors, values)[:, :-1])
+        return owners[0], owners[1]
+
+    def recolored(self, index: int, count: int) -> list[tuple[str, list[int]]]:
+        """`count` captions of one scene, its own first, with the colours (N) that each gives.
+
+        The named colours and the palette's others but the ground's stand in a ring; every caption turns it one further.
+        """
+        draws = draw(self.split, self.seed, self._stream([index]), self.rules)
+        own, named = draws.color[0].tolist(), draws.order[0][: draws.named.sum()].tolist()
+        first = [own[k] for k in named]
+        kept = {*first, draws.background_color[0], *(own[k] for k in range(draws.count[0]) if k not in named)}
+        ring = first + [color for color in range(self.rules.num_colors) if color not in kept]
+        turned = []
+        for turn in range(count):
+            colors = own.copy()
+            for place, k in enumerate(named):
+                colors[k] = ring[(place + turn) % len(ring)]
+            turned.append((next(captions(draws, np.array([colors]))), colors))
+        return turned
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """(name, caption) of every scene of the present epoch, as a data set on disk has them; made when asked for."""
+        if self._pairs[0] != self.epoch:
+            pairs = []
+            for start in range(0, self.length, _CHUNK):
+                stream = self._stream(range(start, min(start + _CHUNK, self.length)))
+                draws = draw(self.split, self.seed, stream, self.rules)
+                pairs += zip(map(self._name, stream), captions(draws, draws.color), strict=True)
+            self._pairs = (self.epoch, pairs)
+        return self._pairs[1]
+
+    def unreadable(self) -> list[str]:
+        """None: nothing is read."""
+        return []
+
+    def leave_out(self, names: Sequence[str]) -> None:
+        """Nothing can be left out of a stream. Raises ValueError for any name."""
+        if names:
+            raise ValueError(f"{self.folder}: {names[0]!r} cannot be left out; scenes are made, none is broken")
+
+    def _stream(self, indices: Sequence[int]) -> list[int]:
+        """Places in the split's stream. IndexError outside 0 ... length - 1."""
+        for index in indices:
+            if not 0 <= index < self.length:
+                raise IndexError(f"scene {index} of {self.length}")
+        first = self.epoch * self.length if self.split == "train" else 0
+        return [first + int(index) for index in indices]
+
+    def _name(self, place: int) -> str:
+        return f"{self.split}_{place:06d}.png"
+
+    def _paint(self, draws: Draws) -> tuple[NDArray, NDArray]:
+        """RGB (B, 3, H, W) uint8, and labels (B, H, W) uint8: 1 + index of the instance seen, 0 the background."""
+        size = self.size
+        labels = np.zeros((len(draws.count), size, size), dtype=np.uint8)
+        levels = np.empty((len(draws.count), size, size), dtype=np.float32)  # mean and pattern, L
+        corner = np.floor(draws.shift * size).astype(np.int64).tolist()
+        for scene, (kind, (x, y)) in enumerate(zip(draws.background.tolist(), corner, strict=True)):
+            levels[scene] = self._backgrounds[kind, y : y + size, x : x + size]
+        rows = row(np.concatenate([draws.color, draws.background_color[:, None]], axis=1), draws.cloud)  # (B, N + 1)
+        entries = _entries(levels, draws.light[:, N], rows[:, N])
+        patches = {patch[:2]: patch[2:] for patch in self._patches(draws, rows)}
+        for scene, instance in sorted(patches):  # from the back to the front
+            (x, y), inside, values = patches[scene, instance]
+            window = (scene, slice(y, y + inside.shape[0]), slice(x, x + inside.shape[1]))
+            np.copyto(entries[window], values, where=inside)
+            np.copyto(labels[window], instance + 1, where=inside)
+        rgb = np.empty((len(labels), 3, size, size), dtype=np.uint8)
+        for channel, table in enumerate(lookup()):
+            rgb[:, channel] = table[entries]
+        return rgb, labels
+
+    def _patches(self, draws: Draws, rows: NDArray) -> Iterator[tuple]:
+        """(scene, instance, corner (x, y), inside (p, p) bool, entries of the lookup table (p, p)) of every instance.
+
+        All instances of one shape are evaluated together, each on a square just large enough for the largest of them;
+        a pixel's value depends on nothing but its own place.
+        """
+        for number, shape in enumerate(SHAPES.values()):
+            scenes, instances = np.nonzero(draws.shape == number)
+            if not len(scenes):
+                continue
+            center, radius = draws.center[scenes, instances], draws.radius[scenes, instances]
+            side = min(int(np.ceil(2.0 * radius.max() * self.size)) + 1, self.size)
+            corner = np.floor((center - radius[:, None]) * self.size).astype(np.int64)
+            corner = np.minimum(np.maximum(corner, 0), self.size - side)
+            pixels = (corner[:, :, None] + np.arange(side) + 0.5) / self.size  # (M, 2, p)
+            own = ((pixels - center[:, :, None]) / radius[:, None, None]).astype(np.float32)
+            look = (values[scenes, instances] for values in (draws.texture, draws.turn, draws.phase))
+            inside, change = paint(shape, own[:, 0, None, :], own[:, 1, :, None], *look)
+            entries = _entries(change, draws.light[scenes, instances], rows[scenes, instances])
+            yield from zip(scenes.tolist(), instances.tolist(), corner.tolist(), inside, entries, strict=True)
+
+
+def _places(draws: Draws) -> Tensor:
+    """(B, N) index into PLACES, -1 where there is no instance."""
+    return torch.tensor(
+        [
+            [_PLACE_NUMBER[place] if k < count else -1 for k, place in enumerate(places)]
+            for places, count in zip(draws.place.tolist(), draws.count.tolist(), strict=True)
+        ]
+    )
+
+
+def _entries(change: NDArray, light: NDArray, rows: NDArray) -> NDArray:
+    """L = light (M,) + change (M, p, p) of the table's rows (M,) -> entries of `lookup`, (M, p, p) int32."""
+    levels = (change + light.astype(np.float32)[:, None, None]) * np.float32(1.0 / LEVEL_STEP) + np.float32(0.5)
+    levels = np.minimum(np.maximum(levels, 0.0), LEVELS - 1.0).astype(np.int32)
+    return levels + (rows * LEVELS).astype(np.int32)[:, None, None]
+
+
+def _check(split: str, size: int, length: int, seed: int, rules: Rules) -> None:
+    if split not in SPLITS:
+        raise InputError(f"split {split!r}: unknown; pass one of {', '.join(SPLITS)}")
+    if size < SMALLEST_SIZE:
+        raise InputError(f"size {size}: scenes need {SMALLEST_SIZE} pixels or more")
+    if length < 1 or seed < 0:
+        raise InputError(f"length {length}, seed {seed}: pass at least 1 scene and a seed from 0")
+    if not 2 <= rules.min_instances <= rules.max_instances <= N:
+        raise InputError(f"{rules.min_instances} to {rules.max_instances} instances: pass 2 <= min <= max <= {N}")
+    if not rules.max_instances + SPARE <= rules.num_colors <= len(COLORS):
+        raise InputError(
+            f"{rules.num_colors} colours for {rules.max_instances} instances: pass"
+            f" {rules.max_instances + SPARE} to {len(COLORS)}, for the background and counter captions take some too"
+        )
+    if not FEWEST_SHAPES <= rules.num_shapes <= len(SHAPES):
+        raise InputError(f"{rules.num_shapes} shapes: pass {FEWEST_SHAPES} to {len(SHAPES)}")

@@ -1,0 +1,206 @@
+"""The figures of Table 1.  B batch; H, W image sides; all images uint8 RGB (B, 3, H, W).
+
+Each metric gives one float64 per image, (B,), on the images' device; who averages does so per image (Sec. 5).
+"""
+
+import http.client
+import pickle
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from evaluation.color_metrics import check_images, colorfulness
+from utils.errors import InputError, reason
+
+__all__ = ["LPIPS", "BackboneMissing", "WindowSums", "colorfulness", "is_cached", "psnr", "ssim"]
+
+DATA_RANGE = 255
+SSIM_WINDOW = 7
+SSIM_K1, SSIM_K2 = 0.01, 0.03
+
+LPIPS_BACKBONES = {
+    "vgg": torchvision.models.VGG16_Weights.IMAGENET1K_V1,
+    "alex": torchvision.models.AlexNet_Weights.IMAGENET1K_V1,
+    "squeeze": torchvision.models.SqueezeNet1_1_Weights.IMAGENET1K_V1,
+}
+
+
+class BackboneMissing(InputError):
+    """The ImageNet weights that LPIPS stands on are neither here nor to be fetched."""
+
+
+def is_cached(net: str) -> bool:
+    """Whether torchvision's weights of an LPIPS backbone were fetched before."""
+    name = LPIPS_BACKBONES[net].url.rpartition("/")[2]
+    return (Path(torch.hub.get_dir()) / "checkpoints" / name).is_file()
+
+
+def psnr(a: Tensor, b: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio, 10 log10(255^2 / MSE) over the three channels: (B,) dB, infinite for equal images.
+
+    ValueError unless a and b are uint8 images of one shape.
+    """
+    check_images(a, b)
+    difference = a.int() - b.int()
+    squares = (difference * difference).sum(dim=(1, 2, 3))  # int64: exact. square() of whole numbers is slow
+    return 10.0 * torch.log10(DATA_RANGE**2 * a.shape[1:].numel() / squares.double())
+
+
+def ssim(a: Tensor, b: Tensor) -> Tensor:
+    """Structural similarity (Wang et al. 2004) as scikit-image defines it by default: (B,), at most 1.
+
+        S = (2 m_a m_b + C1) (2 v_ab + C2) / ((m_a^2 + m_b^2 + C1) (v_a + v_b + C2)),  C_i = (255 K_i)^2
+
+    Means m over a uniform 7 x 7 window, sample (co)variances v, averaged over the three channels and the windows that
+    lie wholly in the image. On a CPU one image at a time, because its maps then stay in the cache.
+
+    ValueError unless a and b are uint8 images of one shape, no side below 7.
+    """
+    check_images(a, b)
+    pieces = zip(a.split(1), b.split(1), strict=True) if a.device.type == "cpu" else [(a, b)]
+    return torch.cat([WindowSums(x).ssim(WindowSums(y)) for x, y in pieces])
+
+
+class WindowSums:
+    """A batch of images, ready to be compared by SSIM: its own sums over windows serve several comparisons.
+
+    All sums are whole numbers below 2^31, exact in int32: with the sums s over a window of N = 49 pixels, N m = s and
+    N (N - 1) v_ab = N s_ab - s_a s_b. Top and bottom of S are taken times (N (N - 1)) (N N), in float64.
+    """
+
+    def __init__(self, images: Tensor) -> None:
+        """images: uint8 (B, 3, H, W). ValueError where a side is below 7."""
+        check_images(images)
+        if min(images.shape[2:]) < SSIM_WINDOW:
+            raise ValueError(f"SSIM needs sides of at least {SSIM_WINDOW} pixels, not {tuple(images.shape[2:])}")
+        self.values = images.int()
+        self.squares = self.values * self.values
+        self.sums = _box_sum(self.values)
+        self.squared_sums = self.sums * self.sums
+
+    def ssim(self, other: "WindowSums") -> Tensor:
+        """Of each image and its partner in `other`: (B,) float64."""
+        n = SSIM_WINDOW**2
+        c1, c2 = n * n * (SSIM_K1 * DATA_RANGE) ** 2, n * (n - 1) * (SSIM_K2 * DATA_RANGE) ** 2
+        product, squares = self.sums * other.sums, self.squared_sums + other.squared_sums
+        covariance = _box_sum(self.values * other.values).mul_(n).sub_(product)
+        variances = _box_sum(self.squares + other.squares).mul_(n).sub_(squares)  # only their sum is needed
+        top = product.double().mul_(2).add_(c1).mul_(covariance.double().mul_(2).add_(c2))
+        bottom = squares.double().add_(c1).mul_(variances.double().add_(c2))
+        return top.div_(bottom).mean(dim=(1, 2, 3))
+
+
+class LPIPS(nn.Module):
+    """Learned perceptual distance (Zhang et al. 2018, version 0.1), 0 for equal images; Table 1 uses VGG16.
+
+        d(a, b) = sum over layers of the mean over pixels of w . (phi_a - phi_b)^2
+
+    phi: features of unit length per pixel; w: the heads that the `lpips` package carries. The package computes; we give
+    it its backbone, and split the work, so that one truth serves several comparisons. Never trained, always float32.
+    """
+
+    def __init__(self, net: str, backbone: Mapping[str, Tensor], origin: str) -> None:
+        """net: a key of LPIPS_BACKBONES; backbone: tensors under torchvision's names; origin: where from, for errors.
+
+        InputError where the backbone lacks a tensor, has an unknown one, or one of another shape.
+        """
+        super().__init__()
+        import lpips  # here, because no other metric needs it
+
+        # The package knows either its own download or random numbers; the latter are all overwritten below, and the
+        # generator of the run does not notice that they were drawn.
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+            warnings.simplefilter("ignore")  # the package's own use of torchvision's old arguments
+            self.package = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
+        self.unit_length = lpips.normalize_tensor
+        self.package.net.load_state_dict(_package_names(self.package.net.state_dict(), backbone, origin), strict=True)
+        self.requires_grad_(False).eval()
+
+    @classmethod
+    def load(cls, net: str = "vgg", weights: str | Path | None = None) -> "LPIPS":
+        """net: 'vgg', 'alex' or 'squeeze'. weights: a torch file with torchvision's names (`features.0.weight` ...; its
+        `classifier.*` is not needed) in any floating dtype, or None for torchvision's own, cached or downloaded.
+
+        InputError for an unknown net or an unfit file; BackboneMissing where nothing can be fetched.
+        """
+        if net not in LPIPS_BACKBONES:
+            raise InputError(f"no LPIPS backbone '{net}': use one of {', '.join(LPIPS_BACKBONES)}")
+        if weights is not None:
+            return cls(net, _read_tensors(weights), str(weights))
+        source = LPIPS_BACKBONES[net]
+        try:
+            tensors = source.get_state_dict(progress=False, check_hash=True, map_location="cpu")
+        except (OSError, http.client.HTTPException, RuntimeError) as error:  # RuntimeError: the hash is another
+            raise BackboneMissing(
+                f"LPIPS needs the ImageNet weights {source.url}, which could not be fetched ({error}): "
+                "pass --lpips_weights FILE, that file or another with torchvision's names"
+            ) from error
+        return cls(net, tensors, source.url)
+
+    def train(self, mode: bool = True) -> "LPIPS":
+        """Stays in eval mode inside a module that trains: the heads have dropout."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> list[Tensor]:
+        """images: uint8 (B, 3, H, W). Returns phi, one (B, C_l, H_l, W_l) float32 per layer, to give to `distance`."""
+        check_images(images)
+        with torch.autocast(images.device.type, enabled=False):
+            scaled = images.float() / (DATA_RANGE / 2) - 1.0  # [-1, 1]
+            return [self.unit_length(layer) for layer in self.package.net(self.package.scaling_layer(scaled))]
+
+    @torch.no_grad()
+    def distance(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        """a, b: what `features` gave for two batches of one shape. Returns (B,) float64."""
+        with torch.autocast(a[0].device.type, enabled=False):
+            maps = [head((x - y).square_()) for head, x, y in zip(self.package.lins, a, b, strict=True)]
+        return torch.stack([m.mean(dim=(1, 2, 3), dtype=torch.float64) for m in maps]).sum(dim=0)
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """a, b: uint8 (B, 3, H, W). Returns (B,) float64. ValueError unless they are of one shape."""
+        check_images(a, b)
+        return self.distance(self.features(a), self.features(b))
+
+
+def _read_tensors(path: str | Path) -> Mapping[str, Tensor]:
+    """A torch file of named tensors, or InputError."""
+    try:
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        why = f"{type(error).__name__}: {reason(error)}"
+        raise InputError(f"{path}: cannot be read as LPIPS weights ({why}); pass a torch file of tensors") from error
+    if not isinstance(tensors, Mapping) or not all(isinstance(t, Tensor) for t in tensors.values()):
+        raise InputError(f"{path}: is not a mapping of names to tensors; pass a state dict with torchvision's names")
+    return tensors
+
+
+def _package_names(package: Mapping[str, Tensor], given: Mapping[str, Tensor], origin: str) -> dict[str, Tensor]:
+    """torchvision's `features.N.*` under the package's names `sliceK.N.*`: every one of them, or InputError."""
+    names = {"features." + name.partition(".")[2]: name for name in package}
+    remedy = "pass the torchvision file of the backbone that --lpips_net names"
+    missing = sorted(names.keys() - given.keys())
+    unknown = sorted(name for name in given.keys() - names.keys() if not name.startswith("classifier."))
+    if missing or unknown:
+        what = f"lacks '{missing[0]}'" if missing else f"has the unknown key '{unknown[0]}'"
+        raise InputError(f"{origin}: {what} ({len(missing)} keys missing, {len(unknown)} unknown); {remedy}")
+    for theirs, ours in names.items():
+        tensor, shape = given[theirs], package[ours].shape
+        if tensor.shape != shape or not tensor.is_floating_point():
+            raise InputError(
+                f"{origin}: '{theirs}' is {tensor.dtype} {tuple(tensor.shape)}, not floating {tuple(shape)}; {remedy}"
+            )
+    return {ours: given[theirs] for theirs, ours in names.items()}
+
+
+def _box_sum(images: Tensor) -> Tensor:
+    """Sums over all 7 x 7 windows: (B, 3, H, W) -> (B, 3, H - 6, W - 6)."""
+    for dim in (2, 3):
+        size = images.shape[dim] - SSIM_WINDOW + 1
+        pairs = images.narrow(dim, 0, size + 4) + images.narrow(dim, 1, size + 4)  # 7 = 2 + 2 + 2 + 1
+        total = pairs.narrow(dim, 0, size) + pairs.narrow(dim, 2, size)
+        images = total.add_(pairs.narrow(dim, 4, size)).add_(images.narrow(dim, 6, size))
+    return images

@@ -1,0 +1,262 @@
+"""Does the network do what the words say? Measured on photographs that have captions and no masks.
+
+B pairs; K captions of one photograph; S side of the network's square.
+
+word response      the first colour word of the caption, of eight chromatic colours, is replaced by each of the other
+                   seven, and the change of the picture is judged (evaluation/obedience_metrics.py); where the split has
+                   regions (datasets/regions.py), also how much of it lies where the word's thing is
+description gain   PSNR and mean ab error with the pair's own caption, against no caption, against another photograph's,
+                   and against the counter caption of Eq. (15)
+
+A network that ignores the words scores 0 in both; its row is computed in the same way, from the answers to an empty
+caption. Differs: the paper shows obedience by pictures and a user study, and has none of these figures.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from datasets.regions import Regions, mask
+from datasets.scenes import PALETTE
+from datasets.words import color_words
+from evaluation import tables
+from evaluation.color_metrics import LabBytes
+from evaluation.instance_metrics import Interval, bootstrap_interval
+from evaluation.metrics import psnr
+from evaluation.obedience_metrics import inside, word_response
+from evaluation.protocol import LabBatch, check_finite
+from utils import color, distributed
+from utils.devices import autocast
+from utils.progress import progress
+
+COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
+CENTERS = torch.tensor([PALETTE[name] for name in COLORS], dtype=torch.float64)  # (8, 2), CIE units
+DESCRIPTIONS = ("own", "empty", "other", "counter")
+METRICS = {"psnr": "PSNR, dB", "chroma_error": "ab error"}
+TOGETHER = 64  # colourings in one pass of the network
+RESPONSES = {"right": "word response, right, %", "angle": "degrees off", "share": "share changed, %"}
+RESPONSES |= {"inside": "of the change in the word's region, %", "region": "region, % of the picture"}
+
+
+@torch.no_grad()
+def evaluate(
+    network: nn.Module,
+    loader: Iterable[Any],
+    pairs: Sequence[tuple[str, str]],
+    tokenize: Callable[[list[str]], Any],
+    device: torch.device,
+    amp: str,
+    regions: Regions,
+) -> list[dict[str, Any]]:
+    """One row per pair, all ranks', in file order, on every rank.
+
+    pairs: (image name, caption) of the whole split; regions: of their colour words, as far as known. A row holds index,
+    name, caption; `{metric}_{description}` of METRICS and DESCRIPTIONS, None for a counter caption that there is not;
+    `from`, the colour replaced, or None; `region`, the replaced word's share of the picture, or None; and `responses`,
+    one for each other colour: to, right, angle, share, inside.
+    """
+    network.eval()
+    rows = []
+    for batch in progress(loader, "obedience", "batch"):
+        squashed = LabBatch.of(batch.rgb.to(device))
+        draws = [np.random.default_rng((0, index)) for index in batch.indices]
+        counters = [color_words.replace(caption, draw) for caption, draw in zip(batch.captions, draws, strict=True)]
+        replaced = [replacements(caption) for caption in batch.captions]
+        asked = []
+        for index, caption, counter, (_, others) in zip(batch.indices, batch.captions, counters, replaced, strict=True):
+            described = [caption, "", _other_caption(pairs, index), counter]
+            asked.append([text for text in described if text is not None] + others)
+        found = _colorize(network, squashed.gray.float(), asked, tokenize, device, amp)
+        for i, ab in enumerate(found):
+            check_finite(ab, [batch.names[i]] * len(ab))
+            own = LabBatch(*(part[i : i + 1] for part in squashed))
+            source, others = replaced[i]
+            row = {"index": batch.indices[i], "name": batch.names[i], "caption": batch.captions[i]}
+            row |= _gains(own, ab[: len(ab) - len(others)], with_counter=counters[i] is not None)
+            row |= _responses(ab, source, len(others), _region(regions, row, ab.shape[-2:]))
+            rows.append(row)
+    everyone = (row for part in distributed.gather_objects(rows) for row in part)
+    return sorted(everyone, key=lambda row: row["index"])
+
+
+def _colorize(
+    network: nn.Module,
+    gray: Tensor,
+    asked: list[list[str]],
+    tokenize: Callable[[list[str]], Any],
+    device: torch.device,
+    amp: str,
+) -> list[Tensor]:
+    """Each photograph's ab (K, 2, S, S) float64 in [-1, 1] under its captions. gray: (B, 1, S, S) in [-1, 1]."""
+    captions = [caption for of_one in asked for caption in of_one]
+    of = torch.arange(len(asked)).repeat_interleave(torch.tensor([len(of_one) for of_one in asked]))
+    parts = []
+    with autocast(device, amp):
+        image = network.encode_image(gray)  # (B, N_I, C)
+        for start in range(0, len(captions), TOGETHER):
+            part = slice(start, start + TOGETHER)
+            words = tokenize(captions[part]).to(device)
+            parts.append(network.colorize(image[of[part]], network.encode_text(words), words.mask).ab.double())
+    return list(torch.cat(parts).split([len(of_one) for of_one in asked]))
+
+
+def replacements(caption: str) -> tuple[int | None, list[str]]:
+    """The first colour word of COLORS, as an index into it, and the caption with each of the others in its place."""
+    for start, end in color_words.find(caption):
+        family = color_words.family(caption[start:end])
+        if family in COLORS:
+            others = [name for name in COLORS if name != family]
+            return COLORS.index(family), [caption[:start] + name + caption[end:] for name in others]
+    return None, []
+
+
+def _other_caption(pairs: Sequence[tuple[str, str]], index: int) -> str:
+    """The caption half the list further on, or the next one behind it that is another photograph's."""
+    name, count = pairs[index][0], len(pairs)
+    for step in range(count):
+        other, caption = pairs[(index + count // 2 + step) % count]
+        if other != name:
+            return caption
+    return ""
+
+
+def _gains(own: LabBatch, ab: Tensor, with_counter: bool) -> dict[str, float | None]:
+    """ab: (3 or 4, 2, S, S) in [-1, 1], under DESCRIPTIONS."""
+    gray, truth = own.gray.expand(len(ab), -1, -1, -1), color.to_uint8(color.colorize(own.gray, own.ab))
+    predicted, truth = color.to_uint8(color.colorize(gray, ab)), truth.expand(len(ab), -1, -1, -1)
+    distance = LabBytes(predicted).errors(LabBytes(truth)).chroma_error
+    values = {"psnr": psnr(predicted, truth).tolist(), "chroma_error": distance.tolist()}
+    missing = [] if with_counter else [None]
+    return {
+        f"{metric}_{description}": value
+        for metric, own_values in values.items()
+        for description, value in zip(DESCRIPTIONS, own_values + missing, strict=True)
+    }
+
+
+def _region(regions: Regions, row: dict[str, Any], size: Sequence[int]) -> Tensor | None:
+    """Where the thing of the colour word is that `replacements` replaces: (H, W) bool."""
+    caption = row["caption"]
+    families = [color_words.family(caption[start:end]) for start, end in color_words.find(caption)]
+    place = next((place for place, family in enumerate(families) if family in COLORS), None)
+    boxes = [region for region in regions.get((row["name"], caption), ()) if region.place == place]
+    return torch.from_numpy(mask(boxes, *size)) if boxes else None
+
+
+def _responses(ab: Tensor, source: int | None, count: int, region: Tensor | None = None) -> dict[str, Any]:
+    """ab: (K, 2, S, S) in [-1, 1], under the own caption first and the `count` replaced ones last; region: (S, S)."""
+    if source is None:
+        return {"from": None, "region": None, "responses": []}
+    wanted = torch.tensor([color for color in range(len(COLORS)) if color != source])
+    changes = color.denormalize_ab(ab[-count:] - ab[:1]).cpu()
+    response = word_response(changes, torch.full_like(wanted, source), wanted, CENTERS)
+    kept = [None] * len(wanted) if region is None else inside(changes, region.to(changes.device)).tolist()
+    values = zip(wanted.tolist(), *(part.tolist() for part in response), kept, strict=True)
+    found = [
+        dict(zip(("to", "right", "angle", "share", "inside"), (COLORS[to], *of), strict=True)) for to, *of in values
+    ]
+    area = None if region is None else region.double().mean().item()
+    return {"from": COLORS[source], "region": area, "responses": found}
+
+
+def summarize(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """`model`, and `ignoring` the words: means with 95 % bootstrap intervals over photographs; None where no pair can
+    be judged."""
+    return {"model": _summarize(rows), "ignoring": _summarize(ignoring(rows))}
+
+
+def _summarize(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "word_response": _summarize_responses(rows),
+        "description_gain": {
+            description: {metric: _gain(rows, metric, description) for metric in METRICS}
+            for description in DESCRIPTIONS[1:]
+        },
+        "pairs": len(rows),
+    }
+
+
+def _summarize_responses(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    flat = [(row["name"], response) for row in rows for response in row["responses"]]
+    if not flat:
+        return None
+    right = [response["right"] for _, response in flat]
+    placed = [row for row in rows if row["region"] is not None]
+    by_color = {name: [r["right"] for _, r in flat if r["to"] == name] for name in COLORS}
+    return {
+        "count": len(flat),
+        "right": _interval(right, [name for name, _ in flat])._asdict(),
+        "angle": float(np.mean([response["angle"] for _, response in flat])),
+        "share": float(np.mean([response["share"] for _, response in flat])),
+        "inside": _mean([response["inside"] for row in placed for response in row["responses"]]),
+        "region": _mean([row["region"] for row in placed]),
+        "right_of": {name: float(np.mean(values)) if values else None for name, values in by_color.items()},
+    }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def _gain(rows: Sequence[dict[str, Any]], metric: str, description: str) -> dict[str, float] | None:
+    """Own caption minus `description`, over the pairs that have both."""
+    both = [row for row in rows if row[f"{metric}_{description}"] is not None]
+    if not both:
+        return None
+    gains = [row[f"{metric}_own"] - row[f"{metric}_{description}"] for row in both]
+    return _interval(gains, [row["name"] for row in both])._asdict()
+
+
+def _interval(values: Sequence[float], names: Sequence[str]) -> Interval:
+    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    groups = torch.tensor([places[name] for name in names])
+    return bootstrap_interval(torch.tensor(values, dtype=torch.float64), groups)
+
+
+def ignoring(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of a network that answers every caption as this one answers an empty one."""
+    told = []
+    for row in rows:
+        names = [(f"{metric}_{description}", f"{metric}_empty") for metric in METRICS for description in DESCRIPTIONS]
+        same = {name: None if row[name] is None else row[empty] for name, empty in names}
+        source = None if row["from"] is None else COLORS.index(row["from"])
+        nothing = torch.zeros(len(COLORS), 2, 1, 1)
+        own = _responses(nothing, source, len(COLORS) - 1)
+        own["responses"] = [response | {"inside": row["region"]} for response in own["responses"]]
+        told.append(row | same | own | {"region": row["region"]})
+    return told
+
+
+def table(summary: dict[str, Any]) -> str:
+    """Of `summarize`."""
+    return tables.text(table_rows(summary), title_width=44, width=26)
+
+
+def table_rows(summary: dict[str, Any]) -> list[tables.Row]:
+    """The headings, then a line for each figure of the model and of one that ignores the words."""
+    model, baseline = summary["model"], summary["ignoring"]
+    lines = [("obedience", ["this model", "ignoring the words"])]
+    response, nothing = model["word_response"], baseline["word_response"]
+    if response is not None:
+        for name, title in RESPONSES.items():
+            if response[name] is not None:  # the last two need regions
+                lines.append((title, [_cell(response[name], name), _cell(nothing[name], name)]))
+    for description, gains in model["description_gain"].items():
+        for metric, gain in gains.items():
+            own = baseline["description_gain"][description][metric]
+            title = f"gain over {description} caption, {METRICS[metric]}"
+            lines.append((title, [_cell(gain, metric), _cell(own, metric)]))
+    return lines
+
+
+def _cell(value: Any, name: str) -> str:
+    scale, digits = (100, 1) if name in ("right", "share", "inside", "region") else (1, 1 if name == "angle" else 3)
+    if value is None:
+        return "-"
+    if isinstance(value, dict):
+        mean, low, high = (value[part] * scale for part in ("mean", "low", "high"))
+        return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{value * scale:.{digits}f}"

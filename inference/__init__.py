@@ -1,0 +1,5 @@
+"""From a photograph and a sentence to a photograph in colour."""
+
+from inference.colorizer import DEFAULT_CHECKPOINT, Colored, Colorizer, EncodedPhoto, Explanation, WordEffect
+
+__all__ = ["DEFAULT_CHECKPOINT", "Colored", "Colorizer", "EncodedPhoto", "Explanation", "WordEffect"]

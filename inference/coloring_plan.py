@@ -1,0 +1,209 @@
+"""Which photographs are to be coloured, under which captions, and where to: found before the first is read."""
+
+import functools
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from datasets.pictures.folders import Found, composed, find_pictures, is_companion, lies_in, sort
+from datasets.pictures.picture_file import ENDINGS
+from datasets.words.captions import check_caption
+from inference.colored_photo import SUFFIXES
+from utils.errors import InputError
+from utils.text_files import read_csv, read_json
+
+
+class Photographs(NamedTuple):
+    named: list[tuple[Path, str]]  # path, and name: the path from the folder that was asked for; none twice
+    unopened: list[str]  # names of photographs of formats that cannot be opened here
+    failures: list[str]  # what keeps photographs from being read, in words for the user
+    notes: list[str]  # what else was left out
+
+
+class Job(NamedTuple):
+    path: Path
+    captions: list[str]
+    outputs: list[Path]  # one for each caption
+    explained: list[Path]  # the same, or none
+    sheet: Path | None
+
+    @property
+    def written(self) -> list[Path]:
+        return [*self.outputs, *self.explained, *([self.sheet] if self.sheet is not None else [])]
+
+
+def find_photos(sources: Sequence[str], output: Path, results: Iterable[Path] = ()) -> Photographs:
+    """sources: files, folders and patterns; output: the folder of the results, or their file; results: more of their
+    files. What lies there is no photograph. Raises InputError for a source that is not there or holds none."""
+    found = Photographs([], [], [], [])
+    seen: set[str] = set()
+    barred = [output, *results]
+    real_folder = functools.lru_cache(os.path.realpath)
+
+    def add(path: Path, name: str) -> None:
+        real = os.path.join(real_folder(path.parent), path.name)
+        if real not in seen:
+            seen.add(real)
+            found.named.append((path, name))
+
+    def add_all(inside: Found) -> None:
+        for path in inside.pictures:
+            add(path, str(path.relative_to(inside.folder)))
+        found.unopened.extend(str(path.relative_to(inside.folder)) for path in inside.unopened)
+        found.failures.extend(inside.failures())
+        found.notes.extend(filter(None, [inside.left_out()]))
+
+    for source in dict.fromkeys(sources):
+        path = Path(source)
+        if os.path.isdir(path) and os.path.realpath(path) == os.path.realpath(output):
+            found.notes.append(f"{path}: is the folder of the results; what lies there is no photograph to colour")
+        elif os.path.isdir(path):
+            inside = find_pictures(path, barred)
+            if not (inside.pictures or inside.failures()):
+                left_out = f"; {inside.left_out()}" if inside.others else ""
+                raise InputError(f"{path}: no photograph in this folder ({', '.join(ENDINGS)}){left_out}")
+            add_all(inside)
+        elif os.path.lexists(path):  # also what cannot be read: it is told when its turn comes
+            add(path, path.name)
+        else:
+            folders, inside = _matching(source, barred)
+            for folder in folders:
+                add_all(find_pictures(folder, barred))
+            for path in inside.pictures:
+                add(path, path.name)
+            add_all(inside._replace(pictures=[]))
+    if not found.named:
+        raise InputError("; ".join([*found.failures, *found.notes, "there is no photograph to colour; pass another"]))
+    kept = _without_results(found.named, output)
+    if len(kept) < len(found.named):
+        found.notes.append(f"{output}: {len(found.named) - len(kept)} files there are results of the other photographs")
+    return found._replace(named=kept)
+
+
+def _without_results(named: list[tuple[Path, str]], output: Path) -> list[tuple[Path, str]]:
+    """Without what lies where the results of the others will: a shell's pattern names those of an earlier run too."""
+    folder = os.path.realpath(output)
+    real = [os.path.realpath(path) for path, _ in named]
+    outside = [name for (_, name), path in zip(named, real, strict=True) if not lies_in(path, folder)]
+    results = {_key(Path(folder, name)) for name in output_names(outside)}
+    return [
+        photo
+        for photo, path in zip(named, real, strict=True)
+        if not (lies_in(path, folder) and _key(Path(path)) in results)
+    ]
+
+
+def _matching(pattern: str, barred: Iterable[Path]) -> tuple[list[Path], Found]:
+    """The folders, which "**" has searched already, and the files that match."""
+    own = set(Path(pattern).parts)  # who names such a folder means it, and "*" matches nothing that is hidden
+    real_barred = [os.path.realpath(path) for path in barred]
+    folders, inside = [], Found(Path(), [], [], Counter(), [])
+    names = sorted(glob.glob(pattern, recursive=True))
+    if not names:
+        raise InputError(f"{pattern}: no such file or folder, nor does a file match it as a pattern")
+    for path in map(Path, names):
+        if any(is_companion(part) and part[0] != "." and part not in own for part in path.parts):
+            continue
+        real = os.path.realpath(path)
+        if any(lies_in(real, one) for one in real_barred):
+            continue
+        if not os.path.isdir(path):
+            sort(path, inside)
+        elif "**" not in pattern:
+            folders.append(path)
+    return folders, inside
+
+
+def jobs_of(
+    photos: Sequence[tuple[Path, str]], captions: Sequence[list[str]], output: Path, explain: bool, sheet: bool
+) -> list[Job]:
+    """output: the folder of the results."""
+    added = [_added(len(own), explain, sheet) for own in captions]
+    names = output_names([name for _, name in photos], added)
+    return [
+        job_of(path, own, output / name, explain, sheet)
+        for (path, _), own, name in zip(photos, captions, names, strict=True)
+    ]
+
+
+def job_of(path: Path, captions: list[str], output: Path, explain: bool, sheet: bool) -> Job:
+    outputs = [output.with_stem(output.stem + own) for own in _added(len(captions), False, False)]
+    explained = [path.with_name(f"{path.stem}_explained.png") for path in outputs if explain]
+    return Job(path, captions, outputs, explained, output.with_name(f"{output.stem}_variants.png") if sheet else None)
+
+
+def _added(captions: int, explain: bool, sheet: bool) -> list[str]:
+    """What the files that are written of a photograph have behind its name."""
+    added = [""] if captions == 1 else [f"_{number}" for number in range(captions)]
+    return added + [f"{own}_explained" for own in added if explain] + ["_variants"] * sheet
+
+
+def output_names(names: Sequence[str], added: Sequence[Sequence[str]] | None = None) -> list[str]:
+    """The same names; formats that are not written get .png. Names that would meet keep their own endings, or get a
+    number: no two files then differ in their endings alone, in case, or in the form of Unicode.
+
+    added: of each name, what the files that are written have behind it; nothing where None is given.
+    """
+    wanted = [Path(name) for name in names]
+    wanted = [path if path.suffix.lower() in SUFFIXES else path.with_suffix(".png") for path in wanted]
+    alike = Counter(map(_key, wanted))
+    folders = {folder for path in wanted for folder in path.parents if folder.suffix.lower() in SUFFIXES}
+    taken = set(map(_key, folders))  # a.png/b.jpg beside a.gif
+    numbers: Counter[str] = Counter()  # the last that a name got: so many photographs of one name take linear time
+    unique = []
+    for place, (path, name) in enumerate(zip(wanted, names, strict=True)):
+        if alike[_key(path)] > 1:  # a.jpg beside a.gif: a_jpg.jpg and a_gif.png
+            path = path.with_stem(f"{path.stem}_{Path(name).suffix[1:].lower() or 'picture'}")
+        parts = [""] if added is None else added[place]
+        free, base = path, _key(path)
+        while not taken.isdisjoint(keys := [_key(free.with_stem(free.stem + part)) for part in parts]):
+            numbers[base] += 1
+            free = path.with_stem(f"{path.stem}_{numbers[base] + 1}")
+        taken.update(keys)
+        unique.append(str(free))
+    return unique
+
+
+def _key(path: Path) -> str:
+    """Equal for paths that are one file on some file system, but for their endings."""
+    return composed(str(path.with_suffix(""))).casefold()
+
+
+def read_captions(path: Path) -> dict[str, list[str]]:
+    """Image name -> its captions, in the file's order. Raises InputError naming the line or entry."""
+    if path.suffix.lower() == ".csv":
+        rows = [(f"line {line}", cells) for line, cells in read_csv(path, "write lines image,caption")]
+        if rows and [cell.strip().lower() for cell in rows[0][1]] == ["image", "caption"]:
+            rows = rows[1:]
+    else:
+        content = read_json(path, "write [[image, caption], ...], or lines image,caption in a file that ends in .csv")
+        if isinstance(content, dict):
+            lists = [(name, own if isinstance(own, list) else [own]) for name, own in content.items()]
+            content = [[name, caption] for name, own in lists for caption in own]
+        rows = [(f"entry {n}", row) for n, row in enumerate(content if isinstance(content, list) else [content])]
+    captions: dict[str, list[str]] = {}
+    for place, row in rows:
+        if not (isinstance(row, list) and len(row) == 2 and all(isinstance(part, str) for part in row)):
+            raise InputError(f"--captions {path}: {place} is {str(row)[:120]}; each is an image's name and a caption")
+        captions.setdefault(row[0].strip(), []).append(check_caption(row[1], f"--captions {path}: {place}"))
+    if not captions:
+        raise InputError(f"--captions {path}: names no image; write lines image,caption or [[image, caption], ...]")
+    return captions
+
+
+def match(file: Path, captions: dict[str, list[str]], photos: Photographs) -> list[list[str]]:
+    """The captions of each photograph found, whatever form of Unicode its name has in the file and on the disk. Raises
+    InputError unless every one has some and every name is found."""
+    by_form = {composed(name): own for name, own in captions.items()}
+    own = [captions.get(name) or by_form.get(composed(name)) for _, name in photos.named]
+    known = {composed(name) for name in [*(name for _, name in photos.named), *photos.unopened]}
+    missing = [name for (_, name), found in zip(photos.named, own, strict=True) if found is None]
+    unknown = by_form.keys() - known
+    if missing or unknown:
+        which = f"has none for {missing[0]}" if missing else f"names {min(unknown)}, which is not among the photographs"
+        count = len(missing) or len(unknown)
+        raise InputError(f"--captions {file}: {which} ({count} in all); complete the file, or pass other photographs")
+    return own

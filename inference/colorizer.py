@@ -1,0 +1,256 @@
+"""Colour photographs of any size as sentences say.
+
+    colorizer = Colorizer.from_checkpoint()  # the repository's own, for photographs
+    colorizer(image, "a woman in a red dress beside a woman in a blue dress").save("colored.png")
+
+N_I image tokens; N_G group tokens; G side of the grid of image tokens, N_I = G * G; S side of the network's square.
+"""
+
+import copy
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from datasets.words import color_words
+from datasets.words.captions import check_caption, shorten
+from inference import onnx_file
+from inference.colored_photo import ColoredPhoto
+from inference.enlarge import explain, gray_of, hardly_colorable, paint
+from inference.hub_folder import HubMixin
+from inference.onnx_file import OnnxNetwork
+from inference.photo import Photo, from_image, turn_back
+from models.portable import architecture_of, content_of
+from models.restore import Network, restore
+from models.text import CaptionTokenizer, Words
+from utils import checkpoint, color, devices
+from utils.errors import InputError
+
+logger = logging.getLogger(__name__)
+DEFAULT_CHECKPOINT = Path(__file__).with_name("checkpoints") / "photos.safetensors"
+KEPT_CAPTIONS = 64  # that are kept as the text encoder reads them
+_WORD = re.compile(r"\w+(?:['-]\w+)*|[^\w\s]+")
+
+
+class WordEffect(NamedTuple):
+    """What a word of the caption does: the distance between the colours with it and with it hidden from the network."""
+
+    start: int  # place of the word in the caption: caption[start:end]
+    end: int
+    change: NDArray  # (S, S) float32, upright: distance of ab, CIE units
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything upright, as the eye sees the photograph."""
+
+    ab: NDArray  # (2, S, S) float32, CIE units
+    groups: NDArray  # (G, G) int64: the group of each image token, Eq. (11); empty where there are no groups
+    soft: NDArray  # (N_G, G, G) float32: the soft assignment that decided
+    words: list[WordEffect]
+
+
+@dataclass(frozen=True)
+class Colored:
+    photo: ColoredPhoto
+    notes: list[str]  # what the network could not read in the caption, and what the file could not keep
+    explanation: Explanation | None
+
+    @property
+    def image(self) -> Image.Image:
+        """Of the photograph's size, 8 bits a channel; `photo.save` writes 16 where the photograph had them."""
+        return self.photo.image
+
+
+class EncodedPhoto(NamedTuple):
+    """A photograph that the image encoder has read, for as many captions as one likes."""
+
+    photo: Photo
+    gray: NDArray  # (H, W) of the photograph's luminance, `inference.enlarge.gray_of`
+    tokens: Tensor  # (1, N_I, C)
+
+
+class Colorizer(HubMixin):
+    """A network that colours photographs. On one device the same photograph and caption give the same picture: every
+    caption is decoded alone, whatever is asked beside it.
+
+    For the Hugging Face hub it also has `from_pretrained`, `save_pretrained`, `push_to_hub` (inference/hub_folder.py).
+    """
+
+    def __init__(
+        self,
+        network: Network | OnnxNetwork,
+        tokenizer: CaptionTokenizer,
+        device: str = "auto",
+        amp: str = "auto",
+        compile: bool = False,
+        architecture: dict[str, Any] | None = None,
+        copied: bool = True,
+    ) -> None:
+        """network: stays as it is, its copy is frozen and moved; not `copied`, it is given away, which saves memory;
+        device: of `devices.choose`; amp: of `devices.precision`, 'auto' being what the device multiplies natively;
+        compile: by torch.compile, which takes minutes at the first photograph; architecture: what rebuilds the network,
+        as its checkpoint says it, for whoever wants to save it again. Raises InputError for a device that is not there,
+        or where nothing can be compiled."""
+        self.architecture = architecture
+        self.device = devices.choose(device)
+        self.amp = devices.precision(amp, self.device)
+        if compile:
+            devices.check_compiler(self.device)
+        self.network = (copy.deepcopy(network) if copied else network).eval().requires_grad_(False).to(self.device)
+        self.tokenizer = tokenizer
+        if self.device.type == "cpu":
+            devices.linear_by_onednn(self.network, self.amp)
+        maybe = torch.compile if compile else lambda function: function
+        self._encode_image, self._encode_text, self._colorize = (
+            maybe(step) for step in (self.network.encode_image, self.network.encode_text, self.network.colorize)
+        )
+        self._read = lru_cache(KEPT_CAPTIONS)(self._read_caption)
+
+    @classmethod
+    def from_checkpoint(
+        cls, source: str | Path = DEFAULT_CHECKPOINT, device: str = "auto", amp: str = "auto", compile: bool = False
+    ) -> "Colorizer":
+        """source: a checkpoint or weights file of ours, the authors' file, a folder or ONNX file of scripts/export.py,
+        or such a folder's name on the Hugging Face hub. Raises InputError naming the file and the remedy."""
+        path = checkpoint.locate(str(source))
+        if path.endswith(".onnx"):
+            if device not in ("auto", "cpu") or amp not in ("auto", "none") or compile:
+                raise InputError(
+                    f"{path}: an ONNX file is computed on the CPU as it is; leave --device, --amp and --compile out, or"
+                    " pass the checkpoint that it was made from"
+                )
+            return cls(*onnx_file.read(path), "cpu", "none", copied=False)
+        content = checkpoint.load(path)
+        network, tokenizer, notes = restore(path, content)
+        for note in notes:
+            logger.info("%s", note)
+        return cls(network, tokenizer, device, amp, compile, architecture_of(network, content), copied=False)
+
+    def content(self) -> dict[str, Any]:
+        """What a weights file holds of it (utils/checkpoint.py). Raises InputError where there is no `architecture`."""
+        if self.architecture is None:
+            raise InputError("nothing says what rebuilds this network; take a Colorizer.from_checkpoint of its weights")
+        return content_of(self.network, self.tokenizer, self.architecture)
+
+    def __call__(
+        self, image: Image.Image, caption: str | Sequence[str], strength: float = 1.0
+    ) -> Image.Image | list[Image.Image]:
+        """The picture in colour, of the same size and orientation, EXIF and profile kept; a list for several captions.
+
+        image: any mode and size, colours in it are not looked at. `colorize` also says what it could not keep or read.
+        """
+        several = [caption] if isinstance(caption, str) else caption
+        images = [colored.image for colored in self.colorize(self.encode(from_image(image)), several, strength)]
+        return images[0] if isinstance(caption, str) else images
+
+    def encode(self, photo: Photo) -> EncodedPhoto:
+        return self.encode_all([photo])[0]
+
+    @torch.no_grad()
+    def encode_all(self, photos: Sequence[Photo]) -> list[EncodedPhoto]:
+        """In one pass of the image encoder; the last digits may differ from those of one at a time."""
+        squares = np.stack([photo.square(self.network.img_size) for photo in photos])
+        rgb = torch.from_numpy(squares).permute(0, 3, 1, 2).to(self.device) / 255
+        gray = color.normalize_luminance(color.luminance(rgb))  # (B, 1, S, S)
+        with devices.autocast(self.device, self.amp):
+            tokens = self._encode_image(gray)
+        return [_encoded(photo, own[None]) for photo, own in zip(photos, tokens, strict=True)]
+
+    def colorize(
+        self, encoded: EncodedPhoto, captions: Sequence[str], strength: float = 1.0, explain_words: bool = False
+    ) -> list[Colored]:
+        """strength: factor of the chroma, 0 gray, 1 as the network says; explain_words: with explanations.
+
+        An empty caption leaves the colours to the photograph alone. Raises InputError for a strength below 0.
+        """
+        if not 0 <= strength < float("inf"):
+            raise InputError(f"strength {strength}: pass a factor of the chroma from 0, 1 being the network's own")
+        checked = [check_caption(caption, "the caption") for caption in captions]
+        return [self._color(encoded, caption, strength, explain_words) for caption in checked]
+
+    def _color(self, encoded: EncodedPhoto, caption: str, strength: float, explain_words: bool) -> Colored:
+        words, language = self._read(caption)
+        ab, soft = self._decode(encoded.tokens, language, words.mask)
+        photo = encoded.photo
+        stored = turn_back(ab * np.float32(strength), photo.orientation)
+        rgb = paint(encoded.gray, explain(encoded.gray, stored), photo.pixels.dtype)
+        explanation = None
+        if explain_words:
+            groups = soft.argmax(axis=0) if len(soft) else np.empty((0, 0), np.int64)
+            explanation = Explanation(ab, groups, soft, self._word_effects(encoded.tokens, words, caption, ab))
+        return Colored(photo.colored(rgb), [*photo.notes, *self.notes(caption)], explanation)
+
+    def _read_caption(self, caption: str) -> tuple[Words, Tensor]:
+        """Its tokens, and what the text encoder says of them: the same for every photograph."""
+        words = self.tokenizer([caption]).to(self.device)
+        return words, self._encode_words(words)
+
+    @torch.no_grad()
+    def _encode_words(self, words: Words) -> Tensor:
+        with devices.autocast(self.device, self.amp):
+            return self._encode_text(words)
+
+    @torch.no_grad()
+    def _decode(self, tokens: Tensor, language: Tensor, word_mask: Tensor) -> tuple[NDArray, NDArray]:
+        """tokens: (1, N_I, C). Returns ab (2, S, S) in CIE units and the soft assignment (N_G, G, G), float32."""
+        with devices.autocast(self.device, self.amp):
+            output = self._colorize(tokens, language, word_mask)
+        if not output.ab.isfinite().all():
+            raise InputError("the network's ab is not finite; pass --amp none, or another checkpoint")
+        side = round(tokens.shape[1] ** 0.5)
+        soft = output.soft_assignment[0].float().unflatten(1, (side, side))
+        return color.denormalize_ab(output.ab[0]).cpu().numpy(), soft.cpu().numpy()
+
+    def _word_effects(self, tokens: Tensor, words: Words, caption: str, ab: NDArray) -> list[WordEffect]:
+        """The caption is read once for each of its words, with that word's tokens hidden from every attention."""
+        spans = self.tokenizer.tokenizer.encode(caption).offsets
+        effects = []
+        for match in _WORD.finditer(caption):
+            hidden = torch.tensor([match.start() < end and start < match.end() for start, end in spans])
+            if not hidden.any():
+                continue  # beyond what the text encoder takes, or of no token ("\u200b")
+            rest = words.mask & ~hidden.to(self.device)
+            if rest.any():
+                without, _ = self._decode(tokens, self._encode_words(Words(words.ids, rest)), rest)
+            else:
+                without = ab
+            effects.append(WordEffect(match.start(), match.end(), np.linalg.norm(without - ab, axis=0)))
+        return effects
+
+    def notes(self, caption: str) -> list[str]:
+        """What of a caption the program knows not to be read or understood, in words for the user; each says which
+        caption it means."""
+        if not caption.strip():
+            return ["the caption is empty: the colours follow the photograph alone"]
+        encoded = self.tokenizer.tokenizer.encode(caption)
+        notes = []
+        if encoded.overflowing:
+            last = max(end for _, end in encoded.offsets)
+            notes.append(f"is too long: what follows {caption[:last].split()[-1]!r} is not read")
+        pieces = zip(encoded.offsets, encoded.tokens, strict=True)
+        unknown = [caption[start:end] for (start, end), token in pieces if token == "[UNK]"]
+        if unknown:
+            notes.append(f"has unknown words: {', '.join(map(shorten, dict.fromkeys(unknown)))}")
+        if not color_words.find(caption):
+            notes.append("names no colour that the program knows; the network reads its words all the same")
+        negated = color_words.negations(caption)
+        if negated:
+            said = ", ".join(map(repr, dict.fromkeys(negated)))
+            notes.append(f"says {said}: negation is not understood; name the colour that is wanted instead")
+        return [f"the caption {shorten(caption)!r} {note}" for note in notes]
+
+
+def _encoded(photo: Photo, tokens: Tensor) -> EncodedPhoto:
+    gray = gray_of(photo.pixels)
+    note = hardly_colorable(gray, photo.alpha)
+    return EncodedPhoto(replace(photo, notes=(*photo.notes, note)) if note else photo, gray, tokens)

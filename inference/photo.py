@@ -1,0 +1,84 @@
+"""A photograph that is to be coloured, and everything of its file that comes back as it was.
+
+H, W sides as stored, before EXIF's orientation turns the picture for the eye.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from datasets.pictures import metadata
+from datasets.pictures.color_profile import Profile
+from datasets.pictures.look import Look, read_look
+from datasets.pictures.metadata import Metadata
+from datasets.pictures.picture_file import PictureFile, max_pixels, naming
+from inference.colored_photo import ColoredPhoto
+
+MAX_PIXELS = max_pixels()
+
+
+@dataclass(frozen=True)
+class Photo(Look):
+    metadata: Metadata = field(default_factory=Metadata)
+    notes: tuple[str, ...] = field(default=())  # what could not be kept, in words for the user
+
+    def square(self, side: int) -> NDArray:
+        """As the network is trained on it: upright, transparency on white, squashed. (side, side, 3) uint8 sRGB."""
+        small = np.asarray(self.opaque().resize((side, side), Image.Resampling.BILINEAR).convert("RGB"))
+        return turn(small.transpose(2, 0, 1), self.orientation).transpose(1, 2, 0)
+
+    def colored(self, rgb: NDArray) -> ColoredPhoto:
+        """The finished picture. rgb: (H, W, 3) sRGB of the kind of `pixels`."""
+        if isinstance(self.back, Profile):
+            rgb = np.asarray(self.back.from_srgb(Image.fromarray(rgb)))
+        elif self.back is not None:
+            rgb = self.back.from_srgb(rgb)
+        if self.alpha is not None:
+            rgb = np.concatenate([rgb, self.alpha[..., None]], axis=2)
+        return ColoredPhoto(rgb, self.profile, self.metadata)
+
+
+def read_photo(source: Path | bytes | BinaryIO, name: str | None = None, max_pixels: int | None = None) -> Photo:
+    """source: a file's path, or its content, called `name` in messages.
+
+    Raises InputError, naming the file, where it is not an image, is broken or has more than `max_pixels` (None: what
+    Pillow finds safe); the size is read from the header, so a small file that claims to be huge is never decoded.
+    """
+    with PictureFile(source, str(source) if name is None else name, max_pixels) as file:
+        return _read(file)
+
+
+def from_image(image: Image.Image, name: str = "image") -> Photo:
+    """A picture of any of Pillow's modes; of an animation the first frame."""
+    return _read(PictureFile.of(image, name))
+
+
+def _read(file: PictureFile) -> Photo:
+    notes: list[str] = []
+    with naming(file.name, file.remedy):
+        if file.frames > 1:
+            notes.append(f"{file.name}: has {file.frames} frames or pages; the first is coloured")
+        look = read_look(file, notes)
+        found = metadata.read(file, notes)
+    kept = {key: getattr(look, key) for key in Look.__dataclass_fields__}
+    return Photo(**kept, metadata=found, notes=tuple(dict.fromkeys(notes)))
+
+
+def turn(planes: NDArray, orientation: int) -> NDArray:
+    """(..., H, W) as stored -> as the eye sees it, by EXIF's orientation."""
+    if orientation >= 5:
+        planes = planes.swapaxes(-1, -2)
+    if orientation in (2, 3, 6, 7):
+        planes = planes[..., ::-1]
+    if orientation in (3, 4, 7, 8):
+        planes = planes[..., ::-1, :]
+    return np.ascontiguousarray(planes)
+
+
+def turn_back(planes: NDArray, orientation: int) -> NDArray:
+    """The inverse of `turn`."""
+    return turn(planes, {6: 8, 8: 6}.get(orientation, orientation))

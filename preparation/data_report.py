@@ -1,0 +1,174 @@
+"""What `scripts/check_data.py` found, as text and as one page that holds its plots and pictures itself.
+
+The report is the content of report.json, so every path in it is a string. Names and captions come from other people's
+files: whatever of them reaches the page is escaped.
+"""
+
+import base64
+import html
+import io
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from PIL import Image, ImageOps
+
+from preparation.data_plots import PLOTS
+
+THUMBNAIL = 160  # pixels, the longer side
+EXAMPLES = 12  # findings of a check on the page
+TWINS = 4  # pictures of a finding on the page
+
+Report = dict[str, Any]
+Read = Callable[[Path], Image.Image | None]  # None where there is no picture
+
+
+def summary(report: Report) -> str:
+    """The checks that found something, and the verdict; a line each."""
+    lines = [
+        f"{split}: {count['pictures']} pictures, {count['readable']} readable, {count['captions']} captions,"
+        f" {count['two_colors']} with two or more colours"
+        for split, count in report["splits"].items()
+    ]
+    for name, check in report["checks"].items():
+        if check["severity"]:
+            lines.append(f"{check['severity']:8}{name:20}{_amount(check)}: {check['meaning']}")
+    errors = [name for name, check in report["checks"].items() if check["severity"] == "error"]
+    lines.append(f"NOT FIT: {', '.join(errors)}" if errors else "fit")
+    return "\n".join(lines)
+
+
+def _amount(check: dict[str, Any]) -> str:
+    share = f" ({100 * check['count'] / check['total']:.2f} %)" if check["total"] else ""
+    return f"{check['count']} of {check['total']} {check['of']}{share}"
+
+
+def write_page(file: Path, report: Report, read: Read) -> None:
+    """read: opens a picture for its thumbnail."""
+    found = defaultdict(list)
+    for finding in report["findings"]:
+        found[finding["check"]].append(finding)
+    sections = "".join(
+        _section(name, report["checks"][name], found[name], read) for name in report["checks"] if found[name]
+    )
+    plots = "".join(
+        f'<img class="plot" src="{_embedded(plot(report))}" alt="{title}">' for title, plot in PLOTS.items()
+    )
+    errors = [name for name, check in report["checks"].items() if check["severity"] == "error"]
+    verdict = f"Not fit: {', '.join(errors)}" if errors else "Fit to train and test on"
+    page = _PAGE.format(
+        path=html.escape(str(report["data_path"])),
+        against=f" against {html.escape(report['against'])}" if report["against"] else "",
+        kind="error" if errors else "fit",
+        verdict=verdict,
+        counts=_counts(report),
+        checks=_checks(report),
+        plots=plots,
+        samples="".join(_figure([pair["file"]], pair["caption"], pair["name"], read) for pair in report["samples"]),
+        sections=sections,
+    )
+    file.write_text(page, encoding="utf-8", errors="backslashreplace")  # a file's name need not be text
+
+
+def _counts(report: Report) -> str:
+    heads = ("pictures", "readable", "captions", "two or more colours", "longest caption, tokens", "longer than read")
+    rows = ""
+    for split, count in report["splits"].items():
+        tokens = report["tokens"][split]
+        cells = [count["pictures"], count["readable"], count["captions"], count["two_colors"]]
+        cells += [max((length for length, _ in tokens), default=0)]
+        cells += [sum(n for length, n in tokens if length > report["max_words"])]
+        rows += f"<tr><th>{html.escape(split)}</th>" + "".join(f"<td>{cell:,}</td>" for cell in cells) + "</tr>"
+    return "<table><tr><th></th>" + "".join(f"<td>{head}</td>" for head in heads) + f"</tr>{rows}</table>"
+
+
+def _checks(report: Report) -> str:
+    """The checks that found something; the others are folded up."""
+    rows = {True: "", False: ""}
+    for name, check in report["checks"].items():
+        limit = "-" if check["limit"] >= 1 else f"{100 * check['limit']:g} %"
+        link = f'<a href="#{name}">{name}</a>' if check["count"] else name
+        share = f"{100 * check['count'] / check['total']:.2f} %" if check["count"] and check["total"] else ""
+        cells = "".join(
+            f"<td>{cell}</td>" for cell in (check["severity"] or "none", f"{check['count']:,}", share, limit)
+        )
+        meaning = f"<td>{html.escape(check['meaning'])}</td>"
+        rows[check["count"] > 0] += f'<tr class="{check["severity"]}"><th>{link}</th>{cells}{meaning}</tr>'
+    heads = "<tr><th>check</th><td></td><td>found</td><td>share</td><td>limit</td><td>what it finds</td></tr>"
+    found, clean = (
+        f'<table class="checks">{heads}{rows[kind]}</table>' if rows[kind] else "" for kind in (True, False)
+    )
+    return (
+        f"{found or '<p>Nothing was found.</p>'}<details><summary>Checks that found nothing</summary>{clean}</details>"
+    )
+
+
+def _section(name: str, check: dict[str, Any], findings: list[dict[str, Any]], read: Read) -> str:
+    figures = ""
+    for finding in findings[:EXAMPLES]:
+        note = f"{finding['split']}/{finding['name']} {finding['detail']}"
+        figures += _figure(finding["files"], finding["caption"], note, read)
+    more = f"<p>and {len(findings) - EXAMPLES:,} more in report.json</p>" if len(findings) > EXAMPLES else ""
+    heading = f'<h2 id="{name}" class="{check["severity"]}">{name}: {html.escape(_amount(check))}</h2>'
+    return f'{heading}<p>{html.escape(check["meaning"])}</p><div class="figures">{figures}</div>{more}\n'
+
+
+def _figure(files: list[str], caption: str, note: str, read: Read) -> str:
+    pictures = "".join(_thumbnail(file, read) for file in files[:TWINS])
+    caption = f"{html.escape(caption)}<br>" if caption else ""
+    return f"<figure><div>{pictures}</div><figcaption>{caption}<small>{html.escape(note)}</small></figcaption></figure>"
+
+
+def _thumbnail(file: str, read: Read) -> str:
+    picture = read(Path(file))
+    if picture is None:
+        return '<span class="none">no picture</span>'
+    picture = ImageOps.contain(picture, (THUMBNAIL, THUMBNAIL))
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=80)
+    return f'<img src="{_data("jpeg", stream)}" alt="">'
+
+
+def _embedded(figure: Figure) -> str:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=110)
+    return _data("png", stream)
+
+
+def _data(kind: str, stream: io.BytesIO) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Data check</title>
+<style>
+body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #222 }}
+table {{ border-collapse: collapse; margin: 1rem 0 1.5rem; font-size: .9em }}
+th, td {{ padding: .3rem .8rem; border-bottom: 1px solid #ddd; text-align: right }}
+th, .checks td:last-child {{ text-align: left; font-weight: 400 }}
+.verdict {{ font-size: 1.2em; padding: .6rem 1rem; border-left: .4rem solid #2a7 }}
+.verdict.error {{ border-color: #b00 }}
+tr.error, h2.error {{ color: #b00 }} tr.warning, h2.warning {{ color: #850 }}
+a {{ color: inherit }}
+.plot {{ width: 49%; vertical-align: top }}
+.figures {{ display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start }}
+figure {{ margin: 0; min-width: 11rem; width: min-content; overflow-wrap: anywhere }}
+figure div {{ display: flex; gap: .3rem }}
+figure img {{ height: 8rem }}
+figcaption {{ max-height: 14rem; overflow-y: auto }}
+.none {{ display: inline-block; padding: 2.5rem 1rem; background: #eee; color: #666 }}
+small {{ color: #666 }}
+</style></head><body>
+<h1>Data check</h1>
+<p>{path}{against}</p>
+<p class="verdict {kind}">{verdict}</p>
+{counts}
+{checks}
+<div>{plots}</div>
+<h2>A few pairs</h2><div class="figures">{samples}</div>
+{sections}
+</body></html>
+"""

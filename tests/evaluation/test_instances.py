@@ -1,0 +1,180 @@
+"""Does the evaluation on Scenes see who obeys the caption and who does not?"""
+
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from datasets.scenes import BACKGROUNDS, COLORS, PALETTE, SHAPES, Scenes
+from evaluation.instance_metrics import paint, patch_labels
+from evaluation.instances import evaluate_instances, recolor, summarize_instances
+from models.lcoins.network import Colorization
+from utils.color import AB_SCALE
+from utils.errors import DivergedError
+
+CPU, SIDE, GRID = torch.device("cpu"), 48, 8
+NOUNS = tuple(SHAPES)
+CENTERS = torch.tensor([PALETTE[name] for name in COLORS])
+
+
+class Said(list):
+    """Captions as a tokenizer would pass them on."""
+
+    def to(self, device):
+        return self
+
+
+def told(caption):
+    """noun -> colour, as the sentence has it."""
+    parts = re.split(r", | and |(?<=\w) there is ", caption)
+    return {
+        noun: color for part in parts for noun in (*NOUNS, *BACKGROUNDS) for color in COLORS if both(part, noun, color)
+    }
+
+
+def both(part, *words):
+    return set(words) <= set(part.split())
+
+
+class Painter(nn.Module):
+    """Paints each noun as the sentence says, with masks and nouns of its own knowledge: right for a good data set."""
+
+    def __init__(self, scenes, hears=lambda caption, own: caption, groups=GRID * GRID):
+        super().__init__()
+        self.truth = Scenes(scenes.split, scenes.size, len(scenes), scenes.seed).render(range(len(scenes)))
+        texts = (self.truth.captions, self.truth.counter_captions)
+        self.place = {caption: i for captions in texts for i, caption in enumerate(captions)}
+        self.hears, self.groups = hears, groups
+
+    def forward(self, gray, captions):
+        rows = [self.place[caption] for caption in captions]
+        masks, shapes = self.truth.masks[rows], self.truth.shapes[rows]
+        colors = torch.zeros(shapes.shape, dtype=torch.int64)
+        for i, caption in enumerate(captions):
+            says = told(self.hears(caption, self.truth.captions[rows[i]]))
+            for k in range(5):
+                if shapes[i, k] >= 0 and NOUNS[shapes[i, k]] in says:
+                    colors[i, k] = COLORS.index(says[NOUNS[shapes[i, k]]])
+        ab = paint(masks, CENTERS[colors]) / AB_SCALE
+        labels = patch_labels(masks, GRID)
+        assignment = nn.functional.one_hot(labels, 6).transpose(1, 2).float()[:, : self.groups]
+        return Colorization(ab, None, None, assignment, None)
+
+
+@pytest.fixture
+def scenes():
+    return Scenes("clear", SIDE, 24, seed=5)
+
+
+def rows_of(network, scenes, **options):
+    return evaluate_instances(network, scenes, Said, CPU, "none", batch_size=7, **options)
+
+
+def summary_of(network, scenes):
+    return summarize_instances(rows_of(network, scenes))
+
+
+def test_who_obeys_scores_everything(scenes):
+    summary = summary_of(Painter(scenes), scenes)
+    for name in ("accuracy", "counter_accuracy", "ari", "foreground_ari"):
+        assert summary[name] == {"mean": 1.0, "low": 1.0, "high": 1.0}, name
+    assert summary["counter_drop"]["mean"] == 0
+    assert summary["error"]["mean"] < 1e-3 and summary["counter_error"]["mean"] < 1e-3 < summary["gray_error"]["mean"]
+
+
+def test_who_ignores_the_counter_caption_is_seen(scenes):
+    summary = summary_of(Painter(scenes, hears=lambda caption, own: own), scenes)
+    assert summary["accuracy"]["mean"] == 1.0
+    assert summary["counter_accuracy"]["mean"] == 0.0
+    assert summary["counter_drop"]["mean"] == 1.0
+    assert summary["counter_error"]["mean"] > 10
+
+
+@pytest.mark.parametrize("what", ["masks", "captions"])
+def test_two_exchanged_instances_are_seen(scenes, what, monkeypatch):
+    """The data set hands out scenes in which two instances, or the words for them, have changed places."""
+    painter, render = Painter(scenes), Scenes.render
+
+    def exchanged(self, indices):
+        batch = render(self, indices)
+        if what == "masks":
+            batch.masks[:, [0, 1]] = batch.masks[:, [1, 0]].clone()
+        else:
+            for i, caption in enumerate(batch.captions):
+                first, second = (COLORS[color] for color in batch.colors[i, :2])
+                other = {first: second, second: first}
+                batch.captions[i] = re.sub("|".join(COLORS), lambda m, other=other: other.get(m[0], m[0]), caption)
+                painter.place[batch.captions[i]] = indices[i]
+        return batch
+
+    monkeypatch.setattr(Scenes, "render", exchanged)
+    wrong = [i for row in rows_of(painter, scenes) for i in row["instances"] if not i["correct"]]
+    right = [i for row in rows_of(painter, scenes) for i in row["instances"] if i["correct"]]
+    assert len(wrong) >= len(scenes) and right  # two of each scene, where both are named; the others stay
+
+
+def test_who_paints_nothing_scores_as_gray_and_who_groups_nothing_has_no_ari(scenes):
+    class Gray(Painter):
+        def forward(self, gray, captions):
+            return super().forward(gray, captions)._replace(ab=torch.zeros(len(captions), 2, SIDE, SIDE))
+
+    summary = summary_of(Gray(scenes, groups=0), scenes)
+    assert summary["accuracy"]["mean"] == summary["references"]["gray"] < 0.5
+    assert summary["error"] == summary["gray_error"]
+    assert summary["ari"] is None and summary["foreground_ari"] is None
+
+
+def test_references_count_the_ground_s_colour_among_the_caption_s(scenes):
+    rows = rows_of(Painter(scenes), scenes)
+    guess = sum(len(row["instances"]) / len(row["caption_colors"]) for row in rows)
+    guess /= sum(len(row["instances"]) for row in rows)
+    references = summarize_instances(rows)["references"]
+    assert references["guess"] == pytest.approx(guess) and references["chance"] == pytest.approx(0.1)
+    assert any(len(row["caption_colors"]) > len(row["instances"]) for row in rows)
+
+
+def test_rows_do_not_depend_on_the_batch(scenes):
+    first = rows_of(Painter(scenes), scenes)
+    assert [row["index"] for row in first] == list(range(24))
+    assert evaluate_instances(Painter(scenes), scenes, Said, CPU, "none", batch_size=24) == first
+
+
+def test_what_is_not_finite_is_an_error(scenes):
+    class Broken(Painter):
+        def forward(self, gray, captions):
+            output = super().forward(gray, captions)
+            output.ab[[self.place[caption] == 9 for caption in captions], 0, 0, 0] = torch.nan
+            return output
+
+    with pytest.raises(DivergedError, match=r"clear_000009\.png: the network's ab is not finite"):
+        rows_of(Broken(scenes), scenes)
+    with pytest.raises(DivergedError, match=r"clear_000009\.png: the network's ab is not finite"):
+        recolor(Broken(scenes), scenes, 9, 1, Said, CPU, "none")
+
+
+def test_one_scene_under_four_captions(scenes):
+    class Reader(Painter):
+        def forward(self, gray, captions):
+            self.place |= dict.fromkeys(captions, 3)
+            return super().forward(gray, captions)
+
+    shown = recolor(Reader(scenes), scenes, 3, 4, Said, CPU, "none")
+    captions = [coloring.caption for coloring in shown.colorings]
+    assert captions[0] == scenes.render([3]).captions[0] and len(set(captions)) == 4
+    for coloring in shown.colorings:
+        says = told(coloring.caption)
+        assert [(noun, says[noun], says[noun]) for noun, _, _ in coloring.answers] == coloring.answers
+        assert coloring.picture.shape == coloring.groups.shape == (SIDE, SIDE, 3)
+
+
+def test_captions_of_one_scene_give_every_instance_another_colour(scenes):
+    for index in range(len(scenes)):
+        batch, turned = scenes.render([index]), scenes.recolored(index, 4)
+        assert turned[0] == (batch.captions[0], batch.colors[0].tolist())
+        ground, named = batch.background_color[0].item(), batch.named[0].tolist()
+        for _, colors in turned:
+            there = [color for color in colors if color >= 0]
+            assert len(set(there)) == len(there) and ground not in there
+        for k in range(5):
+            assert len({colors[k] for _, colors in turned}) == (4 if named[k] else 1)

@@ -1,0 +1,198 @@
+"""A checkpoint as a weights file and as a folder: the same network, and nothing of anybody else's is lost."""
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+from PIL import Image
+from safetensors.torch import load_file
+from transformers import BertConfig
+
+import models
+import models.lcoins.release_file
+from inference import Colorizer, hub_folder
+from models import RELEASE_MODEL, SCENES_MODEL, create_model, text_config_to_json
+from models.lcoins.release import released
+from models.portable import content_of
+from models.text import CaptionTokenizer
+from scripts import export
+from utils import checkpoint
+
+CHECKPOINT = ROOT / "checkpoints" / "scenes.safetensors"
+CAPTION = "a red ball on the left and a blue cup on the right"
+GRAY = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 70)).astype(np.uint8))
+FILES = ["README.md", "config.json", "model.safetensors"]
+
+
+def run(*words: object) -> int:
+    return export.main([str(word) for word in words])
+
+
+def colored(source: object) -> np.ndarray:
+    return np.asarray(Colorizer.from_checkpoint(source, "cpu")(GRAY, CAPTION))
+
+
+def held(folder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return colored(CHECKPOINT)
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """A checkpoint as a training writes it, whose moving average is not its weights; -> its path and the average."""
+    torch.manual_seed(0)
+    network, averaged = create_model(SCENES_MODEL), create_model(SCENES_MODEL)
+    architecture = {"model": SCENES_MODEL, "group_tokens": True, "grouping_attention": True, "counter_color": True}
+    architecture |= {"img_size": 64, "text_config": text_config_to_json(network.text_config)}
+    content = content_of(network, CaptionTokenizer.from_vocabulary(), architecture)
+    checkpoint.save(tmp_path / "checkpoint-last.pth", content | {"ema": averaged.state_dict(), "step": 3})
+    return tmp_path / "checkpoint-last.pth", averaged.state_dict()
+
+
+@pytest.mark.parametrize("words", [(), ("--dtype", "float32")])
+@pytest.mark.parametrize("name", ["deep/er/out.safetensors", "out", "out.v1/"])
+def test_the_export_gives_the_same_picture(tmp_path, capsys, expected, words, name):
+    assert run(CHECKPOINT, f"{tmp_path}/{name}", *words) == 0
+    np.testing.assert_array_equal(colored(tmp_path / name), expected)
+    precision = torch.float32 if words else torch.float16
+    folder = not name.endswith(".safetensors")
+    weights = tmp_path / name / "model.safetensors" if folder else tmp_path / name
+    assert {tensor.dtype for tensor in load_file(weights).values()} == {precision}
+    assert capsys.readouterr().out == f"{weights}: {weights.stat().st_size / 1e6:.1f} MB\n"
+    assert sorted(path.name for path in weights.parent.iterdir()) == (FILES if folder else ["out.safetensors"])
+    assert not list(tmp_path.rglob(".*"))  # nothing left beside
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_a_checkpoint_s_moving_average_is_what_is_exported(trained, tmp_path, dtype):
+    path, averaged = trained
+    assert run(path, tmp_path / "out", "--dtype", str(dtype).removeprefix("torch.")) == 0
+    tensors = load_file(tmp_path / "out" / "model.safetensors")
+    assert tensors.keys() == averaged.keys()
+    assert all(torch.equal(tensor, averaged[name].to(dtype)) for name, tensor in tensors.items())
+
+
+def test_config_and_card_tell_the_facts(tmp_path):
+    assert run(CHECKPOINT, tmp_path / "out") == 0
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["model"] == SCENES_MODEL and config["parameters"] == 2_458_898 and config["dtype"] == "float16"
+    assert config["img_size"] == 64 and config["text_config"]["vocab_size"] == 4096
+    card = (tmp_path / "out" / "README.md").read_text()
+    size = (tmp_path / "out" / "model.safetensors").stat().st_size
+    for fact in (SCENES_MODEL, "2,458,898", "64 × 64", f"float16, {size / 1e6:.1f} MB", "license: unknown"):
+        assert fact in card
+    assert "--no-" not in card
+
+
+def test_whoever_may_read_the_card_may_read_the_weights(tmp_path):
+    assert run(CHECKPOINT, tmp_path / "out") == 0
+    assert len({path.stat().st_mode for path in (tmp_path / "out").iterdir()}) == 1
+
+
+def test_an_ablation_is_named_on_the_card(tmp_path):
+    network = create_model(SCENES_MODEL, group_tokens=False)
+    architecture = {"model": SCENES_MODEL, "group_tokens": False, "grouping_attention": True, "counter_color": True}
+    architecture |= {"img_size": 64, "text_config": text_config_to_json(network.text_config)}
+    content = content_of(network, CaptionTokenizer.from_vocabulary(), architecture)
+    hub_folder.write(tmp_path / "out", content, torch.float16)
+    assert f"`{SCENES_MODEL}`, `--no-group_tokens` |" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_the_authors_file_becomes_one_of_ours(tmp_path, monkeypatch):
+    """Small numbers stand in the place of the large ones."""
+    text = {"hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 14}
+    numbers = {"img_size": 48, "image_width": 24, "image_depth": 2, "image_heads": 3, "dim": 20, "depth": 2}
+    numbers |= {"num_heads": 5, "num_groups": 4, "group_mixing": 6, "channels": (10, 8, 6, 5, 3)}
+    small = partial(released, **numbers | {"text_config": BertConfig(**text)})
+    monkeypatch.setattr(models, "released", small)
+    monkeypatch.setattr(models.release_file, "released", small)
+    torch.manual_seed(0)
+    weights = {name: tensor.half().float() for name, tensor in small().state_dict().items()}
+    torch.save({"model": weights, "epoch": 79}, tmp_path / "authors.pth")
+    assert run(tmp_path / "authors.pth", tmp_path / "out") == 0
+    content = checkpoint.read(str(tmp_path / "out" / "model.safetensors"))
+    facts = {"model": RELEASE_MODEL, "counter_color": False, "img_size": 48}  # it has no features for that loss
+    assert facts.items() <= content["architecture"].items()
+    ours, theirs = colored(tmp_path / "out"), colored(tmp_path / "authors.pth")
+    np.testing.assert_array_equal(ours, theirs)
+    assert np.ptp(ours.astype(int), axis=2).max() > 0  # it does colour
+
+
+def test_an_export_is_renewed_and_its_finished_card_kept(tmp_path):
+    out = tmp_path / "out"
+    assert run(CHECKPOINT, out) == 0
+    (out / "README.md").write_text("finished")
+    (out / ".gitattributes").write_text("of a clone")
+    assert run(out, out, "--dtype", "float32") == 0
+    assert json.loads((out / "config.json").read_text())["dtype"] == "float32"
+    assert (out / "README.md").read_text() == "finished" and (out / ".gitattributes").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("notes.txt", b"mine"), ("config.json", b"{}"), ("model.safetensors", b"another program's")]
+)
+def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path, capsys, name, text):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_bytes(text)
+    assert run(CHECKPOINT, out) == 2
+    message = f"export.py: {out}: holds {name} and no network of this program; pass a new or empty folder"
+    assert message in capsys.readouterr().err
+    assert held(out) == {name: text} and [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "README.md"])
+def test_a_full_disk_leaves_the_former_export_whole(tmp_path, monkeypatch, capsys, name):
+    out = tmp_path / "out"
+    assert run(CHECKPOINT, out) == 0
+    before = held(out)
+
+    def full(*_, **__):
+        raise OSError("No space left on device")
+
+    if name == "model.safetensors":
+        monkeypatch.setattr(checkpoint, "save_file", full)
+    else:
+        monkeypatch.setattr(hub_folder, "_config" if name == "config.json" else "_card", full)
+    assert run(CHECKPOINT, out, "--dtype", "float32") == 2
+    assert "cannot be written (No space left on device); make room or pass another folder" in capsys.readouterr().err
+    assert held(out) == before and [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "message"),
+    [
+        ("none.pth", "out", "none.pth: no such checkpoint"),
+        ("folder", "out", "folder/model.safetensors: no such checkpoint"),
+        ("file", "out", "file: not a readable checkpoint"),
+        (CHECKPOINT, "out.pt", "out.pt: pass a name that ends in .safetensors or .onnx, or a folder's"),
+        (CHECKPOINT, "file", "file: is a file; pass the name of a folder"),
+        (CHECKPOINT, "file/out", "file/out: cannot be written"),
+        (CHECKPOINT, "file/out.safetensors", "file/out.safetensors: cannot be written"),
+        (CHECKPOINT, "out.onnx --dtype float16", "--dtype float16: "),
+    ],
+)
+def test_what_cannot_be_is_refused(tmp_path, capsys, monkeypatch, source, output, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("text")
+    assert run(source, *output.split()) == 2
+    assert capsys.readouterr().err.startswith(f"export.py: {message}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_what_half_precision_cannot_hold_is_not_written_in_it(trained, tmp_path, capsys):
+    path, averaged = trained
+    content = checkpoint.read(str(path))
+    checkpoint.save(path, content | {"ema": averaged | {"group_tokens": averaged["group_tokens"] * 1e6}})
+    assert run(path, tmp_path / "out.safetensors") == 2
+    assert "group_tokens is not finite in torch.float16; pass --dtype float32" in capsys.readouterr().err
+    assert not (tmp_path / "out.safetensors").exists()
+    assert run(path, tmp_path / "out.safetensors", "--dtype", "float32") == 0

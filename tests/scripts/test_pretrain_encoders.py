@@ -1,0 +1,82 @@
+"""The encoders' start: what is learnt, and that training takes the files."""
+
+import torch
+from conftest import ROOT
+
+import run_colorization
+from models import SCENES_MODEL, create_model
+from models import weights as pretrained
+from models.text import CaptionTokenizer
+from scripts import pretrain_encoders
+
+
+def test_both_encoders_are_learnt_saved_and_taken_by_training(tmp_path, capsys):
+    pretrain_encoders.main(["--output_dir", str(tmp_path), "--steps", "10", "--batch_size", "4", "--lr", "3e-3"])
+    said = capsys.readouterr()
+    assert "names " in said.out and "fills in " in said.out
+
+    torch.manual_seed(0)
+    fresh, loaded = create_model(SCENES_MODEL), create_model(SCENES_MODEL)
+    image, text = str(tmp_path / "image_encoder.safetensors"), str(tmp_path / "text_encoder")
+    pretrained.load_image_encoder(loaded.image_encoder.vit, image)
+    pretrained.load_text_encoder(loaded.text_encoder.encoder, text)
+    for part in ("image_encoder.vit", "text_encoder.encoder"):
+        pairs = zip(fresh.get_submodule(part).parameters(), loaded.get_submodule(part).parameters(), strict=True)
+        assert all(not torch.equal(a, b) for a, b in pairs if a.ndim > 1)
+    sentences = ["a red ball on the left", "a checkered tan hat"]
+    own, saved = CaptionTokenizer.from_vocabulary(), CaptionTokenizer.from_pretrained(text)
+    assert torch.equal(own(sentences).ids, saved(sentences).ids)
+
+    words = [
+        "--config",
+        str(ROOT / "configs" / "scenes.yaml"),
+        "--output_dir",
+        str(tmp_path / "out"),
+        "--device",
+        "cpu",
+    ]
+    words += ["--image_encoder_weights", image, "--text_encoder_weights", text]
+    words += ["--scenes", "8", "--eval_scenes", "4", "--batch_size", "4", "--epochs", "2", "--warmup_epochs", "0"]
+    assert run_colorization.run(words) == 0
+
+
+def test_learning_rate_and_loss_fall(tmp_path, monkeypatch):
+    """A linear map learns the sum of its input's numbers."""
+    model, losses, rates = torch.nn.Linear(4, 1), [], []
+    create = pretrain_encoders.create_optimizer_v2
+
+    def noted(*args, **options):
+        optimizer = create(*args, **options)
+        optimizer.register_step_pre_hook(lambda own, *_: rates.append(own.param_groups[0]["lr"]))
+        return optimizer
+
+    monkeypatch.setattr(pretrain_encoders, "create_optimizer_v2", noted)
+
+    def loss_and_accuracy(indices):
+        numbers = torch.rand(len(indices), 4, generator=torch.Generator().manual_seed(indices[0]))
+        loss = (model(numbers) - numbers.sum(dim=1, keepdim=True)).square().mean()
+        losses.append(loss.item())
+        return loss, torch.tensor(0.25)
+
+    args = pretrain_encoders.parse(["--output_dir", str(tmp_path), "--steps", "200", "--lr", "0.1"])
+    assert pretrain_encoders.fit(model, loss_and_accuracy, [], args, "sum") == 0.25
+    assert sum(losses[-10:]) < 0.1 * sum(losses[:10])
+    assert max(rates) > 0.09 and rates[-1] < 0.01 and rates[0] < 0.02
+
+
+def test_a_patch_and_a_colour_word_of_one_object_meet_the_same_codes():
+    """The codes are orthonormal, so the feature that is one noun's and one place's code is named that and no other."""
+    scores = pretrain_encoders.noun_and_place(torch.eye(128))
+    codes = torch.cat(scores, dim=1)  # (W, nouns + places)
+    torch.testing.assert_close(codes.T @ codes, torch.eye(codes.shape[1]) * pretrain_encoders.CODE_SCALE**2)
+    nouns, places = pretrain_encoders.noun_and_place((codes[:, 3] + codes[:, pretrain_encoders.KINDS[0] + 2])[None])
+    assert nouns.argmax() == 3 and places.argmax() == 2
+    torch.manual_seed(1)
+    torch.testing.assert_close(pretrain_encoders.noun_and_place(torch.eye(128)), scores)  # whatever was drawn before
+
+
+def test_what_the_encoders_say_alike_enters_the_grouping_transformer_alike():
+    network = create_model(SCENES_MODEL)
+    features = torch.randn(5, 128)
+    for encoder in (network.image_encoder, network.text_encoder):
+        torch.testing.assert_close(encoder.project(features), features)
