@@ -7,10 +7,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 output=${1:-output/demo}
 cat <<EOF
-On two CPU cores, once the environment is made (the first time, some minutes of downloads), this takes about eight minutes:
+On two CPU cores, once the environment is made (the first time, some minutes of downloads), this takes about six minutes:
   1. two photographs under three sentences each, by checkpoints/photos.safetensors       half a minute
   2. checkpoints/scenes.safetensors tested on 2,000 generated scenes                     one minute
-  3. the small model trained from nothing on three photographs in twelve colourings      five minutes
+  3. the small model trained from nothing on three photographs in twelve colourings      four minutes
   4. the same tested: each photograph in gray under four sentences                       half a minute
 Everything is written to $output.
 EOF

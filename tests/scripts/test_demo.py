@@ -39,7 +39,7 @@ def said(tmp_path_factory) -> list[str]:
 
 def test_it_says_first_what_it_does_and_how_long_each_part_takes(said):
     plan = said[: said.index("INSTALL")]
-    assert "eight minutes" in plan[0]
+    assert "six minutes" in plan[0]
     parts = [line for line in plan if line.startswith("  ")]
     assert [line.split(".")[0].strip() for line in parts] == ["1", "2", "3", "4"]
     assert all("minute" in line for line in parts)

@@ -2,10 +2,10 @@
 
 import re
 
+import attack_page
+import page_attacks
 import pytest
 from conftest import ROOT
-
-from scripts import attack_page, page_attacks
 
 SMALL = ["--max_megapixels", "1", "--max_megabytes", "2", "--checkpoint", str(ROOT / "checkpoints/scenes.safetensors")]
 

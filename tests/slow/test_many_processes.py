@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import soak
 import torch
 from conftest import ROOT, write_data
 from processes import ranks
@@ -15,7 +16,6 @@ from torch.distributed.optim import ZeroRedundancyOptimizer
 import build
 import run_colorization
 import training
-from scripts import soak
 from utils import distributed
 
 # Nothing is drawn per process, and no optimizer that divides by the gradient's size: it would blow up rounding errors.

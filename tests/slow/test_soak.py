@@ -3,10 +3,10 @@
 import os
 
 import pytest
+import soak
 import torch
 from conftest import ROOT
 
-from scripts import soak
 from utils import checkpoint, files
 
 FLAGS = {

@@ -1,4 +1,4 @@
-"""What attackers of the web page do: each function is one attack, done again and again by scripts/attack_page.py."""
+"""What attackers of the web page do: each function is one attack, done again and again by tests/slow/attack_page.py."""
 
 import contextlib
 import http.client
@@ -17,7 +17,7 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from datasets.words.captions import LONGEST_CAPTION
 

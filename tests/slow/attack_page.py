@@ -1,7 +1,7 @@
 """Attack the web page as an anonymous visitor may, for a minute, and say what it took of the server.
 
-    python scripts/attack_page.py
-    python scripts/attack_page.py --seconds 10 --max_megapixels 2 --max_megabytes 4
+    python tests/slow/attack_page.py
+    python tests/slow/attack_page.py --seconds 10 --max_megapixels 2 --max_megabytes 4
 
 It starts scripts/app.py on a free port of this machine and does to it, at once and from a hundred addresses
 (X-Forwarded-For, which the page believes from this machine alone): captions as long as the page takes and longer,
@@ -32,13 +32,14 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from scripts.page_attacks import ATTACKS, PATIENCE, Client, photograph
+from page_attacks import ATTACKS, PATIENCE, Client, photograph
+
 from webapp import upload_store
 from webapp.limits import Limits
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SLOWEST = 1.0  # seconds for /health
 PAUSE = 0.1  # seconds between two attacks of a kind: they run on the server's own cores
 LONGEST_LOG = 1e6  # bytes

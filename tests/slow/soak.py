@@ -1,6 +1,6 @@
 """Kill a training of two processes again and again, and see that nothing is lost by it.
 
-    python scripts/soak.py --config configs/scenes.yaml --output_dir output/soak --kills 20 -- \\
+    python tests/slow/soak.py --config configs/scenes.yaml --output_dir output/soak --kills 20 -- \\
         --image_encoder_weights random --text_encoder_weights random --amp none --batch_size 2 --epochs 2 \\
         --scenes 280 --eval_scenes 4
 
@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import run_colorization
 import training
