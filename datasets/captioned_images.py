@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
+from torchvision.transforms import v2
 
 from datasets.batch import Sample
-from datasets.crop import draw_crop, squash
 from datasets.image_files import check_usable, find_images, open_image, read_image
 from datasets.pictures import look
 from datasets.recolor import recolor
@@ -75,7 +77,11 @@ class CaptionedImages(Dataset):
         self._stored: dict[str, str] = {}  # names of files that are stored in another form of Unicode
         names, own = [name for name, _ in self.pairs], open_shards(root, split)
         if own is None:
-            _check_folder(self.folder)
+            if not self.folder.is_dir():
+                raise InputError(
+                    f"{self.folder}: no such folder; the images of a split lie in <data_path>/<split>/, or in shards"
+                    f" with their index {index_path(root, split).name} (scripts/make_shards.py)"
+                )
             self._stored = check_usable(self.folder, names)
         else:
             own.check_pairs(root / f"cap-img-pairs_{split}.json", names)
@@ -180,29 +186,52 @@ def read_pairs(root: Path, split: str) -> list[tuple[str, str]]:
     if not content:
         raise InputError(f"{path}: holds no pairs; write [[image, caption], ...] or {{image: [captions]}}")
     for place, pair in enumerate(content):
-        _check_pair(path, place, pair)
+        if fault := pair_fault(pair):
+            raise InputError(f"{path}: pair {place} {fault[1]}")
     return [(name, caption) for name, caption in content]
 
 
-def _check_pair(path: Path, place: int, pair: object) -> None:
-    where = f"{path}: pair {place}"
+def pair_fault(pair: object) -> tuple[str, str] | None:
+    """What is wrong with an entry of a list: the name of the check (preparation/faults.py), and a message."""
     if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair)):
-        raise InputError(f"{where} is {str(pair)[:200]!r}; each pair is [image name, caption], two strings")
+        return "bad_pair", f"is {str(pair)[:200]!r}; each pair is [image name, caption], two strings"
     name, caption = pair
     for part in pair:
-        check_caption(part, where)
+        try:
+            check_caption(part, "")
+        except InputError as error:
+            return "bad_text", str(error).strip()
     if not caption.strip():
-        raise InputError(f"{where} ({name}) has an empty caption; write one or take the pair out")
+        return "empty_caption", f"({name}) has an empty caption; write one or take the pair out"
+    if leaves_folder(name):
+        return "bad_name", f"names {name!r}; an image name stays inside its split's folder (no '..', no '/' first)"
+    return None
+
+
+def leaves_folder(name: str) -> bool:
+    """Whether an image name is empty or may lie outside its split's folder."""
     pure = PurePosixPath(name)
-    if not name or pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name:
-        raise InputError(
-            f"{where} names {name!r}; an image name stays inside its split's folder (no '..', no '/' first)"
-        )
+    return not name or pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name
 
 
-def _check_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        raise InputError(
-            f"{folder}: no such folder; the images of a split lie in <data_path>/<split>/, or in shards with their"
-            f" index {index_path(folder.parent, folder.name).name} (scripts/make_shards.py)"
-        )
+def draw_crop(width: int, height: int, scale: tuple[float, float], seed: int) -> tuple[int, int, int, int]:
+    """(top, left, height, width) of a random resized crop that keeps a share of the area within `scale`.
+
+    torchvision draws from the global generator: it is lent ours. Not by torch.manual_seed, which would seed the GPUs
+    too, and note a stack trace every time where CUDA is not in use yet.
+    """
+    state = torch.get_rng_state()
+    try:
+        torch.default_generator.manual_seed(seed)
+        return v2.RandomResizedCrop.get_params(torch.empty(0, height, width), list(scale), [3 / 4, 4 / 3])
+    finally:
+        torch.set_rng_state(state)
+
+
+def squash(image: Image.Image, size: int, box: tuple[float, float, float, float] | None = None) -> Tensor:
+    """Squashed to the square (from `box` alone, if given), antialiased bilinear: (3, size, size) uint8.
+
+    The channels one by one: a picture's bytes, turned round by torch, take several times as long.
+    """
+    square = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+    return torch.from_numpy(np.stack([np.asarray(channel) for channel in square.split()]))

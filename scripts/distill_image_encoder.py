@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from augment import LuminanceAugmentation
-from datasets.crop import draw_crop, squash
+from datasets.captioned_images import draw_crop, squash
 from datasets.image_files import find_images, read_image
 from models import PHOTOS_MODEL, create_model
 from models import weights as pretrained

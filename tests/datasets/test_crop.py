@@ -1,4 +1,4 @@
-"""datasets/crop.py against torchvision, and a whole training sample against Pillow's and torchvision's plain calls."""
+"""Random crops against torchvision, and a whole training sample against Pillow's and torchvision's plain calls."""
 
 import json
 
@@ -9,8 +9,7 @@ from PIL import Image, ImageOps
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from datasets.captioned_images import Augmentation, CaptionedImages
-from datasets.crop import draw_crop, squash
+from datasets.captioned_images import Augmentation, CaptionedImages, draw_crop, squash
 from datasets.words.mirror import mirror
 
 SCALE, RATIO = (0.3, 0.9), [3 / 4, 4 / 3]
