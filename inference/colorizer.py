@@ -36,7 +36,7 @@ from utils import checkpoint, color, devices
 from utils.errors import InputError
 
 logger = logging.getLogger(__name__)
-DEFAULT_CHECKPOINT = Path(__file__).with_name("checkpoints") / "photos.safetensors"
+DEFAULT_CHECKPOINT = Path(__file__).resolve().parent.parent / "checkpoints" / "photos.safetensors"
 KEPT_CAPTIONS = 64  # that are kept as the text encoder reads them
 _WORD = re.compile(r"\w+(?:['-]\w+)*|[^\w\s]+")
 
