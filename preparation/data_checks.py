@@ -10,6 +10,7 @@ import stat
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -17,13 +18,13 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from datasets.captioned_images import pair_fault
 from datasets.pictures.folders import stored_as, walk
 from datasets.pictures.look import seen
 from datasets.pictures.picture_file import PictureFile, TooLarge
 from datasets.words import color_words
-from datasets.words.captions import check_caption
 from preparation.color_captions import speaks_of_gray_photo
-from preparation.duplicates import HASH_SIDE, LOOK_SIDE, perceptual_hash
+from preparation.duplicates import HASH_SIDE, LOOK_SIDE, Place, perceptual_hash
 from preparation.faults import Finding
 from preparation.reduced_copies import MIN_CHROMA, chroma
 from utils.errors import InputError
@@ -32,6 +33,7 @@ from utils.text_files import read_json
 
 SPLITS = ("train", "val", "test")
 MEASURED_SIDE = 2 * HASH_SIDE  # pixels; chroma and hash are taken from the picture squashed to this square
+UNREAD = ("bad_list", "bad_pair", "bad_text", "bad_name", "missing_folder", "missing_file", "empty_file")
 PLAIN_CONTRAST = 2.5  # standard deviation of gray levels in [0, 255] below which a picture shows nothing
 
 
@@ -45,7 +47,7 @@ class Picture(NamedTuple):
     chroma: float  # of `reduced_copies.chroma`: what the preparation drops is what is found here
     contrast: float  # standard deviation of the gray levels
     digest: bytes  # of the file
-    hash: np.ndarray  # (4,) uint16
+    hash: np.ndarray  # (64,) bool
     look: np.ndarray  # (LOOK_SIDE ** 2,) float16, gray levels
 
 
@@ -61,6 +63,30 @@ class _Object(list):
     """The (key, value) pairs of a JSON object: a dict would drop repeated keys."""
 
 
+class Survey(NamedTuple):
+    """A data set as its lists and folders tell, before a picture is opened."""
+
+    root: Path
+    pairs: dict[str, list[tuple[str, str]]]  # of each split that has a list
+    places: list[Place]  # of the pictures whose files are there
+    findings: list[Finding]
+
+
+def take_survey(root: Path) -> Survey:
+    """Reads the lists and looks for the files, of every split that has a list or a folder."""
+    pairs, places, findings = {}, [], []
+    for split in SPLITS:
+        if not os.path.isfile(root / f"cap-img-pairs_{split}.json"):
+            if os.path.isdir(root / split):
+                findings.append(Finding("missing_list", split, split, f"cap-img-pairs_{split}.json is not there"))
+            continue
+        pairs[split], found = read_list(root, split)
+        usable, found_files = check_files(root, split, list(dict.fromkeys(name for name, _ in pairs[split])))
+        findings += found + found_files
+        places += [Place(root, split, name) for name in usable]
+    return Survey(root, pairs, places, findings)
+
+
 def read_list(root: Path, split: str) -> tuple[list[tuple[str, str]], list[Finding]]:
     """The (image name, caption) pairs that can be read, in file order, and what is wrong with the rest."""
     path = root / f"cap-img-pairs_{split}.json"
@@ -71,45 +97,19 @@ def read_list(root: Path, split: str) -> tuple[list[tuple[str, str]], list[Findi
     if not isinstance(content, list) or not content:
         held = "no pairs" if isinstance(content, list) else f"a {type(content).__name__}"
         return [], [Finding("bad_list", split, path.name, f"holds {held}")]
-    pairs, found = [], []
+    entries, found = content, []
     if isinstance(content, _Object):
         times = Counter(name for name, _ in content)
         found += [Finding("repeated_name", split, name, f"{n} times") for name, n in times.items() if n > 1]
         found += [Finding("no_caption", split, name, "[]") for name, captions in content if captions == []]
-    for place, entry in enumerate(_entries(content)):
-        if (fault := _fault(entry)) is None:
-            pairs.append((entry[0], entry[1]))
-        else:
-            found.append(Finding(fault, split, "", f"entry {place}: {str(entry)[:200]!r}"))
-    return pairs, found
-
-
-def _entries(content: list) -> Iterator[object]:
-    if not isinstance(content, _Object):
-        yield from content
-        return
-    for name, captions in content:
-        if type(captions) is list:
-            yield from ([name, caption] for caption in captions)
-        else:
-            yield {name: captions}  # no pair, and shown as it stands
-
-
-def _fault(entry: object) -> str | None:
-    """The check that an entry of a list fails: what `captioned_images.read_pairs` refuses."""
-    if not (type(entry) is list and len(entry) == 2 and all(isinstance(part, str) for part in entry)):
-        return "bad_pair"
-    name, caption = entry
-    try:
-        for part in entry:
-            check_caption(part, "")
-    except InputError:
-        return "bad_text"
-    if not caption.strip():
-        return "empty_caption"
-    path = PurePosixPath(name)
-    outside = not name or path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name
-    return "bad_name" if outside else None
+        entries = []
+        for name, captions in content:  # what is no list of captions makes no pair, and is shown as it stands
+            entries += [[name, caption] for caption in captions] if type(captions) is list else [{name: captions}]
+    faults = [pair_fault(None if isinstance(entry, _Object) else entry) for entry in entries]
+    for place, (entry, fault) in enumerate(zip(entries, faults, strict=True)):
+        if fault is not None:
+            found.append(Finding(fault[0], split, "", f"entry {place}: {str(entry)[:200]!r}"))
+    return [tuple(entry) for entry, fault in zip(entries, faults, strict=True) if fault is None], found
 
 
 def check_files(root: Path, split: str, names: list[str]) -> tuple[list[str], list[Finding]]:
@@ -187,6 +187,36 @@ def _reduced(square: np.ndarray, side: int) -> np.ndarray:
     """The means of the blocks: (S, S) -> (side, side)."""
     block = len(square) // side
     return square.reshape(side, block, side, block).mean(axis=(1, 3))
+
+
+def examine_all(places: list[Place], workers: int) -> tuple[list[Place], list[Picture], list[Finding]]:
+    """The places that hold a picture, what `examine` learnt there, and what is wrong with the others.
+
+    In threads: decoders let go of the interpreter's lock.
+    """
+    whole, pictures, findings = [], [], []
+    with ThreadPoolExecutor(workers) as pool:
+        results = pool.map(examine, [place.path for place in places])
+        try:
+            bar = progress(results, "decoding", "picture", total=len(places))
+            for place, result in zip(places, bar, strict=True):
+                if isinstance(result, Picture):
+                    whole.append(place)
+                    pictures.append(result)
+                else:
+                    findings.append(Finding(result[0], place.split, place.name, result[1]))
+        finally:
+            pool.shutdown(cancel_futures=True)  # after Ctrl-C the rest is not decoded
+    return whole, pictures, findings
+
+
+def examine_other(root: Path, workers: int) -> tuple[list[Place], list[Picture], list[Finding]]:
+    """The same of a data set that is only compared: its faults matter where they keep a picture from it."""
+    survey = take_survey(root)
+    places, pictures, findings = examine_all(survey.places, workers)
+    findings += [found for found in survey.findings if found.check in UNREAD]
+    named = [found._replace(check="not_compared", name=str(root / found.split / found.name)) for found in findings]
+    return places, pictures, named
 
 
 def check_picture(split: str, path: Path, name: str, picture: Picture, bounds: Bounds) -> list[Finding]:

@@ -7,19 +7,20 @@ files: whatever of them reaches the page is escaped.
 import base64
 import html
 import io
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
-
-from preparation.data_plots import PLOTS
 
 THUMBNAIL = 160  # pixels, the longer side
 EXAMPLES = 12  # findings of a check on the page
 TWINS = 4  # pictures of a finding on the page
+_FAMILY_COLORS = {"tan": "#d2b48c", "white": "#f4f4f4", "yellow": "#f2d000", "orange": "#ff9020", "pink": "#ff8fb5"}
 
 Report = dict[str, Any]
 Read = Callable[[Path], Image.Image | None]  # None where there is no picture
@@ -35,9 +36,13 @@ def summary(report: Report) -> str:
     for name, check in report["checks"].items():
         if check["severity"]:
             lines.append(f"{check['severity']:8}{name:20}{_amount(check)}: {check['meaning']}")
-    errors = [name for name, check in report["checks"].items() if check["severity"] == "error"]
-    lines.append(f"NOT FIT: {', '.join(errors)}" if errors else "fit")
+    errors = _errors(report)
+    lines.append(f"NOT FIT: {errors}" if errors else "fit")
     return "\n".join(lines)
+
+
+def _errors(report: Report) -> str:
+    return ", ".join(name for name, check in report["checks"].items() if check["severity"] == "error")
 
 
 def _amount(check: dict[str, Any]) -> str:
@@ -50,24 +55,19 @@ def write_page(file: Path, report: Report, read: Read) -> None:
     found = defaultdict(list)
     for finding in report["findings"]:
         found[finding["check"]].append(finding)
-    sections = "".join(
-        _section(name, report["checks"][name], found[name], read) for name in report["checks"] if found[name]
-    )
-    plots = "".join(
-        f'<img class="plot" src="{_embedded(plot(report))}" alt="{title}">' for title, plot in PLOTS.items()
-    )
-    errors = [name for name, check in report["checks"].items() if check["severity"] == "error"]
-    verdict = f"Not fit: {', '.join(errors)}" if errors else "Fit to train and test on"
+    errors = _errors(report)
     page = _PAGE.format(
         path=html.escape(str(report["data_path"])),
         against=f" against {html.escape(report['against'])}" if report["against"] else "",
         kind="error" if errors else "fit",
-        verdict=verdict,
+        verdict=f"Not fit: {errors}" if errors else "Fit to train and test on",
         counts=_counts(report),
         checks=_checks(report),
-        plots=plots,
+        plots="".join(_plot(report, title, draw) for title, draw in PLOTS.items()),
         samples="".join(_figure([pair["file"]], pair["caption"], pair["name"], read) for pair in report["samples"]),
-        sections=sections,
+        sections="".join(
+            _section(name, report["checks"][name], found[name], read) for name in report["checks"] if found[name]
+        ),
     )
     file.write_text(page, encoding="utf-8", errors="backslashreplace")  # a file's name need not be text
 
@@ -131,10 +131,47 @@ def _thumbnail(file: str, read: Read) -> str:
     return f'<img src="{_data("jpeg", stream)}" alt="">'
 
 
-def _embedded(figure: Figure) -> str:
+def _plot(report: Report, title: str, draw: Callable[[Axes, Report], None]) -> str:
+    figure = Figure(figsize=(6, 3.2), layout="constrained")
+    draw(figure.subplots(), report)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=110)
-    return _data("png", stream)
+    return f'<img class="plot" src="{_data("png", stream)}" alt="{title}">'
+
+
+def _draw_tokens(axes: Axes, report: Report) -> None:
+    for split, tokens in report["tokens"].items():
+        lengths, counts = np.array(tokens, int).reshape(-1, 2).T
+        shares = np.bincount(lengths, 100 * counts / max(counts.sum(), 1), minlength=2)
+        axes.step(np.arange(len(shares)), shares, where="mid", label=split)
+    axes.axvline(report["max_words"], color="black", linestyle="--", label=f"{report['max_words']}: cut off behind")
+    axes.set(title="Length of captions", xlabel="tokens, [CLS] and [SEP] counted", ylabel="captions, %")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _draw_chroma(axes: Axes, report: Report) -> None:
+    edges = np.array(report["chroma_bins"][:-1], float)
+    axes.bar(edges, report["chroma"], edges[1] - edges[0], align="edge", color="#57a", edgecolor="white", linewidth=0.4)
+    axes.axvline(report["min_chroma"], color="#b00", linestyle="--", label=f"below {report['min_chroma']:g}: no chroma")
+    axes.set(title="Chroma of pictures (99th percentile)", xlabel="CIE chroma; the last bar: all above")
+    axes.set_ylabel("pictures")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _draw_colors(axes: Axes, report: Report) -> None:
+    """Bars in the colours that they count, a bar for each split."""
+    counts = {split: Counter(dict(count["colors"])) for split, count in report["splits"].items()}
+    families = [family for family, _ in sum(counts.values(), Counter()).most_common()]
+    colors = [_FAMILY_COLORS.get(family, family) for family in families]
+    width = 0.85 / max(len(counts), 1)
+    for place, (split, count) in enumerate(counts.items()):
+        shares = [100 * count[family] / (report["splits"][split]["captions"] or 1) for family in families]
+        axes.bar(np.arange(len(families)) + place * width, shares, width, color=colors, edgecolor="#444", linewidth=0.6)
+    axes.set(title=f"Colours in captions; bars: {', '.join(counts)}", ylabel="captions, %")
+    axes.set_xticks(np.arange(len(families)) + 0.425 - width / 2, families, rotation=40, ha="right", fontsize=8)
+
+
+PLOTS = {"length of captions": _draw_tokens, "chroma": _draw_chroma, "colours": _draw_colors}
 
 
 def _data(kind: str, stream: io.BytesIO) -> str:

@@ -29,8 +29,7 @@ from datasets.image_files import read_image
 from datasets.pictures.folders import stored_as
 from models.text import BERT_VOCABULARY, MAX_WORDS, CaptionTokenizer
 from preparation import data_checks, data_report, duplicates
-from preparation.data_checks import SPLITS, Bounds, Picture
-from preparation.data_survey import Survey, examine_all, examine_other, take_survey
+from preparation.data_checks import SPLITS, Bounds, Picture, Survey, examine_all, examine_other, take_survey
 from preparation.faults import CAPTIONS, CHECKS, EVALUATED, LISTS, PICTURES, Verdict, judge
 from utils import files
 from utils.errors import InputError
@@ -174,7 +173,7 @@ def describe_check(name: str, limit: float, verdict: Verdict) -> dict[str, Any]:
 def find_groups(pictures: list[Picture], distance: int) -> list[duplicates.Group]:
     return duplicates.find_groups(
         [picture.digest for picture in pictures],
-        np.array([picture.hash for picture in pictures], np.uint16).reshape(-1, duplicates.BANDS),
+        np.array([picture.hash for picture in pictures], bool).reshape(-1, 64),
         np.array([picture.look for picture in pictures]).reshape(-1, duplicates.LOOK_SIDE**2),
         np.array([picture.contrast < data_checks.PLAIN_CONTRAST for picture in pictures], bool),
         distance,
