@@ -1,4 +1,4 @@
-"""What scripts/benchmark.py times with: turns, matrix products as the yardstick, counted operations."""
+"""Timing in turn, matrix products as the yardstick, counted operations, largest memory."""
 
 import os
 import platform
@@ -6,25 +6,22 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from types import ModuleType
 from typing import Any
-from unittest import mock
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CPU = torch.device("cpu")
 DTYPES = {"none": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 MATRIX = {"cpu": (2048, 4), "cuda": (8192, 20)}  # side of the matrices, products in a timing
 
 Figures = dict[str, float]
-Seconds = dict[str, list[float]]
 
 
 def machine(device: torch.device) -> dict[str, Any]:
@@ -38,14 +35,9 @@ def machine(device: torch.device) -> dict[str, Any]:
     return described | {"threads": torch.get_num_threads(), "python": platform.python_version()} | versions
 
 
-def show(row: str, figures: dict[str, Any]) -> None:
-    for name, value in figures.items():
-        print(f"{row:12}{name:40} {value if isinstance(value, str) else format(value, ',.4g'):>20}", flush=True)
-
-
-def timed(calls: dict[str, Callable[[], None]], repeats: int, device: torch.device) -> Seconds:
+def timed(calls: dict[str, Callable[[], object]], repeats: int, device: torch.device) -> dict[str, list[float]]:
     """Seconds of every call in every turn; in a turn each call runs once. The first turn is not counted."""
-    seconds: Seconds = {name: [] for name in calls}
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(repeats + 1):
         for name, call in calls.items():
             _wait(device)
@@ -57,6 +49,16 @@ def timed(calls: dict[str, Callable[[], None]], repeats: int, device: torch.devi
     return seconds
 
 
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def ratio(one: list[float], other: list[float]) -> float:
+    """The median of the ratios within a turn."""
+    return median(a / b for a, b in zip(one, other, strict=True))
+
+
 @contextmanager
 def threads(count: int) -> Iterator[None]:
     """So many threads of PyTorch on the CPU, inside."""
@@ -66,11 +68,6 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def matrix_product(amp: str, device: torch.device) -> tuple[Callable[[], None], float]:
@@ -95,7 +92,7 @@ def matrix_row(amp: str, device: torch.device, repeats: int) -> Figures:
     return figures
 
 
-def count_gflop(call: Callable[[], None]) -> float:
+def count_gflop(call: Callable[[], object]) -> float:
     """GFLOP of what `call` runs: two for each multiplication in products and convolutions, from their shapes.
 
     It runs uncompiled, and attention as its two plain products: not every fused kernel is known to the counter, and a
@@ -105,21 +102,6 @@ def count_gflop(call: Callable[[], None]) -> float:
     with eager, sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         call()
     return counter.get_total_flops() / 1e9
-
-
-@contextmanager
-def recorded(*functions: tuple[ModuleType, str]) -> Iterator[list[Callable[[], Any]]]:
-    """Notes every call of these functions, named as (module, name), with its arguments: what can be called again."""
-    calls: list[Callable[[], Any]] = []
-
-    def noted(function: Callable[..., Any], *inputs: Any, **named: Any) -> Any:
-        calls.append(partial(function, *inputs, **named))
-        return calls[-1]()
-
-    with ExitStack() as patches:
-        for module, name in functions:
-            patches.enter_context(mock.patch.object(module, name, partial(noted, getattr(module, name))))
-        yield calls
 
 
 def largest_memory(device: torch.device) -> int:
@@ -136,8 +118,3 @@ def forget_largest_memory() -> None:
     """Let `largest_memory` of a CPU begin anew, where the system can (Linux)."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-
-
-def ratio(one: list[float], other: list[float]) -> float:
-    """The median of the ratios within a turn."""
-    return median(a / b for a, b in zip(one, other, strict=True))
