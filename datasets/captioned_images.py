@@ -13,7 +13,7 @@ from torchvision.transforms import v2
 
 from datasets.batch import Sample
 from datasets.image_files import check_usable, find_images, open_image, read_image
-from datasets.pictures import look
+from datasets.pictures.decode import decode_rgb
 from datasets.recolor import recolor
 from datasets.regions import Box, read_regions, seen_in_crop
 from datasets.shards import PackedImage, Shards, index_path, open_shards
@@ -137,7 +137,7 @@ class CaptionedImages(Dataset):
             width, height = file.seen_size
             top, left, h, w = draw_crop(width, height, self.augmentation.crop_scale, int(draw.integers(2**63)))
             shrink = min(w, h) / self.size
-            image = look.seen(file, (int(width / shrink), int(height / shrink)) if shrink > 1 else None)
+            image = decode_rgb(file, (int(width / shrink), int(height / shrink)) if shrink > 1 else None)
         x, y = image.width / width, image.height / height
         part = left / width, top / height, (left + w) / width, (top + h) / height
         return squash(image, self.size, box=(left * x, top * y, (left + w) * x, (top + h) * y)), part

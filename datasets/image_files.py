@@ -8,9 +8,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from datasets.pictures import look
+from datasets.pictures.decode import decode_rgb
 from datasets.pictures.folders import find_pictures, stored_as
-from datasets.pictures.picture_file import ENDINGS, PictureFile
+from datasets.pictures.formats import ENDINGS
+from datasets.pictures.picture_file import PictureFile
 from datasets.shards import PackedImage
 from utils.errors import InputError
 
@@ -64,12 +65,12 @@ def image_size(path: Path | PackedImage) -> tuple[int, int]:
 
 
 def read_image(path: Path | PackedImage, at_least: tuple[int, int] | None = None) -> Image.Image:
-    """The picture as it is seen, by `look.seen`: upright, RGB with 8 bits, transparency on white.
+    """The picture as it is seen, by `decode_rgb`: upright, RGB with 8 bits, transparency on white.
 
     at_least: (width, height) that suffice; a JPEG is then decoded at the smallest scale not below (1/2, 1/4, 1/8).
     """
     with open_image(path) as file:
-        return look.seen(file, at_least)
+        return decode_rgb(file, at_least)
 
 
 def open_image(path: Path | PackedImage) -> PictureFile:

@@ -1,7 +1,7 @@
 """A coloured photograph as a file: 8 or 16 bits, with the profile and the metadata of the one it was made from."""
 
+import io
 import os
-import struct
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from datasets.pictures import exif, metadata
+from datasets.pictures.decode import to_bytes
 from datasets.pictures.metadata import Metadata
-from datasets.pictures.stored_numbers import to_bytes
 from utils.errors import InputError
 
 _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WebP"}
@@ -26,6 +26,7 @@ _HOW = {
     "PNG": {"compress_level": _LEVEL},
     "WebP": {"lossless": True, "method": 0, "quality": 20},
 }
+_PNG_HEADER = 8 + 25  # bytes of the signature, and of IHDR
 _STRIP = 1 << 20  # bytes of a TIFF's strip, before it is compressed
 
 
@@ -38,21 +39,17 @@ class ColoredPhoto:
     @property
     def image(self) -> Image.Image:
         """8 bits a channel, which is all that Pillow holds in colour; `save` writes 16."""
-        image = Image.fromarray(to_bytes(self.pixels))
-        extras = {"icc_profile": self.profile, "exif": self.metadata.packed_exif, "xmp": self.metadata.xmp}
+        image, found = Image.fromarray(to_bytes(self.pixels)), self.metadata
+        extras = {"icc_profile": self.profile, "exif": found.packed_exif, "xmp": found.xmp, "dpi": found.resolution}
         image.info |= {name: value for name, value in extras.items() if value}
-        if self.metadata.resolution is not None:
-            image.info["dpi"] = self.metadata.resolution
         return image
 
     def fitting(self, path: Path) -> tuple[Path, str]:
         """The path under which the picture can be saved: `path`, or with another ending where its format cannot hold
         it; and why, in words for the user, "" where nothing changes."""
         why = _unfit(path.suffix, self.pixels)
-        if not why:
-            return path, ""
-        fit = path.with_suffix(".png")
-        return fit, f"{path}: {why}; written as {fit.name}"
+        fit = path.with_suffix(".png") if why else path
+        return fit, why and f"{path}: {why}; written as {fit.name}"
 
     def save(self, path: Path) -> list[str]:
         """Written to a temporary file, then renamed (atomic). Returns what the format has no place for, in words for
@@ -60,33 +57,32 @@ class ColoredPhoto:
         why = _unfit(path.suffix, self.pixels)
         if why:
             raise InputError(f"{path}: {why}; end the name in .png")
-        notes: list[str] = []
-        beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+        kind = _FORMATS[path.suffix.lower()]
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        lost: list[str] = []
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with beside.open("wb") as file:
-                lost = self._write(file, _FORMATS[path.suffix.lower()])
-            os.replace(beside, path)
+            with temporary.open("wb") as file:
+                self._write(file, kind, lost)
+            os.replace(temporary, path)
         except Exception as error:  # the disk's words, a format's, or those of whatever else is raised
             words = str(error).splitlines() or [type(error).__name__]
             raise InputError(f"{path}: cannot be written ({words[0]}); make room, or pass another name") from error
         finally:
-            beside.unlink(missing_ok=True)
-        notes += [f"{path}: {what} is not kept: {_FORMATS[path.suffix.lower()]} has no place for it" for what in lost]
-        return notes
+            temporary.unlink(missing_ok=True)
+        return [f"{path}: {what} is not kept: {kind} has no place for it" for what in lost]
 
-    def _write(self, file: BinaryIO, kind: str) -> list[str]:
-        lost: list[str] = []
+    def _write(self, file: BinaryIO, kind: str, lost: list[str]) -> None:
         if kind == "TIFF":
-            _write_tiff(file, self.pixels, self.profile, metadata.for_tiff(self.metadata, lost.append))
-            return lost
-        told = {"JPEG": metadata.for_jpeg, "PNG": metadata.for_png, "WebP": metadata.for_webp}[kind]
-        extras = told(self.metadata, lost.append) | ({"icc_profile": self.profile} if self.profile else {})
+            _write_tiff(file, self.pixels, self.profile, metadata.for_tiff(self.metadata, lost))
+            return
+        extras = metadata.for_pillow(self.metadata, kind, lost)
+        if self.profile:
+            extras["icc_profile"] = self.profile
         if self.pixels.dtype == np.uint16:
             file.write(_png16(self.pixels, extras))
         else:
             Image.fromarray(self.pixels).save(file, kind.upper(), **_HOW[kind], **extras)
-        return lost
 
 
 def _unfit(suffix: str, pixels: NDArray) -> str:
@@ -111,38 +107,25 @@ def _write_tiff(file: BinaryIO, pixels: NDArray, profile: bytes | None, tags: ex
         strip = pixels[start : start + rows].astype(pixels.dtype.newbyteorder(tags.order))
         strip[:, 1:] -= pixels[start : start + rows, :-1]
         strips.append(zlib.compress(strip.tobytes(), _LEVEL))
-    bits = 8 * pixels.itemsize
     layout = {256: width, 257: height, 259: 8, 262: 2, 277: channels, 278: rows, 284: 1, 317: 2}
     for tag, value in layout.items():
         tags = tags.having(tag, 4 if tag in (256, 257, 278) else 3, value)
-    tags = tags.having(258, 3, *[bits] * channels).having(279, 4, *map(len, strips)).having(273, 4, *[0] * len(strips))
+    tags = tags.having(258, 3, *[8 * pixels.itemsize] * channels).having(279, 4, *map(len, strips))
     if channels == 4:
         tags = tags.having(338, 3, 2)  # alpha that the colours are not multiplied by
     if profile:
-        fields = tags.fields | {metadata.ICC: exif.Field(7, len(profile), profile)}
-        tags = exif.Directory(tags.order, fields, tags.parts)
-    start = 8 + len(tags.tobytes())
+        tags = tags.holding(exif.ICC, 7, profile)
+    start = 8 + len(tags.having(273, 4, *[0] * len(strips)).tobytes())
     tags = tags.having(273, 4, *np.cumsum([start, *map(len, strips)])[:-1].tolist())
     file.write(exif.header(tags.order) + tags.tobytes())
     file.writelines(strips)
 
 
 def _png16(pixels: NDArray, extras: dict[str, Any]) -> bytes:
-    """OpenCV's PNG, with the chunks that it does not write behind the header; extras: as Pillow's `save` takes them."""
+    """OpenCV's PNG, with the chunks that Pillow makes of what its `save` takes behind the header."""
     order = cv2.COLOR_RGB2BGR if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
     content = cv2.imencode(".png", cv2.cvtColor(pixels, order))[1].tobytes()
-    chunks = b""
-    if "icc_profile" in extras:
-        chunks += _chunk(b"iCCP", b"ICC\0\0" + zlib.compress(extras["icc_profile"]))
-    if "dpi" in extras:
-        chunks += _chunk(b"pHYs", struct.pack(">IIB", *(round(value / 0.0254) for value in extras["dpi"]), 1))
-    if "exif" in extras:
-        chunks += _chunk(b"eXIf", extras["exif"].removeprefix(exif.HEADER))
-    for kind, data, *_ in getattr(extras.get("pnginfo"), "chunks", ()):
-        chunks += _chunk(kind, data)
-    header = 8 + 25  # the signature, and IHDR
-    return content[:header] + chunks + content[header:]
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    small = io.BytesIO()
+    Image.new("L", (1, 1)).save(small, "PNG", **extras)
+    chunks = small.getvalue()[_PNG_HEADER : small.getvalue().rindex(b"IDAT") - 4]
+    return content[:_PNG_HEADER] + chunks + content[_PNG_HEADER:]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datasets.pictures.folders import Found, composed, find_pictures, is_companion, lies_in, sort
-from datasets.pictures.picture_file import ENDINGS
+from datasets.pictures.formats import ENDINGS
 from datasets.words.captions import check_caption
 from inference.colored_photo import SUFFIXES
 from utils.errors import InputError

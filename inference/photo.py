@@ -13,16 +13,17 @@ from PIL import Image
 
 from datasets.pictures import metadata
 from datasets.pictures.color_profile import Profile
-from datasets.pictures.look import Look, read_look
+from datasets.pictures.decode import Decoded, decode
+from datasets.pictures.formats import max_pixels, naming
 from datasets.pictures.metadata import Metadata
-from datasets.pictures.picture_file import PictureFile, max_pixels, naming
+from datasets.pictures.picture_file import PictureFile
 from inference.colored_photo import ColoredPhoto
 
 MAX_PIXELS = max_pixels()
 
 
 @dataclass(frozen=True)
-class Photo(Look):
+class Photo(Decoded):
     metadata: Metadata = field(default_factory=Metadata)
     notes: tuple[str, ...] = field(default=())  # what could not be kept, in words for the user
 
@@ -54,7 +55,7 @@ def read_photo(source: Path | bytes | BinaryIO, name: str | None = None, max_pix
 
 def from_image(image: Image.Image, name: str = "image") -> Photo:
     """A picture of any of Pillow's modes; of an animation the first frame."""
-    return _read(PictureFile.of(image, name))
+    return _read(PictureFile(image, name))
 
 
 def _read(file: PictureFile) -> Photo:
@@ -62,10 +63,9 @@ def _read(file: PictureFile) -> Photo:
     with naming(file.name, file.remedy):
         if file.frames > 1:
             notes.append(f"{file.name}: has {file.frames} frames or pages; the first is coloured")
-        look = read_look(file, notes)
+        decoded = decode(file, notes)
         found = metadata.read(file, notes)
-    kept = {key: getattr(look, key) for key in Look.__dataclass_fields__}
-    return Photo(**kept, metadata=found, notes=tuple(dict.fromkeys(notes)))
+    return Photo(**vars(decoded), metadata=found, notes=tuple(dict.fromkeys(notes)))
 
 
 def turn(planes: NDArray, orientation: int) -> NDArray:

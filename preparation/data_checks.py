@@ -19,9 +19,10 @@ import numpy as np
 from PIL import Image
 
 from datasets.captioned_images import pair_fault
+from datasets.pictures.decode import decode_rgb
 from datasets.pictures.folders import stored_as, walk
-from datasets.pictures.look import seen
-from datasets.pictures.picture_file import PictureFile, TooLarge
+from datasets.pictures.formats import TooLarge
+from datasets.pictures.picture_file import PictureFile
 from datasets.words import color_words
 from preparation.color_captions import speaks_of_gray_photo
 from preparation.duplicates import HASH_SIDE, LOOK_SIDE, Place, perceptual_hash
@@ -163,7 +164,7 @@ def examine(path: Path) -> Picture | tuple[str, str]:
         with PictureFile(data, str(path)) as file:
             decoding = True
             width, height, mode, frames = *file.size, file.mode, file.frames
-            small = seen(file, at_least=(MEASURED_SIDE, MEASURED_SIDE))  # every byte of a JPEG, at reduced size
+            small = decode_rgb(file, at_least=(MEASURED_SIDE, MEASURED_SIDE))  # every byte of a JPEG, at reduced size
     except TooLarge as error:
         return "decompression_bomb", str(error)
     except Exception as error:  # of the system, of memory: the report is written whatever a file raises

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.pictures.picture_file import PictureFile, TooLarge, max_pixels
+from datasets.pictures.formats import TooLarge, max_pixels
+from datasets.pictures.picture_file import PictureFile
 from utils.errors import InputError
 
 SMALL = 16  # pixels: a picture with a shorter side has hardly anything in it to colour

@@ -1,10 +1,9 @@
-"""EXIF and the tags of TIFF files: one directory of fields, copied byte by byte, so that nothing of a field changes.
+"""EXIF and the tags of TIFF files: a directory of fields, copied byte by byte, so that nothing of a field changes.
 
 Pillow writes fields by guessing their types and replaces letters beyond ASCII; here a field keeps its type and bytes,
 and one that is ill-formed is named instead of raising.
 """
 
-import contextlib
 import struct
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -13,10 +12,24 @@ from typing import NamedTuple
 from PIL import ExifTags, TiffTags
 
 HEADER = b"Exif\0\0"
+XMP, IPTC, ICC = 700, 33723, 34675  # tags of a TIFF
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two: BigTIFF
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8, 129: 1}
+LAYOUT = frozenset(  # a TIFF's tags of how its own pixels are stored
+    int(ExifTags.Base[name])
+    for name in (
+        *("ImageWidth", "ImageLength", "BitsPerSample", "Compression", "PhotometricInterpretation", "FillOrder"),
+        *("StripOffsets", "SamplesPerPixel", "RowsPerStrip", "StripByteCounts", "PlanarConfiguration", "Predictor"),
+        *("ColorMap", "TileWidth", "TileLength", "TileOffsets", "TileByteCounts", "InkSet", "NumberOfInks"),
+        *("ExtraSamples", "SampleFormat", "JPEGTables", "JPEGProc", "JpegIFOffset", "JpegIFByteCount"),
+        *("YCbCrCoefficients", "YCbCrSubSampling", "YCbCrPositioning", "ReferenceBlackWhite", "DotRange"),
+    )
+) | {292, 293}  # of fax compression
+_LETTERS = {  # TIFF's number of a type: `struct`'s letters for a value
+    **{1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 6: "b", 7: "s", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d", 13: "I"},
+    **{16: "Q", 17: "q", 18: "Q", 129: "s"},
+}
+_SIZES = {kind: struct.calcsize(f"={letters}") for kind, letters in _LETTERS.items()}  # bytes of a value
 _KINDS = {2: "text", 5: "ratio", 10: "ratio", 7: "any", 11: "float", 12: "float", 129: "text"}  # the rest: "int"
-_NUMBERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _MOST = 4096  # fields of a directory; more is no directory
 _PARTS = {None: (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo), ExifTags.IFD.Exif: (ExifTags.IFD.Interop,)}
 
@@ -35,35 +48,33 @@ class Directory:
     damaged: tuple[str, ...] = ()  # names of the fields that are left out, of the parts too
     following: bool = False  # another directory follows: a thumbnail, or a page
 
-    def __bool__(self) -> bool:
-        return bool(self.fields or self.parts)
-
     def numbers(self, tag: int) -> tuple[float, ...]:
         """Whole numbers as int, ratios and floating ones as float (not a number where a ratio is none); () where the
         field is not there or holds no numbers."""
-        kind, _, data = self.fields.get(tag, Field(0, 0, b""))
-        if kind in (5, 10):
-            values = struct.unpack(f"{self.order}{len(data) // 4}{'I' if kind == 5 else 'i'}", data)
-            return tuple(a / b if b else float("nan") for a, b in zip(values[::2], values[1::2], strict=True))
-        if kind not in _NUMBERS:
+        kind, _, data = self.fields.get(tag, Field(2, 0, b""))
+        if _LETTERS[kind] == "s":
             return ()
-        return struct.unpack(f"{self.order}{len(data) // _SIZES[kind]}{_NUMBERS[kind]}", data)
+        values = struct.iter_unpack(f"{self.order}{_LETTERS[kind]}", data)
+        return tuple(v[0] if len(v) == 1 else v[0] / v[1] if v[1] else float("nan") for v in values)
+
+    def data(self, tag: int) -> bytes:
+        return self.fields[tag].data if tag in self.fields else b""
 
     def text(self, tag: int) -> str:
-        return self.fields[tag].data.split(b"\0")[0].decode("utf-8", "replace") if tag in self.fields else ""
+        return self.data(tag).split(b"\0")[0].decode("utf-8", "replace")
 
     def without(self, tags: frozenset[int] | set[int]) -> "Directory":
-        return replace(
-            self,
-            fields={tag: own for tag, own in self.fields.items() if tag not in tags},
-            parts={tag: own for tag, own in self.parts.items() if tag not in tags},
-        )
+        fields, parts = ({tag: own[tag] for tag in own.keys() - tags} for own in (self.fields, self.parts))
+        return replace(self, fields=fields, parts=parts)
 
-    def having(self, tag: int, kind: int, *values: int | Fraction) -> "Directory":
+    def having(self, tag: int, kind: int, *values: float | Fraction) -> "Directory":
         """With a field of whole numbers, or of ratios where kind is 5."""
-        if kind == 5:
-            values = tuple(part for value in values for part in Fraction(value).as_integer_ratio())
-        data = struct.pack(f"{self.order}{len(values)}{'I' if kind == 5 else _NUMBERS[kind]}", *values)
+        parts = [Fraction(value).as_integer_ratio() if kind == 5 else (int(value),) for value in values]
+        data = b"".join(struct.pack(f"{self.order}{_LETTERS[kind]}", *part) for part in parts)
+        return self.holding(tag, kind, data)
+
+    def holding(self, tag: int, kind: int, data: bytes) -> "Directory":
+        """With a field of these bytes."""
         return replace(self, fields=self.fields | {tag: Field(kind, len(data) // _SIZES[kind], data)})
 
     def tobytes(self, offset: int = 8) -> bytes:
@@ -86,10 +97,20 @@ class Directory:
             table += struct.pack(f"{self.order}HHI", tag, kind, count) + place
         return struct.pack(f"{self.order}H", len(tags)) + table + b"\0" * 4 + behind
 
+    def layout(self, content: bytes) -> bytes:
+        """A TIFF of the same pixels that says nothing else: its one directory, behind all of `content`, has the fields
+        of the pixels' layout, those of a BigTIFF in 32 bits."""
+        content += b"\0" * (len(content) % 2)
+        own = Directory(self.order, {tag: found for tag, found in self.fields.items() if tag in LAYOUT})
+        for tag, found in own.fields.items():
+            if found.type in (16, 18):
+                own = own.having(tag, 4, *own.numbers(tag))
+        return header(self.order, len(content)) + content[8:] + own.tobytes(len(content))
 
-def header(order: str) -> bytes:
-    """Of a TIFF file, or of EXIF, whose first directory follows at byte 8."""
-    return b"II*\0\x08\0\0\0" if order == "<" else b"MM\0*\0\0\0\x08"
+
+def header(order: str, start: int = 8) -> bytes:
+    """Of a TIFF file, or of EXIF, whose first directory begins at the byte `start`."""
+    return (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", start)
 
 
 def packed(directory: Directory) -> bytes:
@@ -103,70 +124,51 @@ def read(data: bytes) -> Directory:
         data = data[len(HEADER) :]
     if not data:
         return Directory()
-    if not data.startswith(TIFF_MAGIC):
-        return Directory(damaged=("all of it",))
-    order = "<" if data[:1] == b"I" else ">"
-    big = 43 in data[2:4]
+    order, big = "<" if data[:1] == b"I" else ">", 43 in data[2:4]
     try:
+        if not data.startswith(TIFF_MAGIC):
+            raise struct.error("no TIFF")
         start = struct.unpack_from(f"{order}Q", data, 8)[0] if big else struct.unpack_from(f"{order}I", data, 4)[0]
         return _directory(data, start, order, big, None)
     except struct.error:
         return Directory(order, damaged=("all of it",))
 
 
-def pages(data: bytes) -> int:
-    """Directories that follow each other in a TIFF file, 1 at least."""
-    order, big = "<" if data[:1] == b"I" else ">", 43 in data[2:4]
-    pointer, count_code, size = ("Q", "Q", 20) if big else ("I", "H", 12)
-    place, seen = 8 if big else 4, set()
-    with contextlib.suppress(struct.error):
-        while start := struct.unpack_from(f"{order}{pointer}", data, place)[0]:
-            (count,) = struct.unpack_from(f"{order}{count_code}", data, start)
-            if start in seen or not 0 < count <= _MOST:
-                break
-            seen.add(start)
-            place = start + struct.calcsize(f"={count_code}") + count * size
-    return max(1, len(seen))
-
-
 def _directory(data: bytes, start: int, order: str, big: bool, group: int | None) -> Directory:
     """Raises struct.error where there is none at byte `start`."""
-    count_size, size, entry = (8, 20, f"{order}HHQ8s") if big else (2, 12, f"{order}HHI4s")
-    (count,) = struct.unpack_from(f"{order}{'Q' if big else 'H'}", data, start)
+    count_code, pointer, entry = ("Q", f"{order}Q", f"{order}HHQ8s") if big else ("H", f"{order}I", f"{order}HHI4s")
+    (count,) = struct.unpack_from(f"{order}{count_code}", data, start)
     if count > _MOST:
         raise struct.error("more fields than a directory has")
-    fields, parts, damaged, following = {}, {}, [], False
-    for place in range(start + count_size, start + count_size + count * size, size):
-        try:
-            tag, kind, values, inline = struct.unpack_from(entry, data, place)
-        except struct.error:
+    fields, parts, damaged = {}, {}, []
+    begin, size = start + struct.calcsize(f"={count_code}"), struct.calcsize(entry)
+    end = begin + count * size
+    for place in range(begin, end, size):
+        if place + size > len(data):
             damaged.append("what follows its end")
             break
+        tag, kind, values, inline = struct.unpack_from(entry, data, place)
         length = values * _SIZES.get(kind, 0)
         if length > len(inline):
-            (offset,) = struct.unpack(f"{order}{'Q' if big else 'I'}", inline)
-            content = data[offset : offset + length]
+            (offset,) = struct.unpack(pointer, inline)
+            found = Field(kind, values, data[offset : offset + length])
         else:
-            content = inline[:length]
-        found = Field(kind, values, content)
-        if not length or len(content) != length:
+            found = Field(kind, values, inline[:length])
+        if not length or len(found.data) != length:
             damaged.append(name_of(tag, group))
         elif tag in _PARTS.get(group, ()):
             try:
-                (offset,) = Directory(order, {tag: found}).numbers(tag)
-                if kind not in (4, 13, 16, 18):
-                    raise ValueError("no pointer")
-                parts[tag] = _directory(data, offset, order, big, tag)
+                if kind not in (4, 13, 16, 18) or values != 1:
+                    raise struct.error("no pointer")
+                parts[tag] = _directory(data, *Directory(order, {tag: found}).numbers(tag), order, big, tag)
                 damaged += parts[tag].damaged
-            except (struct.error, ValueError, TypeError):
+            except struct.error:
                 damaged.append(name_of(tag, group))
-        elif not _fits(found, tag, group):
-            damaged.append(name_of(tag, group))
-        else:
+        elif _fits(found, tag, group):
             fields[tag] = found
-    else:
-        end = start + count_size + count * size
-        following = data[end : end + count_size * (1 if big else 2)].strip(b"\0") != b""
+        else:
+            damaged.append(name_of(tag, group))
+    following = data[end : end + len(struct.pack(pointer, 0))].strip(b"\0") != b""
     return Directory(order, fields, parts, tuple(dict.fromkeys(damaged)), following)
 
 

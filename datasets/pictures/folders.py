@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.pictures.picture_file import ENDINGS, format_of, openable
+from datasets.pictures.formats import ENDINGS, openable
+from datasets.pictures.picture_file import format_of
 
 _COMPANIONS = frozenset({"__macosx", "@eadir", "$recycle.bin", "lost+found", "system volume information"})
 _OTHERS = frozenset(  # endings of photographs that other programs open: left out too, but not as if they were none

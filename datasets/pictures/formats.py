@@ -1,50 +1,74 @@
-"""The picture formats that can be opened on this machine: one list, for every room."""
+"""The picture formats that can be opened on this machine, and how what a file raises is told: for every room."""
 
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pillow_heif
-from PIL import features
+from PIL import Image
+
+from utils.errors import InputError
 
 pillow_heif.register_heif_opener()  # HEIC, what iPhones write
-
-_ENDINGS = {  # Pillow's name of a format: the endings of its files, the usual one first
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".jif"),
-    "PNG": (".png", ".apng"),
-    "TIFF": (".tif", ".tiff", ".btf", ".tf8"),
-    "WEBP": (".webp",),
-    "AVIF": (".avif", ".avifs"),
-    "HEIF": (".heic", ".heif", ".hif", ".heics", ".heifs"),
-    "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
-    "GIF": (".gif",),
-    "BMP": (".bmp",),
-    "DIB": (".dib",),
-    "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
-    "MPO": (".mpo",),
-    "TGA": (".tga", ".icb", ".vda", ".vst"),
-    "PSD": (".psd",),
-    "QOI": (".qoi",),
-    "PCX": (".pcx",),
-    "SGI": (".sgi", ".rgb", ".rgba", ".bw"),
-    "SUN": (".ras",),
-}
-_LIBRARIES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "zlib", "WEBP": "webp", "AVIF": "avif", "JPEG2000": "jpg_2000"}
-_NO_SIGNATURE = "TGA"  # nothing at the beginning tells it: known by its endings alone
-
-FORMATS = tuple(  # what Pillow opens for us here; none of them starts another program
-    kind for kind in _ENDINGS if kind not in _LIBRARIES or features.check(_LIBRARIES[kind])
+KINDS = Image.registered_extensions() | {".jif": "JPEG", ".btf": "TIFF", ".tf8": "TIFF"}
+"""Ending of a file, lower case -> Pillow's name of its format."""
+FORMATS = tuple(  # that Pillow opens for us here; none of them starts another program
+    kind
+    for kind in (
+        *("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIF", "JPEG2000", "GIF", "BMP", "DIB", "PPM", "MPO", "TGA", "PSD"),
+        *("QOI", "PCX", "SGI", "SUN"),
+    )
+    if kind in KINDS.values()
 )
-ENDINGS = tuple(ending for kind in FORMATS for ending in _ENDINGS[kind])
+ENDINGS = tuple(sorted((ending for ending in KINDS if KINDS[ending] in FORMATS), key=lambda e: FORMATS.index(KINDS[e])))
 """Of every file that can be opened here, lower case: the one list of them."""
+REMEDY = "pass a whole JPEG, PNG, TIFF, WebP, GIF or BMP file"
+
+# Pillow's remarks on odd files are no errors, and are said in our own words. Set once, when this is imported: a filter
+# is the whole process's, and threads that set and restore it would restore each other's.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
-def openers(name: str) -> tuple[str, ...]:
-    """What Pillow tries on a file of this name."""
-    unsigned = Path(name).suffix.lower() in _ENDINGS[_NO_SIGNATURE]
-    return tuple(kind for kind in FORMATS if kind != "MPO" and (kind != _NO_SIGNATURE or unsigned))  # MPO by JPEG's
+class TooLarge(InputError):
+    """More pixels than are safe to decode."""
 
 
-def why_not_opened(name: str) -> str:
-    """Of a file that Pillow does not know, in words for the user."""
-    ending = Path(name).suffix.lower()
-    absent = [kind for kind in _ENDINGS if ending in _ENDINGS[kind] and kind not in FORMATS]
-    return f"{absent[0]} cannot be opened here" if absent else "not a picture"
+def max_pixels() -> int:
+    """What Pillow finds safe to decode: 89 million, where nobody changed it."""
+    return Image.MAX_IMAGE_PIXELS or 2**62
+
+
+def openable(path: Path) -> bool:
+    """By its name's ending."""
+    return path.suffix.lower() in ENDINGS
+
+
+@contextlib.contextmanager
+def naming(name: str, remedy: str = REMEDY) -> Iterator[None]:
+    """Whatever is raised becomes an InputError that names the file."""
+    try:
+        yield
+    except InputError:
+        raise
+    except MemoryError as error:
+        raise TooLarge(f"{name}: not enough memory; pass a smaller copy") from error
+    except Image.DecompressionBombError as error:  # twice Pillow's limit: not even opened
+        raise TooLarge(f"{name}: {error}; {smaller(remedy)}") from error
+    except Image.UnidentifiedImageError as error:
+        kind = KINDS.get(Path(name).suffix.lower(), FORMATS[0])
+        why = "not a picture" if kind in FORMATS else f"{kind} cannot be opened here"
+        raise InputError(f"{name}: {why}; {remedy}") from error
+    except FileNotFoundError as error:
+        raise InputError(f"{name}: no such file; check its path") from error
+    except PermissionError as error:
+        raise InputError(f"{name}: may not be read ({error.strerror}); change its permissions") from error
+    except Exception as error:  # what a broken file makes decoders raise is not limited to anything
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise InputError(f"{name}: cannot be decoded ({lines[0]}); {remedy}") from error
+
+
+def smaller(remedy: str) -> str:
+    return "pass a smaller copy or a higher limit" if remedy == REMEDY else f"make a smaller copy, or {remedy}"

@@ -1,81 +1,24 @@
-"""Picture files: one way to open them, for every room.
-
-Whatever a file raises becomes one InputError that names it.
-"""
+"""Picture files: one way to open them, for every room.  Ill-formed metadata keep no pixels from being read."""
 
 import contextlib
 import functools
 import io
-import logging
 import os
 import re
 import stat
-import warnings
+import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from PIL import ExifTags, Image
 
-from datasets.pictures import bare_files, exif, tiff_numbers
-from datasets.pictures.formats import ENDINGS, openers, why_not_opened
+from datasets.pictures import exif, formats, tiff
+from datasets.pictures.formats import REMEDY, TooLarge, max_pixels, naming, smaller
 from utils.errors import InputError
 
-_WHOLE = "pass a whole JPEG, PNG, TIFF, WebP, GIF or BMP file"
-
-# Pillow's remarks on odd files are no errors, and are said in our own words. Set once, when this is imported: a filter
-# is the whole process's, and threads that set and restore it would restore each other's.
-warnings.filterwarnings("ignore", module=r"PIL\.")
-logging.getLogger("PIL").setLevel(logging.CRITICAL)
-
-
-class TooLarge(InputError):
-    """More pixels than are safe to decode."""
-
-
-def max_pixels() -> int:
-    """What Pillow finds safe to decode: 89 million, where nobody changed it."""
-    return Image.MAX_IMAGE_PIXELS or 2**62
-
-
-def openable(path: Path) -> bool:
-    """By its name's ending."""
-    return path.suffix.lower() in ENDINGS
-
-
-def format_of(source: Path | bytes) -> str | None:
-    """Pillow's name of a file's format, by its contents; None where it is no picture that can be opened."""
-    try:
-        with PictureFile(source, str(source) if isinstance(source, Path) else "picture") as file:
-            return file.format
-    except InputError:
-        return None
-
-
-@contextlib.contextmanager
-def naming(name: str, remedy: str = _WHOLE) -> Iterator[None]:
-    """Whatever is raised becomes an InputError that names the file."""
-    try:
-        yield
-    except InputError:
-        raise
-    except MemoryError as error:
-        raise TooLarge(f"{name}: not enough memory; pass a smaller copy") from error
-    except Image.DecompressionBombError as error:  # twice Pillow's limit: not even opened
-        raise TooLarge(f"{name}: {error}; {_smaller(remedy)}") from error
-    except Image.UnidentifiedImageError as error:
-        raise InputError(f"{name}: {why_not_opened(name)}; {remedy}") from error
-    except FileNotFoundError as error:
-        raise InputError(f"{name}: no such file; check its path") from error
-    except PermissionError as error:
-        raise InputError(f"{name}: may not be read ({error.strerror}); change its permissions") from error
-    except Exception as error:  # what a broken file makes decoders raise is not limited to anything
-        lines = str(error).splitlines() or [type(error).__name__]
-        raise InputError(f"{name}: cannot be decoded ({lines[0]}); {remedy}") from error
-
-
-def _smaller(remedy: str) -> str:
-    return "pass a smaller copy or a higher limit" if remedy == _WHOLE else f"make a smaller copy, or {remedy}"
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # chunks of a PNG
 
 
 class PictureFile:
@@ -85,15 +28,25 @@ class PictureFile:
     """
 
     def __init__(
-        self, source: Path | bytes | BinaryIO, name: str, most: int | None = None, remedy: str = _WHOLE
+        self,
+        source: Path | bytes | BinaryIO | Image.Image,
+        name: str,
+        most: int | None = None,
+        remedy: str = REMEDY,
     ) -> None:
-        """most: pixels that it may have, `max_pixels()` where None is given."""
+        """source: a file, or a picture that somebody opened or made; most: pixels that it may have, `max_pixels()`
+        where None is given."""
         self.name, self.remedy = name, remedy
         self.image: Image.Image | None = None  # None: a TIFF that Pillow does not know
-        self.tiff: tiff_numbers.Tags | None = None
+        self.tiff: tiff.Tags | None = None
         self.bare = False  # its metadata kept Pillow from reading it, and is left out
         self._content: bytes | None = None
         with naming(name, remedy):
+            if isinstance(source, Image.Image):
+                self.image, self._file = source, getattr(source, "fp", None)
+                if source.format == "TIFF" and self.content():
+                    self._read_tiff()
+                return
             self._file = self._opened(source)
             try:
                 self._read_header()
@@ -101,17 +54,6 @@ class PictureFile:
             except BaseException:
                 self.close()
                 raise
-
-    @classmethod
-    def of(cls, image: Image.Image, name: str) -> "PictureFile":
-        """A picture that somebody opened, or made."""
-        file = cls.__new__(cls)
-        file.name, file.remedy, file.image, file.tiff, file.bare, file._content = name, _WHOLE, image, None, False, None
-        file._file = getattr(image, "fp", None)
-        if image.format == "TIFF" and file.content():
-            with naming(name):
-                file._read_tiff()
-        return file
 
     def __enter__(self) -> "PictureFile":
         return self
@@ -124,14 +66,11 @@ class PictureFile:
             self._file.close()
 
     def _opened(self, source: Path | bytes | BinaryIO) -> BinaryIO:
-        if isinstance(source, bytes):
-            return io.BytesIO(source)
         if not isinstance(source, Path):
-            return source
+            return io.BytesIO(source) if isinstance(source, bytes) else source
         status = os.stat(source)
-        kind = status.st_mode
-        if not stat.S_ISREG(kind):  # reading a pipe or a device may never end
-            what = "a folder" if stat.S_ISDIR(kind) else "no regular file"
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device may never end
+            what = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
             raise InputError(f"{self.name}: is {what}; pass a picture file")
         if status.st_size == 0:
             raise InputError(f"{self.name}: is empty (0 bytes); {self.remedy}")
@@ -145,29 +84,32 @@ class PictureFile:
             self._read_tiff()
             return
         try:
-            self.image = Image.open(self._file, formats=openers(self.name))
+            self.image = self._open(self._file)
         except Image.DecompressionBombError:
             raise
         except Exception:
             if not self._opened_bare():
                 raise
 
+    def _open(self, file: BinaryIO) -> Image.Image:
+        """By any of the formats but MPO, which JPEG's opens, and TGA, which nothing but its endings tells."""
+        tga = formats.KINDS.get(Path(self.name).suffix.lower()) == "TGA"
+        return Image.open(file, formats=[kind for kind in formats.FORMATS if kind != "MPO" and (kind != "TGA" or tga)])
+
     def _read_tiff(self) -> None:
         """Pillow is shown the layout of the first page alone: it would turn the picture, and stumble over tags."""
         directory = exif.read(self.content())
-        self.tiff = tiff_numbers.Tags(directory, self.name)
-        big = self.content()[2:4] in (b"+\0", b"\0+")
-        shown = self.content() if big else bare_files.bare_tiff(self.content(), directory)
-        with contextlib.suppress(Exception):  # `tiff_numbers` reads more kinds
-            self.image = Image.open(io.BytesIO(shown), formats=("TIFF",))
+        self.tiff = tiff.Tags(directory, self.name)
+        with contextlib.suppress(Exception):  # `tiff` reads more kinds
+            self.image = Image.open(io.BytesIO(directory.layout(self.content())), formats=("TIFF",))
 
     def _opened_bare(self) -> bool:
         """Whether Pillow opens the file without its metadata."""
-        content = bare_files.bare(self.content())
+        content = _without_metadata(self.content())
         if content == self.content():
             return False
         try:
-            self.image = Image.open(io.BytesIO(content), formats=openers(self.name))
+            self.image = self._open(io.BytesIO(content))
         except Exception:
             return False
         self.bare = True
@@ -178,7 +120,7 @@ class PictureFile:
         if width * height > most:
             raise TooLarge(
                 f"{self.name}: {width}x{height} are {width * height / 1e6:.0f} megapixels, the limit is"
-                f" {most / 1e6:.0f}; {_smaller(self.remedy)}"
+                f" {most / 1e6:.0f}; {smaller(self.remedy)}"
             )
 
     def content(self) -> bytes:
@@ -191,6 +133,17 @@ class PictureFile:
             self._content = self._file.read()
             self._file.seek(place)
         return self._content
+
+    def load(self) -> None:
+        """Decode Pillow's picture, of an animation the first frame. A TIFF's comes as stored, not as it is seen."""
+        if self.image.tell():
+            self.image.seek(0)
+        try:
+            self.image.load()
+        except Exception:
+            if self.bare or self._file is None or not self._opened_bare():
+                raise
+            self.image.load()
 
     @property
     def format(self) -> str:
@@ -215,10 +168,11 @@ class PictureFile:
     @property
     def frames(self) -> int:
         """Frames or pages. A telephone's second picture is a copy of the first."""
-        if self.tiff is not None:
-            return exif.pages(self.content())
         try:
-            return 1 if self.format == "MPO" else getattr(self.image, "n_frames", 1)
+            if self.tiff is not None and self.tiff.directory.following:
+                with Image.open(io.BytesIO(self.content()), formats=("TIFF",)) as pages:
+                    return pages.n_frames
+            return 1 if self.format in ("MPO", "TIFF") else getattr(self.image, "n_frames", 1)
         except Exception:  # the later ones are broken
             return 1
 
@@ -231,12 +185,11 @@ class PictureFile:
         if self.format == "PNG" and "exif" not in info:
             self.image.load()  # it may stand behind the pixels
         data = info.get("exif") or b""
-        if not data and "Raw profile type exif" in info:  # ImageMagick's way to write it into a PNG
-            with contextlib.suppress(ValueError):
+        with contextlib.suppress(Exception):
+            if not data and "Raw profile type exif" in info:  # ImageMagick's way to write it into a PNG
                 data = bytes.fromhex("".join(info["Raw profile type exif"].split("\n")[3:]))
-        if not data and self._file is None:  # of a TIFF that somebody else has read
-            with contextlib.suppress(Exception):
-                data = self.image.getexif().tobytes() if self.image.getexif() else b""
+            if not data and self._file is None and self.image.getexif():  # of a TIFF that somebody else has read
+                data = self.image.getexif().tobytes()
         return exif.read(data if isinstance(data, bytes) else b"")
 
     @functools.cached_property
@@ -252,17 +205,45 @@ class PictureFile:
     @property
     def xmp(self) -> bytes:
         if self.tiff is not None:
-            return self.tiff.directory.fields[700].data if 700 in self.tiff.directory.fields else b""
-        found: Any = self.image.info.get("xmp") or self.image.info.get("XML:com.adobe.xmp") or b""
+            return self.tiff.directory.data(exif.XMP)
+        found = self.image.info.get("xmp") or self.image.info.get("XML:com.adobe.xmp") or b""
         return found.encode("utf-8", "replace") if isinstance(found, str) else bytes(found)
 
-    def load(self) -> None:
-        """Decode Pillow's picture, of an animation the first frame. A TIFF's comes as stored, not as it is seen."""
-        if self.image.tell():
-            self.image.seek(0)
-        try:
-            self.image.load()
-        except Exception:
-            if self.bare or self._file is None or not self._opened_bare():
-                raise
-            self.image.load()
+    @property
+    def icc_profile(self) -> bytes:
+        found = self.image.info.get("icc_profile") if self.tiff is None else self.tiff.directory.data(exif.ICC)
+        return found if isinstance(found, bytes) else b""
+
+
+def format_of(path: Path) -> str | None:
+    """Pillow's name of a file's format, by its contents; None where it is no picture that can be opened."""
+    try:
+        with PictureFile(path, str(path)) as file:
+            return file.format
+    except InputError:
+        return None
+
+
+def _without_metadata(content: bytes) -> bytes:
+    """A PNG or JPEG of the same pixels; others as they are. What is truncated stays so."""
+    if content.startswith(_PNG):
+        return _PNG + b"".join(chunk for kind, chunk in png_chunks(content) if kind in _PIXELS)
+    if not content.startswith(b"\xff\xd8\xff"):
+        return content
+    kept, place = [content[:2]], 2
+    while content[place : place + 1] == b"\xff" and content[place + 1 : place + 2] != b"\xda":  # the pixels' marker
+        marker = content[place + 1] if place + 1 < len(content) else 0
+        end = place + 2 + int.from_bytes(content[place + 2 : place + 4], "big") if marker != 0xFF else place + 1
+        if marker in (0xE0, 0xEE) or not (0xE0 <= marker <= 0xEF or marker in (0xFE, 0xFF)):
+            kept.append(content[place:end])  # JFIF's and Adobe's segments say how the colours are stored
+        place = end
+    return b"".join([*kept, content[place:]])
+
+
+def png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(kind, the whole chunk) of a PNG; the last may be truncated."""
+    place = len(_PNG)
+    while place + 8 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, place)
+        yield kind, content[place : place + 12 + length]
+        place += 12 + length

@@ -10,8 +10,8 @@ import tifffile
 from PIL import ExifTags, Image, ImageCms, ImageDraw, PngImagePlugin
 
 from datasets.pictures import exif as exif_fields
+from datasets.pictures.decode import to_bytes
 from datasets.pictures.metadata import Metadata
-from datasets.pictures.stored_numbers import to_bytes
 from inference.colored_photo import ColoredPhoto
 from inference.photo import from_image, read_photo, turn, turn_back
 from utils.errors import InputError

@@ -15,8 +15,8 @@ from PIL import Image
 
 from datasets.image_files import image_size, read_image
 from datasets.pictures import formats as picture_formats
-from datasets.pictures.bare_files import png_chunks
-from datasets.pictures.picture_file import ENDINGS, PictureFile, TooLarge, format_of, naming, openable
+from datasets.pictures.formats import ENDINGS, TooLarge, naming, openable
+from datasets.pictures.picture_file import PictureFile, format_of, png_chunks
 from inference.photo import read_photo
 from utils.errors import InputError
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from datasets.captioned_images import CaptionedImages
 from datasets.image_files import read_image
-from datasets.pictures import picture_file
+from datasets.pictures import formats
 from inference.photo import read_photo
 from preparation import data_checks
 from preparation.data_checks import Picture, examine
@@ -69,7 +69,7 @@ def test_every_file_that_people_met_is_read_everywhere_or_nowhere():
         if path.is_file():
             assert len({*verdicts(path)}) == 1, path
             told_by_contents = path.suffix in (".bak", "", ".jpg", ".HEIC")
-            assert verdicts(path)[0] == picture_file.openable(path) or told_by_contents, path
+            assert verdicts(path)[0] == formats.openable(path) or told_by_contents, path
 
 
 def test_check_data_ends_with_a_report_whatever_a_file_raises(data, tmp_path, capsys, monkeypatch):
