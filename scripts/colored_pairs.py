@@ -2,7 +2,7 @@
 
     python scripts/colored_pairs.py DATA [DATA ...] OUTPUT [--join]
 
-A round of training on them alone, with --recolor, is about words and colours (scripts/train_photos.sh has one). OUTPUT
+A round of training on them alone, with --recolor, is about words and colours (train_photos.sh has one). OUTPUT
 gets the list of all folders' pairs and regions, that of their vals, and links to DATA's pictures; DATA holds files, not
 shards. --join: of a folder without regions, a photograph of several captions gets one more, all of them in a row, so
 that some are long.

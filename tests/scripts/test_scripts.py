@@ -1,6 +1,5 @@
 """The small scripts, each run once for real."""
 
-import json
 import sys
 
 import numpy as np
@@ -13,7 +12,7 @@ import run_colorization
 from datasets.captioned_images import read_pairs
 from datasets.words import color_words
 from evaluation.report import strip_panels
-from scripts import contact_sheet, make_vocabulary, plot_log, prepare_samples
+from scripts import contact_sheet, plot_log, prepare_samples
 from utils.color import rgb_to_lab
 from utils.drawing import captioned_grid, strip
 
@@ -87,18 +86,3 @@ def test_contact_sheet_spreads_over_the_photographs(samples, tested, tmp_path, m
 def test_curves_are_drawn(tested, tmp_path, monkeypatch):
     call(monkeypatch, plot_log, tested / "log.jsonl", "--output", tmp_path / "curves.png")
     assert np.asarray(Image.open(tmp_path / "curves.png").convert("L")).std() > 5
-
-
-def test_a_vocabulary_is_made_from_every_form_of_captions(tmp_path, monkeypatch):
-    forms = {
-        "pairs": [["a.jpg", "a zebra grazes"]],
-        "object": {"a.jpg": ["a zebra runs", "a zebra sleeps"]},
-        "coco": {"images": [], "annotations": [{"image_id": 1, "id": 1, "caption": "a zebra drinks"}]},
-    }
-    for name, content in forms.items():
-        (tmp_path / f"{name}.json").write_text(json.dumps(content))
-    files = [tmp_path / f"{name}.json" for name in forms]
-    call(monkeypatch, make_vocabulary, *files, "--size", 600, "--output", tmp_path / "vocabulary.txt")
-    tokens = (tmp_path / "vocabulary.txt").read_text().splitlines()
-    assert tokens[:5] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] and len(set(tokens)) == len(tokens)
-    assert {"zebra", "red", "left", "##z"} <= set(tokens)

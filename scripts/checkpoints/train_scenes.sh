@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Train checkpoints/scenes.safetensors again: encoders, then three rounds of the network. No data needed.
-#   bash scripts/train_scenes.sh [OUTPUT [more flags]]      # output/scenes; four hours on two CPU cores
+#   bash scripts/checkpoints/train_scenes.sh [OUTPUT [more flags]]      # output/scenes; four hours on two CPU cores
 # Started again, it goes on where it stopped.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 . scripts/environment.sh
 environment requirements.txt
 output=${1:-output/scenes}
 encoders=$output/encoders
-[ -e "$encoders/text_encoder/tokenizer_config.json" ] || python scripts/pretrain_encoders.py --output_dir "$encoders"
+[ -e "$encoders/text_encoder/tokenizer_config.json" ] || python scripts/checkpoints/pretrain_encoders.py --output_dir "$encoders"
 python run_colorization.py --config configs/scenes.yaml --output_dir "$output/first" --auto_resume \
     --image_encoder_weights "$encoders/image_encoder.safetensors" --text_encoder_weights "$encoders/text_encoder" "${@:2}"
 python run_colorization.py --config configs/scenes_longer.yaml --output_dir "$output/second" --auto_resume \

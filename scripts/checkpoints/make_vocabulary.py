@@ -1,6 +1,6 @@
 """Train the WordPiece vocabulary of the small text encoder on caption files.
 
-    python scripts/make_vocabulary.py CAPTIONS.json [...] --size 4096 --output models/wordpiece_vocab.txt
+    python scripts/checkpoints/make_vocabulary.py CAPTIONS.json [...] --size 4096 --output models/wordpiece_vocab.txt
 
 `models/wordpiece_vocab.txt` was trained so on Flickr8k and COCO captions. The same files give the same vocabulary. One
 token a line, its number being its id: special tokens, the alphabet (so that no English word is unknown), words that
@@ -10,13 +10,11 @@ must be one token each because the colorization hangs on them, then what WordPie
 import argparse
 import string
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from tokenizers import BertWordPieceTokenizer
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from datasets.words.color_words import VOCABULARY as COLOR_WORDS
 from utils.errors import InputError
@@ -35,18 +33,12 @@ WORDS = (  # positions, then objects and what is said of them
 )
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "captions", nargs="+", type=Path, metavar="CAPTIONS.json", help="caption files, see docs/DATA.md"
-    )
+    parser.add_argument("captions", nargs="+", type=Path, metavar="CAPTIONS.json", help="caption files, docs/DATA.md")
     parser.add_argument("--size", type=int, default=4096, help="number of tokens, the special ones included")
     parser.add_argument("--output", type=Path, default=Path("models/wordpiece_vocab.txt"), help="one token a line")
-    return parser.parse_args(arguments)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    options = parse_arguments(arguments)
+    options = parser.parse_args(arguments)
     try:
         captions = [caption for path in options.captions for caption in read_captions(path)]
         tokens = make_vocabulary(captions, options.size)
@@ -79,38 +71,21 @@ def make_vocabulary(captions: list[str], size: int) -> list[str]:
     return list(dict.fromkeys((*required, *(token for token, _ in learned))))[:size]
 
 
-def read_captions(path: Path) -> Iterator[str]:
-    """The captions of one file: [[image, caption], ...], {image: caption or [captions]}, or COCO's annotations."""
-    captions = list(_captions(read_json(path, "pass a caption file"), path))
-    if not captions:
-        raise InputError(f"{path}: holds no caption; leave it out")
-    for caption in captions:
-        if not isinstance(caption, str):
-            raise InputError(f"{path}: {_short(caption)} stands where a caption should; make it a string")
-        yield caption
-
-
-def _captions(data: Any, path: Path) -> Iterator[Any]:
-    if isinstance(data, dict) and isinstance(data.get("annotations"), list):
-        for entry in data["annotations"]:
-            if not isinstance(entry, dict) or "caption" not in entry:
-                raise InputError(f'{path}: annotation {_short(entry)} has no "caption"; pass COCO\'s captions_*.json')
-            yield entry["caption"]
-    elif isinstance(data, dict):
-        for value in data.values():
-            yield from value if isinstance(value, list) else [value]
-    elif isinstance(data, list):
-        for entry in data:
-            if not isinstance(entry, list) or len(entry) != 2:
-                raise InputError(f"{path}: entry {_short(entry)} is no [image, caption] pair; make it one")
-            yield entry[1]
-    else:
-        raise InputError(f"{path}: holds {_short(data)}; pass a list of pairs, {{image: captions}}, or COCO captions")
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+def read_captions(path: Path) -> list[str]:
+    """Of [[image, caption], ...], {image: [captions]}, or COCO's captions_*.json. Raises InputError."""
+    content = read_json(path, "pass a caption file")
+    try:
+        if isinstance(content, dict) and "annotations" in content:
+            captions = [entry["caption"] for entry in content["annotations"]]
+        elif isinstance(content, dict):
+            captions = [one for value in content.values() for one in (value if isinstance(value, list) else [value])]
+        else:
+            captions = [caption for _, caption in content]
+    except (KeyError, TypeError, ValueError):
+        captions = []
+    if not captions or not all(isinstance(caption, str) for caption in captions):
+        raise InputError(f"{path}: pass [[image, caption], ...], {{image: [captions]}}, or COCO's captions_*.json")
+    return captions
 
 
 if __name__ == "__main__":

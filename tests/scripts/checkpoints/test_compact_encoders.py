@@ -12,7 +12,7 @@ from transformers import BertConfig, BertModel
 from models import create_model
 from models import weights as pretrained
 from models.text import BERT_VOCABULARY, CaptionTokenizer
-from scripts import compact_encoders
+from scripts.checkpoints import compact_encoders
 
 
 def vit(**options):
@@ -38,14 +38,15 @@ def test_folded_layer_scale_changes_nothing(tmp_path):
     torch.testing.assert_close(small.forward_features(picture), whole.forward_features(scaled), atol=1e-5, rtol=1e-5)
 
 
-def test_patches_of_another_side_see_the_same_picture_at_that_side(tmp_path):
+def test_patches_of_another_side_see_the_same_picture_at_that_side(tmp_path, monkeypatch):
     """A picture twice as large, in patches twice as large, gives nearly the same tokens."""
     torch.manual_seed(0)
     whole = vit()
     torch.nn.init.normal_(whole.patch_embed.proj.weight, std=0.05)
     torch.save(whole.state_dict(), tmp_path / "vit.pth")
-    plain = ["--mean", "0.5", "0.5", "0.5", "--std", "0.5", "0.5", "0.5"]  # pictures as ours are
-    words = ["image", str(tmp_path / "vit.pth"), "--layers", "3", "--patch", "28", *plain, "--output"]
+    for scale in ("MEAN", "STD"):
+        monkeypatch.setattr(compact_encoders, scale, (0.5,) * 3)  # pictures as ours are
+    words = ["image", str(tmp_path / "vit.pth"), "--layers", "3", "--patch", "28", "--output"]
     assert compact_encoders.main([*words, str(tmp_path / "i.safetensors")]) == 0
     double = vit(img_size=56, patch_size=28)
     pretrained.load_image_encoder(double, str(tmp_path / "i.safetensors"))

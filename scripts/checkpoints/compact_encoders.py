@@ -1,8 +1,8 @@
 """Cut pretrained encoders down to what a small colorizer can carry.
 
-    python scripts/compact_encoders.py image vit_small.pth --layers 8 --patch 8 --output encoders/image.safetensors
-    python scripts/compact_encoders.py text all-MiniLM-L6-v2/ --layers 4 --captions DATA/cap-img-pairs_train.json \\
-        --vocabulary 8192 --output encoders/text/
+    python scripts/checkpoints/compact_encoders.py image vit_small.pth --layers 8 --patch 8 --output image.safetensors
+    python scripts/checkpoints/compact_encoders.py text all-MiniLM-L6-v2/ --layers 4 --vocabulary 8192 --output text/ \\
+        --captions DATA/cap-img-pairs_train.json
 
 image: the first layers of a ViT in timm's names. LayerScale is folded into the matrices before it, which changes
     nothing; so is the scaling of its pictures by ImageNet's mean and deviation, ours being gray in [-1, 1]; the patches
@@ -21,17 +21,18 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from timm.data import IMAGENET_DEFAULT_MEAN as MEAN
+from timm.data import IMAGENET_DEFAULT_STD as STD
 from timm.layers import resample_patch_embed
 from tokenizers import BertWordPieceTokenizer
 from torch import Tensor
 from transformers import AutoModel, AutoTokenizer, BertModel, PreTrainedTokenizerFast
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from datasets.words.color_words import VOCABULARY as COLOR_WORDS
 from models.text import MAX_WORDS
-from scripts.make_vocabulary import SPECIAL, read_captions
+from scripts.checkpoints.make_vocabulary import SPECIAL, read_captions
 from utils.errors import InputError
 from utils.progress import progress
 
@@ -39,7 +40,7 @@ from utils.progress import progress
 def main(words: list[str] | None = None) -> int:
     options = parse(words)
     try:
-        said = compact_image(options) if options.encoder == "image" else compact_text(options)
+        said = options.compact(options)
     except (InputError, OSError) as error:
         print(f"compact_encoders.py: {error}", file=sys.stderr)
         return 2
@@ -51,11 +52,11 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     encoders = parser.add_subparsers(dest="encoder", required=True)
     image = encoders.add_parser("image")
+    image.set_defaults(compact=compact_image)
     image.add_argument("source", type=Path, help="a .pth or .safetensors file of a ViT in timm's names")
-    image.add_argument("--mean", type=float, nargs=3, default=IMAGENET_DEFAULT_MEAN, help="of its pictures in [0, 1]")
-    image.add_argument("--std", type=float, nargs=3, default=IMAGENET_DEFAULT_STD, help="their deviation")
     image.add_argument("--patch", type=int, help="side of a patch in pixels; the file's own if not given")
     text = encoders.add_parser("text")
+    text.set_defaults(compact=compact_text)
     text.add_argument("source", help="folder in Hugging Face's layout, or a hub name")
     text.add_argument("--captions", nargs="+", type=Path, required=True, help="caption files, whose words are kept")
     text.add_argument("--vocabulary", type=int, default=8192, help="tokens to keep (default: 8192)")
@@ -80,7 +81,7 @@ def compact_image(options: argparse.Namespace) -> str:
                 block[name] = block[name] * (gamma[:, None] if part == "weight" else gamma)
         kept |= block
     patches, shift = "patch_embed.proj.weight", "patch_embed.proj.bias"
-    mean, std = (torch.tensor(values)[:, None, None] for values in (options.mean, options.std))
+    mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
     # A pixel p in [0, 1] is (x + 1) / 2 for us and (p - mean) / std for it.
     kept[shift] = kept[shift] + (kept[patches] * ((0.5 - mean) / std)).sum(dim=(1, 2, 3))
     kept[patches] = kept[patches] * (0.5 / std)

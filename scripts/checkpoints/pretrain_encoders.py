@@ -1,6 +1,6 @@
 """Give both encoders a start on Scenes, as the paper's have one: its ViT comes from ImageNet, its BERT from books.
 
-    python scripts/pretrain_encoders.py --output_dir output/scenes/encoders
+    python scripts/checkpoints/pretrain_encoders.py --output_dir output/scenes/encoders
 
     OUTPUT/image_encoder.safetensors   learnt to name every patch's object, and its place, in an augmented gray picture
     OUTPUT/text_encoder/               learnt to fill in hidden words in two descriptions of a scene (BERT's own task)
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from augment import LuminanceAugmentation
 from datasets.scenes import COLORS, PLACES, SHAPES, Scenes
@@ -47,16 +47,14 @@ HIDDEN, HIDDEN_COLORS = 0.15, 0.3  # shares of the words: of all, BERT's; of the
 def main(arguments: list[str] | None = None) -> None:
     args = parse(arguments)
     args.output_dir.mkdir(parents=True, exist_ok=True)
-    for name in args.encoders:
+    for pretrain in (pretrain_image_encoder, pretrain_text_encoder):
         torch.manual_seed(args.seed)
-        pretrain = {"image": pretrain_image_encoder, "text": pretrain_text_encoder}[name]
         pretrain(create_model(SCENES_MODEL), args)
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output_dir", type=Path, required=True, help="folder for both encoders")
-    parser.add_argument("--encoders", nargs="+", choices=("image", "text"), default=("image", "text"), help="which")
     parser.add_argument("--steps", type=int, default=9000, help="updates of each encoder (default: 9000)")
     parser.add_argument("--batch_size", type=int, default=32, help="scenes per update (default: 32)")
     parser.add_argument("--lr", type=float, default=1e-3, help="highest learning rate (default: 0.001)")

@@ -7,7 +7,7 @@ import run_colorization
 from models import SCENES_MODEL, create_model
 from models import weights as pretrained
 from models.text import CaptionTokenizer
-from scripts import pretrain_encoders
+from scripts.checkpoints import pretrain_encoders
 
 
 def test_both_encoders_are_learnt_saved_and_taken_by_training(tmp_path, capsys):
