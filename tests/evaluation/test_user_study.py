@@ -307,6 +307,8 @@ def browser(tmp_path_factory):
     flags = (
         *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
         *("--disable-background-networking", "--disable-component-update", "--window-size=1280,800"),
+        # A reloaded file:// page else gets a new process, which may read localStorage before the old one's last writes
+        "--disable-features=RenderDocument",
     )
     for flag in flags:
         options.add_argument(flag)
