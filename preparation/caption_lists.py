@@ -4,11 +4,11 @@ The forms: COCO's captions_*.json; {image: [captions]} (L-CoDe, L-CoDer, L-CAD);
 [[image, caption], ...] (ours).
 """
 
-import hashlib
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from datasets.captioned_images import leaves_folder
 from datasets.words.captions import check_caption
 from utils import text_files
 from utils.errors import InputError
@@ -17,7 +17,13 @@ COCO_ORIGIN = "annotations_trainval2017.zip from cocodataset.org"
 LIST_ORIGIN = "the list of L-CoDe, L-CoDer or L-CAD ({image: [captions]}) or of COCO-LC ({image_index: caption})"
 
 _INDEXED = re.compile(r"(.+\.\w+)_\d+")
-_ARCHIVES = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip archive", b"BZh": "a bzip2 archive"}
+_KINDS = {  # what a file is that begins so, instead of JSON
+    b"PK\x03\x04": "a zip archive; unpack it and pass the file inside",
+    b"\x1f\x8b": "a gzip archive; unpack it and pass the file inside",
+    b"BZh": "a bzip2 archive; unpack it and pass the file inside",
+    b"<": "a web page, not the file; the download failed",
+    b"version https://git-lfs": "a Git LFS pointer, not the file; fetch the file itself",
+}
 
 
 class Pair(NamedTuple):
@@ -28,9 +34,7 @@ class Pair(NamedTuple):
 def read_coco_captions(path: Path) -> list[Pair]:
     """Every caption of COCO's captions_{train,val}2017.json, the images in file order. Raises InputError."""
     content = read_json(path, COCO_ORIGIN)
-    if not isinstance(content, dict) or not all(
-        isinstance(content.get(key), list) for key in ("images", "annotations")
-    ):
+    if not is_coco(content):
         raise InputError(f'{path}: holds no "images" and "annotations"; pass captions_*2017.json of {COCO_ORIGIN}')
     names: dict[Any, str] = {}
     for place, image in enumerate(content["images"]):
@@ -50,25 +54,29 @@ def read_coco_captions(path: Path) -> list[Pair]:
     return [Pair(name, caption) for key, name in names.items() for caption in captions[key]]
 
 
+def is_coco(content: Any) -> bool:
+    return isinstance(content, dict) and all(isinstance(content.get(key), list) for key in ("images", "annotations"))
+
+
 def read_list(path: Path) -> list[Pair]:
     """A published list, in its own order, its captions as they stand there. Raises InputError."""
     content = read_json(path, LIST_ORIGIN)
     pairs: list[Pair] = []
     if isinstance(content, list):
         for place, entry in enumerate(content):
+            where = f"{path}: entry {place}"
             if not (isinstance(entry, list) and len(entry) == 2):
-                raise InputError(f"{path}: entry {place} is {short(entry)}; write [image, caption]")
-            pairs.append(Pair(check_name(entry[0], f"{path}: entry {place}"), text(entry[1], f"{path}: entry {place}")))
+                raise InputError(f"{where} is {short(entry)}; write [image, caption]")
+            pairs.append(Pair(check_name(entry[0], where), text(entry[1], where)))
     elif isinstance(content, dict):
         for key, value in content.items():
-            pairs += _entry(path, key, value)
+            pairs += _entry(key, value, f"{path}: {key!r}")
     if not pairs:
         raise InputError(f"{path}: holds no captions; pass {LIST_ORIGIN}")
     return pairs
 
 
-def _entry(path: Path, key: str, value: Any) -> list[Pair]:
-    where = f"{path}: {key!r}"
+def _entry(key: str, value: Any, where: str) -> list[Pair]:
     if isinstance(value, str):
         match = _INDEXED.fullmatch(key)
         if match is None:
@@ -83,46 +91,30 @@ def _entry(path: Path, key: str, value: Any) -> list[Pair]:
     return [Pair(check_name(key, where), text(caption, where)) for caption in value]
 
 
-def read_json(path: Path, origin: str) -> Any:
+def read_json(path: Path, origin: str, object_of: text_files.ObjectOf | None = None) -> Any:
     """The file's content. InputError says what the file is instead, and `origin`: where the right one comes from."""
     check_source(path, origin)
-    return text_files.read_json(path, _whole(path, origin))
-
-
-def _whole(path: Path, origin: str) -> str:
-    """The remedy for a file of which perhaps the end is missing."""
-    return f"no whole JSON file: it ends at {path.stat().st_size:,} bytes: half-downloaded? expected {origin}"
+    size = path.stat().st_size
+    remedy = f"no whole JSON file: it ends at {size:,} bytes: half-downloaded? expected {origin}"
+    return text_files.read_json(path, remedy, object_of)
 
 
 def check_source(path: Path, origin: str) -> None:
     """InputError unless the file is there, holds something, and is neither an archive nor a web page."""
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "not there"
-        raise InputError(f"{path}: {what}; expected {origin}")
+        raise InputError(f"{path}: {'is a folder' if path.is_dir() else 'not there'}; expected {origin}")
     with path.open("rb") as file:
-        start = file.read(300)
-    if not start.strip():
+        start = file.read(300).lstrip()
+    if not start:
         raise InputError(f"{path}: empty ({path.stat().st_size} bytes); fetch it again: {origin}")
-    for magic, kind in _ARCHIVES.items():
-        if start.startswith(magic):
-            raise InputError(f"{path}: is {kind}; unpack it and pass the file inside ({origin})")
-    if start.lstrip().startswith(b"<"):
-        raise InputError(f"{path}: is a web page, not the file; the download failed. Expected {origin}")
-    if start.startswith(b"version https://git-lfs"):
-        raise InputError(f"{path}: is a Git LFS pointer, not the file; fetch the file itself: {origin}")
-
-
-def fingerprint(path: Path) -> dict[str, Any]:
-    """What says whether a source is still the same file."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"file": str(path), "bytes": path.stat().st_size, "sha256": digest}
+    for beginning, kind in _KINDS.items():
+        if start.startswith(beginning):
+            raise InputError(f"{path}: is {kind}. Expected {origin}")
 
 
 def check_name(name: Any, where: str) -> str:
     """An image name that stays inside its folder, or InputError."""
-    pure = PurePosixPath(name) if isinstance(name, str) else None
-    if pure is None or not name or pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name:
+    if not isinstance(name, str) or leaves_folder(name):
         raise InputError(
             f"{where} names the image {short(name)}; a name stays inside its folder (no '..', no '/' first)"
         )
@@ -138,9 +130,7 @@ def text(caption: Any, where: str) -> str:
 
 def tidy(caption: Any, where: str) -> str:
     """The caption with single spaces and none at its ends; an empty one stays empty, for the rules to count."""
-    if not isinstance(caption, str):
-        raise InputError(f"{where} has {short(caption)} where a caption should stand")
-    return " ".join(text(caption, where).split()) if caption.strip() else ""
+    return "" if isinstance(caption, str) and not caption.strip() else " ".join(text(caption, where).split())
 
 
 def short(value: Any) -> str:

@@ -27,7 +27,7 @@ from datasets.words import color_words
 from preparation.color_captions import speaks_of_gray_photo
 from preparation.duplicates import HASH_SIDE, LOOK_SIDE, Place, perceptual_hash
 from preparation.faults import Finding
-from preparation.reduced_copies import MIN_CHROMA, chroma
+from preparation.picture_copies import MIN_CHROMA, chroma
 from utils.errors import InputError
 from utils.progress import progress
 from utils.text_files import read_json
@@ -45,7 +45,7 @@ class Picture(NamedTuple):
     height: int
     mode: str
     frames: int
-    chroma: float  # of `reduced_copies.chroma`: what the preparation drops is what is found here
+    chroma: float  # of `picture_copies.chroma`: what the preparation drops is what is found here
     contrast: float  # standard deviation of the gray levels
     digest: bytes  # of the file
     hash: np.ndarray  # (64,) bool

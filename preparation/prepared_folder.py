@@ -1,4 +1,4 @@
-"""What a preparation leaves beside the pictures, and how it goes on after an interruption.
+"""What prepare_coco.py and prepare_multi_instance.py share: flags, and a data folder that survives an interruption.
 
 DATA/<split>/<image>                  the pictures, or links to them
 DATA/cap-img-pairs_<split>.json       [[image, caption], ...], written last
@@ -6,97 +6,247 @@ DATA/prepare_<split>.json             the report: flags, sources, counts of ever
 DATA/prepare_<split>.images.jsonl     a line for each picture that is done: its chroma
 """
 
+import argparse
 import json
 import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from preparation.caption_lists import Pair
+from datasets.shards import sha256
+from preparation.caption_lists import LIST_ORIGIN, Pair, read_list
+from preparation.multi_instance import same_picture
+from preparation.picture_copies import ENDINGS, MIN_CHROMA, copy_all
 from utils.errors import InputError
+from utils.files import write_text
+from utils.progress import progress
 from utils.text_files import read_json
+
+SHOWN = 50  # names that the report lists of what is missing, unreadable or without chroma
+IMAGE_RULES = {
+    "excluded": "its picture is in a list that --exclude names",
+    "missing": "its picture is not in the folders",
+    "unreadable": "its picture cannot be decoded",
+    "without_chroma": "its picture has less chroma than --min_chroma (preparation/picture_copies.py)",
+}
+_REMEDY = "pass the same, another folder, or --overwrite"
+
+
+class Selection(NamedTuple):
+    """The captions that stay before any picture was looked at."""
+
+    pairs: list[Pair]
+    counts: Counter[str]  # of every rule, and "kept"
+    rules: dict[str, str]
+    followed: bool  # a list that is taken as it is: nothing leaves it but what --skip_missing allows
+    details: dict[str, Any]  # more for the report
+
+    def without(self, rule: str, names: Iterable[str]) -> "Selection":
+        """Less the pairs of these images, counted under the rule."""
+        names = set(names)
+        pairs = [pair for pair in self.pairs if pair.image not in names]
+        gone, counts = len(self.pairs) - len(pairs), Counter(self.counts)
+        counts[rule] += gone
+        counts["kept"] = counts.pop("kept") - gone  # stays last
+        return self._replace(pairs=pairs, counts=counts)
+
+    def names(self) -> list[str]:
+        return list(dict.fromkeys(pair.image for pair in self.pairs))
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("output", type=Path, metavar="DATA", help="data folder to write")
+    parser.add_argument("--split", choices=("train", "val", "test"), required=True, help="the part of DATA to write")
+    parser.add_argument(
+        "--list", type=Path, help="a published list to follow in order and captions, instead of our rules"
+    )
+    parser.add_argument("--exclude", type=Path, nargs="+", default=[], help="lists whose pictures are left out")
+    parser.add_argument("--resize", type=int, help="copies with a shorter side of so many pixels (default: links)")
+    parser.add_argument("--min_chroma", type=float, default=MIN_CHROMA, help=f"CIE units (default: {MIN_CHROMA})")
+    parser.add_argument(
+        "--lists_only", action="store_true", help="no pictures: pairs and report alone, chroma unmeasured"
+    )
+    parser.add_argument("--skip_missing", type=int, default=0, help="so many pictures may be missing or unreadable")
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="threads (default: cores)")
+    parser.add_argument("--overwrite", action="store_true", help="begin anew over what an earlier run prepared")
+
+
+def run(script: str, options: argparse.Namespace, prepare: Callable[[argparse.Namespace], None]) -> int:
+    """The command's exit status: 2, and a word about it, for the user's mistake."""
+    try:
+        for flag, least in (("resize", 1), ("workers", 1), ("skip_missing", 0), ("min_chroma", 0)):
+            value = getattr(options, flag)
+            if value is not None and not value >= least:
+                raise InputError(f"--{flag} {value}: pass {least} or more")
+        if options.lists_only and options.resize is not None:
+            raise InputError(f"--resize {options.resize}: --lists_only makes no copies; leave out one of both")
+        prepare(options)
+    except InputError as error:
+        print(f"{script}: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{script}: {error}; make room, or change the permissions, and go on", file=sys.stderr)
+        return 2
+    return 0
+
+
+def follow(path: Path, rule_of: Callable[[str], str | None]) -> Selection:
+    """A published list as it is; the report says what our rules would have dropped of it."""
+    pairs = read_list(path)
+    ours = Counter(rule_of(pair.caption) or "kept" for pair in pairs)
+    return Selection(pairs, Counter(kept=len(pairs)), {}, True, {"our_rules_would": dict(sorted(ours.items()))})
+
+
+def exclude(selection: Selection, lists: list[Path]) -> Selection:
+    """Without the pictures of these lists, whatever name they have there."""
+    if not lists:
+        return selection
+    gone = {same_picture(pair.image) for path in lists for pair in read_list(path)}
+    return selection.without("excluded", (name for name in selection.names() if same_picture(name) in gone))
 
 
 class PreparedFolder:
-    """The files of one split of a data folder."""
+    """One split of a data folder, made from a selection of captions and the files of their pictures."""
 
-    def __init__(self, root: Path, split: str) -> None:
-        self.root, self.split = root, split
-        self.images = root / split
+    def __init__(self, script: str, options: argparse.Namespace, sources: dict[str, list[Path]]) -> None:
+        """sources: flag -> the lists that were read."""
+        root, split = options.output, options.split
+        self.options, self.images = options, root / split
         self.pairs = root / f"cap-img-pairs_{split}.json"
         self.report = root / f"prepare_{split}.json"
         self.journal = root / f"prepare_{split}.images.jsonl"
+        flags = {f"--{name}": getattr(options, name) for name in ("resize", "min_chroma", "lists_only")}
+        sources = {flag: [fingerprint(path) for path in paths] for flag, paths in sources.items() if paths}
+        self.head = {"script": script, "split": split, "flags": flags, "sources": sources}
 
-    def start(self, head: dict[str, Any], overwrite: bool) -> None:
-        """Begins, or goes on with what the same flags and sources began.
+    def complete(self, selection: Selection, find: Callable[[str], Path | None]) -> None:
+        """Pictures, pairs and report, and what was done, on stdout. find: image name -> its file.
 
-        head: {"script", "flags": {flag: value}, "sources": {flag: [fingerprint, ...]}}, the head of the report.
-        InputError names the flag or file that differs, or what is there already from elsewhere.
+        Goes on with what the same flags and sources began. InputError names the flag or file that differs, what is
+        there already from elsewhere, and pictures that are missing.
         """
+        if not selection.pairs:
+            sources = ", ".join(self.head["sources"])
+            raise InputError(f"{sources}: no caption is left of {selection.counts.total():,}; see {LIST_ORIGIN}")
+        self._start()
+        images: dict[str, Any] = {"named": len(selection.names())}
+        if self.options.lists_only:
+            images["chroma"] = "not measured (--lists_only)"
+        else:
+            selection = self._add_pictures(selection, find, images)
+        counts = {"read": selection.counts.total()} | dict(selection.counts)
+        rules = selection.rules | {rule: IMAGE_RULES[rule] for rule in selection.counts if rule in IMAGE_RULES}
+        images["kept"] = len(selection.names())
+        new = self._write_pairs(selection.pairs)
+        self._write_report({"counts": counts, "rules": rules, "images": images, **selection.details}, finished=True)
+        for name, count in counts.items():
+            print(f"{name:24}{count:>10,}  {rules.get(name, '')}")
+        verb = "written" if new else "there already"
+        print(f"{self.pairs}: {len(selection.pairs):,} pairs of {images['kept']:,} pictures, {verb}")
+
+    def _start(self) -> None:
         for part in self.images.rglob(".*.part"):  # of a run that was killed
             part.unlink()
-        if overwrite:
+        if self.options.overwrite:
             self.journal.unlink(missing_ok=True)
         elif self.report.exists():
-            self._check_same(head)
+            self._check_same()
             return
         else:
-            strangers = [self.pairs, self.journal, *(self.images.iterdir() if self.images.is_dir() else [])]
-            for path in strangers:
+            for path in (self.pairs, self.journal, *(self.images.iterdir() if self.images.is_dir() else [])):
                 if path.exists():
                     raise InputError(
                         f"{path}: is there already and {self.report.name} is not, so there is nothing to go on with;"
                         " pass another folder, or --overwrite"
                     )
-        self.root.mkdir(parents=True, exist_ok=True)
-        write_json(self.report, head | {"finished": False})
+        self.report.parent.mkdir(parents=True, exist_ok=True)
+        self._write_report({}, finished=False)
 
-    def _check_same(self, head: dict[str, Any]) -> None:
+    def _check_same(self) -> None:
         try:
             earlier = read_json(self.report, "pass --overwrite")
-            script, flags, sources = (earlier[key] for key in ("script", "flags", "sources"))
+            flags, sources = {"script": earlier["script"]} | earlier["flags"], earlier["sources"]
         except (KeyError, TypeError) as error:
             raise InputError(f"{self.report}: is no report of a preparation ({error}); pass --overwrite") from error
-        remedy = "pass the same, another folder, or --overwrite"
-        if script != head["script"]:
-            raise InputError(f"{self.report}: was written by {script}, not {head['script']}; {remedy}")
-        for flag in (*head["flags"], *(flags.keys() - head["flags"].keys())):
-            before, now = flags.get(flag), head["flags"].get(flag)
+        own_flags, own_sources = {"script": self.head["script"]} | self.head["flags"], self.head["sources"]
+        for flag in own_flags | flags:
+            before, now = (_said(flag, settings.get(flag)) for settings in (flags, own_flags))
             if before != now:
-                raise InputError(
-                    f"{self.report}: was written with {_said(flag, before)}, not {_said(flag, now)}; {remedy}"
-                )
-        for flag in (*head["sources"], *(sources.keys() - head["sources"].keys())):
-            before, now = ([file["sha256"] for file in files.get(flag, [])] for files in (sources, head["sources"]))
+                raise InputError(f"{self.report}: was written with {before}, not {now}; {_REMEDY}")
+        for flag in own_sources | sources:
+            before, now = ([file["sha256"] for file in files.get(flag, [])] for files in (sources, own_sources))
             if before != now:
                 files = ", ".join(file["file"] for file in sources.get(flag, [])) or f"no {flag}"
-                raise InputError(f"{self.report}: {flag} is another file than it was written with ({files}); {remedy}")
+                raise InputError(f"{self.report}: {flag} is another file than it was written with ({files}); {_REMEDY}")
 
-    def finish(self, pairs: list[Pair], report: dict[str, Any], overwrite: bool) -> bool:
-        """The pairs, then the report. False where both were there already. InputError where other pairs are there."""
+    def _add_pictures(
+        self, selection: Selection, find: Callable[[str], Path | None], images: dict[str, Any]
+    ) -> Selection:
+        """The pairs whose pictures are in the folder afterwards; `images`, for the report, says what became of the
+        rest."""
+        options = self.options
+        for name in selection.names():
+            if options.resize is not None and Path(name).suffix.lower() not in ENDINGS:
+                raise InputError(
+                    f"{name}: copies end in one of {', '.join(ENDINGS)}; leave out --resize, or pass a list of such"
+                    " pictures"
+                )
+        found = {name: find(name) for name in selection.names()}
+        wanted = {name: path for name, path in found.items() if path is not None}
+        missing = [name for name in found if name not in wanted]
+        self._check_missing(images, missing, {})
+        least = 0.0 if selection.followed else options.min_chroma
+        copies = copy_all(wanted, self.images, self.journal, options.resize, least, options.workers)
+        copied = list(progress(copies, str(self.images), "picture", total=len(wanted)))
+        unreadable = {one.name: one.error for one in copied if one.error}
+        self._check_missing(images, missing, unreadable)
+        gray = {one.name: one.chroma for one in copied if not one.error and one.chroma < options.min_chroma}
+        images["chroma"] = {"measured": len(copied) - len(unreadable), "threshold": options.min_chroma}
+        images["without_chroma"] = {"number": len(gray), "first": dict(list(gray.items())[:SHOWN])}
+        selection = selection.without("missing", missing).without("unreadable", unreadable)
+        return selection if selection.followed else selection.without("without_chroma", gray)
+
+    def _check_missing(self, images: dict[str, Any], missing: list[str], unreadable: dict[str, str]) -> None:
+        """InputError, after the report was written, where more is missing than --skip_missing allows."""
+        images["missing"] = {"number": len(missing), "first": missing[:SHOWN]}
+        images["unreadable"] = {"number": len(unreadable), "first": dict(list(unreadable.items())[:SHOWN])}
+        number = len(missing) + len(unreadable)
+        if number > self.options.skip_missing:
+            self._write_report({"images": images}, finished=False)
+            first = next(iter(unreadable.values()), "") or ", ".join(missing[:3])
+            raise InputError(
+                f"{len(missing):,} of {images['named']:,} pictures are missing, {len(unreadable):,} unreadable"
+                f" ({first}); {self.report} lists them. Fetch them, or pass --skip_missing {number} to leave their"
+                " captions out"
+            )
+
+    def _write_pairs(self, pairs: list[Pair]) -> bool:
+        """False where they were there already. InputError where other pairs are there."""
         lines = ",\n".join(json.dumps(pair, ensure_ascii=False) for pair in pairs)
         content = f"[\n{lines}\n]\n"
-        same = self.pairs.exists() and self.pairs.read_text(encoding="utf-8") == content
-        if self.pairs.exists() and not same and not overwrite:
-            raise InputError(
-                f"{self.pairs}: the same flags now give other pairs than it holds; pass --overwrite to write them"
-            )
-        if not same:
-            _write(self.pairs, content)
-        write_json(self.report, report | {"finished": True})
-        return not same
+        if self.pairs.exists():
+            if self.pairs.read_text(encoding="utf-8") == content:
+                return False
+            if not self.options.overwrite:
+                raise InputError(
+                    f"{self.pairs}: the same flags now give other pairs than it holds; pass --overwrite to write them"
+                )
+        write_text(self.pairs, content)
+        return True
+
+    def _write_report(self, content: dict[str, Any], finished: bool) -> None:
+        report = self.head | content | {"finished": finished}
+        write_text(self.report, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
 
 
-def write_json(path: Path, content: Any) -> None:
-    _write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-
-def _write(path: Path, content: str) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(content, encoding="utf-8")
-    os.replace(part, path)
+def fingerprint(path: Path) -> dict[str, Any]:
+    """What says whether a source is still the same file."""
+    return {"file": str(path), "bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
 def _said(flag: str, value: Any) -> str:
     if value is None or value is False:
         return f"no {flag}"
-    return flag if value is True else f"{flag} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+    return flag if value is True else f"{flag} {value}"

@@ -31,7 +31,7 @@ from datasets.captioned_images import UNCAPTIONED, CaptionedImages
 from datasets.image_files import find_images, image_size, read_image
 from datasets.pictures.picture_file import PictureFile
 from datasets.shards import FORMAT, VERSION, PackedImage, index_path, sha256
-from preparation.reduced_copies import save_reduced
+from preparation.picture_copies import save_reduced
 from utils.beside import beside
 from utils.errors import InputError
 from utils.progress import progress

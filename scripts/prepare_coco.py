@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from preparation.caption_lists import read_coco_captions
 from preparation.color_captions import RULES, drop_rule, select
-from preparation.command import Selection, add_flags, complete, exclude, follow, run
-from preparation.image_sources import SOURCES, coco_name
-from preparation.reduced_copies import ImageFolders
+from preparation.multi_instance import SOURCES, coco_name
+from preparation.picture_copies import ImageFolders
+from preparation.prepared_folder import PreparedFolder, Selection, add_flags, exclude, follow, run
 from utils.errors import InputError
 
 
@@ -47,13 +47,10 @@ def prepare(options: argparse.Namespace) -> None:
     else:
         selection = Selection(*select(read_coco_captions(options.captions)), RULES, False, {})
         sources = {"--captions": [options.captions]}
-    selection = exclude(selection, options.exclude)
+    folder = PreparedFolder("prepare_coco.py", options, sources | {"--exclude": options.exclude})
     years = ("COCO_train2014_", "COCO_val2014_")
-    complete(
-        "prepare_coco.py",
-        options,
-        selection,
-        sources | {"--exclude": options.exclude},
+    folder.complete(
+        exclude(selection, options.exclude),
         lambda image: folders.find([image, *(year + coco_name(image) for year in years)]),
     )
 

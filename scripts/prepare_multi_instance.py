@@ -23,10 +23,9 @@ from datasets.words import color_words
 from models.text import BERT_VOCABULARY, MAX_WORDS, CaptionTokenizer
 from preparation import colored_things
 from preparation.caption_lists import Pair
-from preparation.command import Selection, add_flags, complete, exclude, follow, run
-from preparation.grounded_captions import RULES, Judged, read_mdetr, read_narratives
-from preparation.image_sources import SOURCES, file_names, source_of
-from preparation.reduced_copies import ImageFolders
+from preparation.multi_instance import RULES, SOURCES, Judged, file_names, read_mdetr, read_narratives, source_of
+from preparation.picture_copies import ImageFolders
+from preparation.prepared_folder import PreparedFolder, Selection, add_flags, exclude, follow, run
 from utils.errors import InputError
 from utils.progress import progress
 
@@ -66,23 +65,28 @@ def prepare(options: argparse.Namespace) -> None:
         judged = (one for path in options.mdetr for one in read_mdetr(path))
         narrated = (one for path in options.narratives for one in read_narratives(path))
         selection = select([judged, narrated], options.captions_per_image)
-    selection = without(exclude(selection, options.exclude), options.without)
-    named = Counter(source_of(pair.image, "the lists") for pair in selection.pairs)
+    selection = exclude(selection, options.exclude)
+    if options.without:
+        gone = (name for name in selection.names() if source_of(name) in options.without)
+        selection = selection.without("without_source", gone)
+    named = Counter(source_of(pair.image) for pair in selection.pairs)
     for source, number in named.items():
         if folders is not None and source not in folders:
             flag, origin = SOURCES[source]
             remedy = f"pass {flag} FOLDER with its pictures ({origin}), or --without {source}"
             raise InputError(f"{number:,} captions are of {source}: {remedy}")
-    details = {"captions_of": dict(named), "tokens": cut(selection.pairs)}
-    complete(
-        "prepare_multi_instance.py",
-        options,
-        selection._replace(details=selection.details | details),
-        {"--list": [options.list] if options.list else [], "--exclude": options.exclude}
-        | {"--mdetr": options.mdetr, "--narratives": options.narratives},
-        lambda image: folders[source_of(image, "the lists")].find(file_names(image)),
+    tokens = cut(selection.pairs)
+    selection = selection._replace(details=selection.details | {"captions_of": dict(named), "tokens": tokens})
+    lists = {"--list": [options.list] if options.list else [], "--exclude": options.exclude}
+    sources = lists | {"--mdetr": options.mdetr, "--narratives": options.narratives}
+    folder = PreparedFolder("prepare_multi_instance.py", options, sources)
+    folder.complete(selection, lambda image: folders[source_of(image)].find(file_names(image)))
+    print(
+        f"{tokens['words_per_caption']} words a caption; {tokens['captions_cut']:,}"
+        f" ({tokens['captions_cut'] / tokens['captions']:.1%}) have more than {MAX_WORDS} tokens (the longest"
+        f" {tokens['longest']}) and are cut; {tokens['captions_losing_color_words']:,} of them lose"
+        f" {tokens['color_words_cut']:,} colour words"
     )
-    print(tokens_line(details["tokens"]))
 
 
 def read_folders(options: argparse.Namespace) -> dict[str, ImageFolders] | None:
@@ -116,14 +120,6 @@ def select(files: Iterable[Iterable[Judged]], most: int | None) -> Selection:
     return Selection(kept, counts, OWN_RULES, False, {})
 
 
-def without(selection: Selection, sources: list[str]) -> Selection:
-    pairs = [pair for pair in selection.pairs if source_of(pair.image, "the lists") not in sources]
-    gone = len(selection.pairs) - len(pairs)
-    counts = selection.counts | Counter({"without_source": gone})
-    counts["kept"] -= gone
-    return selection._replace(pairs=pairs, counts=counts) if sources else selection
-
-
 def cut(pairs: list[Pair]) -> dict[str, Any]:
     """What the network does not read: it takes 80 tokens of a caption, BERT's [CLS] and [SEP] counted."""
     tokenizer = CaptionTokenizer.from_vocabulary(BERT_VOCABULARY).tokenizer
@@ -148,15 +144,6 @@ def cut(pairs: list[Pair]) -> dict[str, Any]:
         "most": MAX_WORDS,
         "words_per_caption": round(words / max(len(pairs), 1), 1),
     }
-
-
-def tokens_line(tokens: dict[str, Any]) -> str:
-    share = tokens["captions_cut"] / tokens["captions"]
-    return (
-        f"{tokens['words_per_caption']} words a caption; {tokens['captions_cut']:,} ({share:.1%}) have more than"
-        f" {MAX_WORDS} tokens (the longest {tokens['longest']}) and are cut; {tokens['captions_losing_color_words']:,}"
-        f" of them lose {tokens['color_words_cut']:,} colour words"
-    )
 
 
 if __name__ == "__main__":

@@ -30,6 +30,10 @@ _HEAD = 4096  # bytes that are looked at for a mark and for NUL bytes
 _MERGE = "tag:yaml.org,2002:merge"  # the key "<<", which takes over the keys of another mapping
 
 
+ObjectOf = Callable[[list[tuple[str, Any]]], Any]
+"""Makes what stands for a JSON object of its (key, value) pairs."""
+
+
 class Row(NamedTuple):
     """A record of a CSV file."""
 
@@ -68,15 +72,13 @@ def open_text(path: Path, remedy: str) -> Iterator[TextIO]:
             raise
 
 
-def read_json(path: Path, remedy: str, object_of: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
-    """object_of: makes what stands for an object of its (key, value) pairs; by default a dict, and a key that stands
-    twice is refused, of which other readers keep the last value alone."""
+def read_json(path: Path, remedy: str, object_of: ObjectOf | None = None) -> Any:
+    """object_of: by default a dict, and a key that stands twice is refused, of which other readers keep the last value
+    alone."""
     return parse_json(read_text(path, remedy), str(path), remedy, object_of)
 
 
-def parse_json(
-    text: str, place: str, remedy: str, object_of: Callable[[list[tuple[str, Any]]], Any] | None = None
-) -> Any:
+def parse_json(text: str, place: str, remedy: str, object_of: ObjectOf | None = None) -> Any:
     """`read_json` of a text that was read already; place: what it is called in messages."""
     if not text.strip():
         raise InputError(f"{place}: not valid JSON (it is empty); {remedy}")

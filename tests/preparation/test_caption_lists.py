@@ -5,7 +5,8 @@ import json
 import pytest
 from conftest import SHARED, needs_shared
 
-from preparation.caption_lists import COCO_ORIGIN, fingerprint, read_coco_captions, read_list
+from preparation.caption_lists import COCO_ORIGIN, read_coco_captions, read_list
+from preparation.prepared_folder import fingerprint
 from utils.errors import InputError
 
 LISTS = SHARED / "data" / "lists"

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from datasets.captioned_images import CaptionedImages
-from preparation import reduced_copies
-from preparation.reduced_copies import MIN_CHROMA, chroma
+from preparation import picture_copies
+from preparation.picture_copies import MIN_CHROMA, chroma
 from scripts import prepare_coco
 
 CAPTIONS = {
@@ -138,11 +138,11 @@ def test_an_interrupted_run_goes_on_and_does_nothing_twice(prepare, coco, monkey
         done.append(source.name)
         return original(source, target, *rest)
 
-    original = reduced_copies._copy
-    monkeypatch.setattr(reduced_copies, "_copy", broken)
+    original = picture_copies._copy
+    monkeypatch.setattr(picture_copies, "_copy", broken)
     with pytest.raises(KeyboardInterrupt):
         prepare("--resize", 40, "--workers", 1)
-    monkeypatch.setattr(reduced_copies, "_copy", lambda *rest: (done.append(rest[0].name), original(*rest))[1])
+    monkeypatch.setattr(picture_copies, "_copy", lambda *rest: (done.append(rest[0].name), original(*rest))[1])
     journal = coco / "data" / "prepare_val.images.jsonl"
     journal.write_text(journal.read_text() + '{"image": "0000')  # the line that was being written
     (coco / "data" / "val" / ".x.jpg.1.part").write_bytes(b"")

@@ -7,10 +7,8 @@ import pytest
 from conftest import SHARED, needs_shared
 from PIL import Image
 
-from preparation import json_stream
 from preparation.caption_lists import Pair
-from preparation.grounded_captions import read_mdetr, read_narratives, two_colored_boxes
-from preparation.image_sources import file_names, same_picture
+from preparation.multi_instance import file_names, read_mdetr, read_narratives, same_picture, two_colored_boxes
 from scripts import prepare_multi_instance
 from utils.errors import InputError
 
@@ -49,9 +47,7 @@ def judged(pairs):
     return [(one.pair.image, one.rule) for one in pairs]
 
 
-@pytest.mark.parametrize("chunk", [7, 1 << 20])
-def test_mdetr_keeps_samples_with_two_colored_boxes(files, chunk, monkeypatch):
-    monkeypatch.setattr(json_stream, "_CHUNK", chunk)
+def test_mdetr_keeps_samples_with_two_colored_boxes(files):
     assert judged(read_mdetr(files[0])) == [
         ("flickr30k_12.jpg", "one_colored_thing"),
         ("coco_000000000009.jpg", None),
@@ -59,13 +55,6 @@ def test_mdetr_keeps_samples_with_two_colored_boxes(files, chunk, monkeypatch):
         ("GQA_2354786.jpg", None),
         ("flickr30k_13.jpg", "one_colored_box"),
     ]
-
-
-@pytest.mark.parametrize("chunk", range(1, 9))
-def test_a_value_may_lie_across_two_pieces_of_the_file(tmp_path, chunk, monkeypatch):
-    monkeypatch.setattr(json_stream, "_CHUNK", chunk)
-    (tmp_path / "a.json").write_text('{"version": 123456, "other": [], "images" : [1234567, {"a": "é]"}, 12]}')
-    assert list(json_stream.stream(tmp_path / "a.json", "images", "")) == [1234567, {"a": "é]"}, 12]
 
 
 def test_a_phrase_counts_by_its_thing_or_its_color_word_and_boxes_by_their_overlap():
@@ -110,7 +99,7 @@ def test_a_half_downloaded_source_is_named(files):
         ({"images": IMAGES, "annotations": [{"image_id": 0}]}, "lacks image_id, bbox"),
         ({"images": IMAGES, "annotations": [{"image_id": 0, "bbox": [1], "tokens_positive": []}]}, "a box is"),
         ({"images": [IMAGES[0] | {"file_name": "COCO_/../a.jpg"}], "annotations": []}, "stays inside"),
-        ([], "'[' where '{'"),
+        ([], 'no list "images"'),
     ],
 )
 def test_wrong_annotations_are_named(tmp_path, content, says):

@@ -11,8 +11,7 @@ from evaluation import comparison
 from evaluation.user_study import votes as user_votes
 from preparation.caption_lists import read_list
 from preparation.data_checks import read_list as check_list
-from preparation.grounded_captions import read_narratives
-from preparation.json_stream import stream
+from preparation.multi_instance import read_mdetr, read_narratives
 from scripts import caption_objects, check_data, colorize, make_vocabulary
 from utils import options, text_files
 from utils.errors import InputError
@@ -67,8 +66,9 @@ def test_the_other_json_files_are_read_in_every_encoding(write):
     assert caption_objects.read_boxes(path) == {"caf\u00e9.jpg": [[0, 0, 1, 1, 0.9, 0]]}
     key = {"study": "s", "dataset": "d", "questions": {"q": {"experiment": "reality", "choices": {}}}}
     assert user_votes.read_key(write("key.json", json.dumps(key, indent=1))) == key
-    path = write("big.json", json.dumps({"images": [{"caption": CAPTION}] * 3}, indent=1, ensure_ascii=False))
-    assert [image["caption"] for image in stream(path, "images", "somewhere")] == [CAPTION] * 3
+    image = {"id": 1, "file_name": "a.jpg", "caption": CAPTION, "data_source": "coco"}
+    path = write("big.json", json.dumps({"images": [image], "annotations": []}, indent=1, ensure_ascii=False))
+    assert [judged.pair.caption for judged in read_mdetr(path)] == [" ".join(CAPTION.split())]
 
 
 def test_json_lines_are_read_in_every_encoding(write):
@@ -185,12 +185,12 @@ def test_a_large_file_in_another_encoding_is_named_with_its_line(tmp_path):
     path.write_bytes((entry % "red" * 5000).encode() + (entry % "café").encode("latin-1"))
     with pytest.raises(InputError, match="line 5001 is no UTF-8"):
         list(read_narratives(path))
-    path.write_bytes(b'{"images": [' + b'{"id": 1},\n' * 300_000 + b'"caf\xe9"]}')
-    with pytest.raises(InputError, match="line 300001 is no UTF-8"):
-        list(stream(path, "images", "somewhere"))
+    path.write_bytes(b'{"images": [' + b'{"id": 1},\n' * 30_000 + b'"caf\xe9"]}')
+    with pytest.raises(InputError, match="line 30001 is no UTF-8"):
+        list(read_mdetr(path))
     path.write_text('{"images": [{"id": 1, "id": 2}]}')
     with pytest.raises(InputError, match="the key 'id' stands twice"):
-        list(stream(path, "images", "somewhere"))
+        list(read_mdetr(path))
 
 
 def test_a_data_folder_with_marked_lists_is_checked_to_the_end(data, tmp_path, capsys):

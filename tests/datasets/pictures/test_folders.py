@@ -13,7 +13,7 @@ from datasets.image_files import find_images
 from datasets.pictures import folders as picture_folders
 from datasets.pictures.folders import find_pictures, stored_as, walk
 from preparation.data_checks import check_files
-from preparation.reduced_copies import ImageFolders
+from preparation.picture_copies import ImageFolders
 from scripts import make_shards
 from utils.errors import InputError
 
