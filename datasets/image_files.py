@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from datasets.pictures.decode import decode_rgb
-from datasets.pictures.folders import find_pictures, stored_as
+from datasets.pictures.find_pictures import find_pictures, stored_as
 from datasets.pictures.formats import ENDINGS
 from datasets.pictures.picture_file import PictureFile
 from datasets.shards import PackedImage
@@ -20,12 +20,12 @@ _REMEDY = "restore the file or take its pairs out"
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Every picture in a folder and its sub-folders (`datasets/pictures/folders.py`), by name, as whole paths; what is
+    """Every picture in a folder and its sub-folders (`pictures/find_pictures.py`), by name, as whole paths; what is
     left out is logged. Raises InputError where there is none, and where one cannot be a file of a picture."""
     found = find_pictures(folder.resolve())
     if found.unlisted and os.path.isdir(folder):
         raise InputError(f"{found.unlisted[0]}; change its permissions, or pass another folder")
-    for line in filter(None, [*found.failures(), found.left_out()]):
+    for line in [*found.failures(), *found.left_out()]:
         logger.warning("%s", line)
     if not found.pictures:
         raise InputError(f"{folder}: no picture in this folder ({', '.join(ENDINGS)}); pass another")
@@ -43,18 +43,15 @@ def check_usable(folder: Path, names: Iterable[str]) -> dict[str, str]:
             stored[name] = own
         try:
             status = os.stat(folder / own)
+            why = "empty (0 bytes)" if status.st_size == 0 else ""
+            why = why if stat.S_ISREG(status.st_mode) else "not a file"
         except OSError:
-            bad.append((name, "missing"))
-            continue
-        if not stat.S_ISREG(status.st_mode):
-            bad.append((name, "not a file"))
-        elif status.st_size == 0:
-            bad.append((name, "empty (0 bytes)"))
+            why = "missing"
+        if why:
+            bad.append(f"{name} {why}")
     if bad:
-        listing = ", ".join(f"{name} {why}" for name, why in bad[:5])
-        raise InputError(
-            f"{folder}: {len(bad)} image(s) cannot be used: {listing}; restore them or take their pairs out"
-        )
+        what = f"{len(bad)} image(s) cannot be used: {', '.join(bad[:5])}"
+        raise InputError(f"{folder}: {what}; restore them or take their pairs out")
     return stored
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.pictures.folders import Found, composed, find_pictures, is_companion, lies_in, sort
+from datasets.pictures.find_pictures import Found, composed, find_pictures, is_companion, lies_in, sort
 from datasets.pictures.formats import ENDINGS
 from datasets.words.captions import check_caption
 from inference.colored_photo import SUFFIXES
@@ -54,7 +54,7 @@ def find_photos(sources: Sequence[str], output: Path, results: Iterable[Path] = 
             add(path, str(path.relative_to(inside.folder)))
         found.unopened.extend(str(path.relative_to(inside.folder)) for path in inside.unopened)
         found.failures.extend(inside.failures())
-        found.notes.extend(filter(None, [inside.left_out()]))
+        found.notes.extend(inside.left_out())
 
     for source in dict.fromkeys(sources):
         path = Path(source)
@@ -63,8 +63,8 @@ def find_photos(sources: Sequence[str], output: Path, results: Iterable[Path] = 
         elif os.path.isdir(path):
             inside = find_pictures(path, barred)
             if not (inside.pictures or inside.failures()):
-                left_out = f"; {inside.left_out()}" if inside.others else ""
-                raise InputError(f"{path}: no photograph in this folder ({', '.join(ENDINGS)}){left_out}")
+                known = "; ".join([", ".join(ENDINGS).join("()"), *inside.left_out()])
+                raise InputError(f"{path}: no photograph in this folder {known}")
             add_all(inside)
         elif os.path.lexists(path):  # also what cannot be read: it is told when its turn comes
             add(path, path.name)
@@ -86,14 +86,9 @@ def find_photos(sources: Sequence[str], output: Path, results: Iterable[Path] = 
 def _without_results(named: list[tuple[Path, str]], output: Path) -> list[tuple[Path, str]]:
     """Without what lies where the results of the others will: a shell's pattern names those of an earlier run too."""
     folder = os.path.realpath(output)
-    real = [os.path.realpath(path) for path, _ in named]
-    outside = [name for (_, name), path in zip(named, real, strict=True) if not lies_in(path, folder)]
-    results = {_key(Path(folder, name)) for name in output_names(outside)}
-    return [
-        photo
-        for photo, path in zip(named, real, strict=True)
-        if not (lies_in(path, folder) and _key(Path(path)) in results)
-    ]
+    inside = {path: real for path, _ in named if lies_in(real := os.path.realpath(path), folder)}
+    results = {_key(Path(folder, name)) for name in output_names([name for path, name in named if path not in inside])}
+    return [photo for photo in named if photo[0] not in inside or _key(Path(inside[photo[0]])) not in results]
 
 
 def _matching(pattern: str, barred: Iterable[Path]) -> tuple[list[Path], Found]:
@@ -105,10 +100,8 @@ def _matching(pattern: str, barred: Iterable[Path]) -> tuple[list[Path], Found]:
     if not names:
         raise InputError(f"{pattern}: no such file or folder, nor does a file match it as a pattern")
     for path in map(Path, names):
-        if any(is_companion(part) and part[0] != "." and part not in own for part in path.parts):
-            continue
-        real = os.path.realpath(path)
-        if any(lies_in(real, one) for one in real_barred):
+        companion = any(is_companion(part) and part[0] != "." and part not in own for part in path.parts)
+        if companion or any(lies_in(os.path.realpath(path), one) for one in real_barred):
             continue
         if not os.path.isdir(path):
             sort(path, inside)
@@ -121,8 +114,7 @@ def jobs_of(
     photos: Sequence[tuple[Path, str]], captions: Sequence[list[str]], output: Path, explain: bool, sheet: bool
 ) -> list[Job]:
     """output: the folder of the results."""
-    added = [_added(len(own), explain, sheet) for own in captions]
-    names = output_names([name for _, name in photos], added)
+    names = output_names([name for _, name in photos], [_added(len(own), explain, sheet) for own in captions])
     return [
         job_of(path, own, output / name, explain, sheet)
         for (path, _), own, name in zip(photos, captions, names, strict=True)
@@ -197,13 +189,12 @@ def read_captions(path: Path) -> dict[str, list[str]]:
 def match(file: Path, captions: dict[str, list[str]], photos: Photographs) -> list[list[str]]:
     """The captions of each photograph found, whatever form of Unicode its name has in the file and on the disk. Raises
     InputError unless every one has some and every name is found."""
+    names = [name for _, name in photos.named]
     by_form = {composed(name): own for name, own in captions.items()}
-    own = [captions.get(name) or by_form.get(composed(name)) for _, name in photos.named]
-    known = {composed(name) for name in [*(name for _, name in photos.named), *photos.unopened]}
-    missing = [name for (_, name), found in zip(photos.named, own, strict=True) if found is None]
-    unknown = by_form.keys() - known
+    missing = [name for name in names if composed(name) not in by_form]
+    unknown = by_form.keys() - {composed(name) for name in [*names, *photos.unopened]}
     if missing or unknown:
         which = f"has none for {missing[0]}" if missing else f"names {min(unknown)}, which is not among the photographs"
         count = len(missing) or len(unknown)
         raise InputError(f"--captions {file}: {which} ({count} in all); complete the file, or pass other photographs")
-    return own
+    return [captions.get(name) or by_form[composed(name)] for name in names]

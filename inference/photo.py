@@ -13,7 +13,7 @@ from PIL import Image
 
 from datasets.pictures import metadata
 from datasets.pictures.color_profile import Profile
-from datasets.pictures.decode import Decoded, decode
+from datasets.pictures.decode import Decoded, decode, turn, turn_rgb
 from datasets.pictures.formats import max_pixels, naming
 from datasets.pictures.metadata import Metadata
 from datasets.pictures.picture_file import PictureFile
@@ -25,12 +25,12 @@ MAX_PIXELS = max_pixels()
 @dataclass(frozen=True)
 class Photo(Decoded):
     metadata: Metadata = field(default_factory=Metadata)
-    notes: tuple[str, ...] = field(default=())  # what could not be kept, in words for the user
+    notes: tuple[str, ...] = ()  # what could not be kept, in words for the user
 
     def square(self, side: int) -> NDArray:
         """As the network is trained on it: upright, transparency on white, squashed. (side, side, 3) uint8 sRGB."""
         small = np.asarray(self.opaque().resize((side, side), Image.Resampling.BILINEAR).convert("RGB"))
-        return turn(small.transpose(2, 0, 1), self.orientation).transpose(1, 2, 0)
+        return turn_rgb(small, self.orientation)
 
     def colored(self, rgb: NDArray) -> ColoredPhoto:
         """The finished picture. rgb: (H, W, 3) sRGB of the kind of `pixels`."""
@@ -66,17 +66,6 @@ def _read(file: PictureFile) -> Photo:
         decoded = decode(file, notes)
         found = metadata.read(file, notes)
     return Photo(**vars(decoded), metadata=found, notes=tuple(dict.fromkeys(notes)))
-
-
-def turn(planes: NDArray, orientation: int) -> NDArray:
-    """(..., H, W) as stored -> as the eye sees it, by EXIF's orientation."""
-    if orientation >= 5:
-        planes = planes.swapaxes(-1, -2)
-    if orientation in (2, 3, 6, 7):
-        planes = planes[..., ::-1]
-    if orientation in (3, 4, 7, 8):
-        planes = planes[..., ::-1, :]
-    return np.ascontiguousarray(planes)
 
 
 def turn_back(planes: NDArray, orientation: int) -> NDArray:

@@ -20,7 +20,7 @@ from PIL import Image
 
 from datasets.captioned_images import pair_fault
 from datasets.pictures.decode import decode_rgb
-from datasets.pictures.folders import stored_as, walk
+from datasets.pictures.find_pictures import stored_as, walk
 from datasets.pictures.formats import TooLarge
 from datasets.pictures.picture_file import PictureFile
 from datasets.words import color_words

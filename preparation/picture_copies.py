@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from datasets.image_files import read_image
-from datasets.pictures.folders import composed, find_pictures
+from datasets.pictures.find_pictures import composed, find_pictures
 from datasets.pictures.picture_file import PictureFile
 from utils.errors import InputError
 

@@ -26,7 +26,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from datasets.image_files import read_image
-from datasets.pictures.folders import stored_as
+from datasets.pictures.find_pictures import stored_as
 from models.text import BERT_VOCABULARY, MAX_WORDS, CaptionTokenizer
 from preparation import data_checks, data_report, duplicates
 from preparation.data_checks import SPLITS, Bounds, Picture, Survey, examine_all, examine_other, take_survey

@@ -23,13 +23,13 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from datasets.pictures.folders import names_picture
+from datasets.pictures.find_pictures import identity, names_picture
 from datasets.words.captions import check_caption
 from inference import DEFAULT_CHECKPOINT, Colorizer
 from inference.colored_photo import ColoredPhoto
 from inference.coloring_plan import Job, Photographs, find_photos, job_of, jobs_of, match, read_captions
 from inference.explanation import explained, upright
-from inference.photo import MAX_PIXELS, Photo, read_photo
+from inference.photo import MAX_PIXELS, read_photo
 from utils.devices import AMP, AMP_HELP, DEVICE_HELP
 from utils.drawing import captioned_grid
 from utils.errors import InputError
@@ -71,7 +71,12 @@ def color_all(jobs: Sequence[Job], colorizer: Colorizer, options: argparse.Names
                     notes = run(job, colorizer, options)
                 except Exception as error:  # of reading, colouring or saving: not limited to anything
                     tally["failed"] += 1
-                    bar.write(f"colorize.py: {_told(job.path, error)}", file=sys.stderr)
+                    words = f"{job.path}: {type(error).__name__}: {error}"
+                    if isinstance(error, MemoryError):
+                        words = f"{job.path}: not enough memory; pass a smaller copy"
+                    bar.write(
+                        f"colorize.py: {_line(error if isinstance(error, InputError) else words)}", file=sys.stderr
+                    )
                     if _disk_is_full(error):
                         break
                     continue
@@ -82,13 +87,6 @@ def color_all(jobs: Sequence[Job], colorizer: Colorizer, options: argparse.Names
             bar.write("colorize.py: interrupted; what is written stays, --existing skip goes on", file=sys.stderr)
             return tally, 130
     return tally, 1 if tally["failed"] else 0
-
-
-def _told(path: Path, error: Exception) -> str:
-    """What a photograph raised, in one line that names it."""
-    if isinstance(error, MemoryError):
-        return _line(f"{path}: not enough memory; pass a smaller copy")
-    return _line(error if isinstance(error, InputError) else f"{path}: {type(error).__name__}: {error}")
 
 
 def _line(words: object) -> str:
@@ -148,7 +146,10 @@ def plan(options: argparse.Namespace) -> tuple[list[Job], Photographs]:
         jobs = [job_of(photos.named[0][0], captions[0], output, options.explain, sheet=False)]
     else:
         jobs = jobs_of(photos.named, captions, output, options.explain, bool(options.captions_variants))
-    check_sources(jobs)
+    sources = {identity(job.path) for job in jobs} - {None}
+    for path in itertools.chain(*(job.written for job in jobs)):
+        if identity(path) in sources:
+            raise InputError(f"{path}: is one of the photographs; pass another --output")
     if options.existing == "skip":
         jobs = [job for job in jobs if not all(os.path.exists(path) for path in job.written)]
     elif options.existing == "error":
@@ -157,33 +158,20 @@ def plan(options: argparse.Namespace) -> tuple[list[Job], Photographs]:
     return jobs, photos
 
 
-def check_sources(jobs: Sequence[Job]) -> None:
-    """InputError where a result would take the place of a photograph."""
-    sources = {_identity(job.path) for job in jobs} - {None}
-    for path in itertools.chain(*(job.written for job in jobs)):
-        if os.path.exists(path) and _identity(path) in sources:
-            raise InputError(f"{path}: is one of the photographs; pass another --output")
-
-
 def check_free(job: Job) -> None:
     there = [path for path in job.written if os.path.exists(path)]
     if there:
         raise InputError(f"{there[0]}: is there already; pass --existing skip or overwrite, or another --output")
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
 def run(job: Job, colorizer: Colorizer, options: argparse.Namespace) -> list[str] | None:
     """Colour one photograph and write the results; what could not be read or kept, in words. None where all are there
     already, which is found only now where the photograph's contents change their endings."""
     photo = read_photo(job.path, max_pixels=int(options.max_megapixels * 1e6))
-    job, notes = fitting(job, photo)
+    channels = 3 if photo.alpha is None else 4
+    like = ColoredPhoto(np.broadcast_to(np.zeros((), photo.pixels.dtype), (*photo.pixels.shape[:2], channels)))
+    found = [like.fitting(output) for output in job.outputs]
+    job, notes = job._replace(outputs=[path for path, _ in found]), [why for _, why in found if why]
     if notes and options.existing == "skip" and all(os.path.exists(path) for path in job.written):
         return None
     if notes and options.existing == "error":
@@ -196,25 +184,13 @@ def run(job: Job, colorizer: Colorizer, options: argparse.Namespace) -> list[str
         notes += [note if note.startswith(named) else named + note for note in colored.notes]
         notes += colored.photo.save(output)
         if job.explained:
-            _save(explained(colored.image, caption, colored.explanation), job.explained[number])
+            ColoredPhoto(explained(colored.image, caption, colored.explanation)).save(job.explained[number])
         if job.sheet is not None:
             shown.append((upright(colored.image, SHEET_SIDE), caption))
     if job.sheet is not None:
         gray = np.asarray(Image.fromarray(shown[0][0]).convert("L").convert("RGB"))
-        _save(captioned_grid([[(gray, "the photograph"), *shown]], 1), job.sheet)
+        ColoredPhoto(captioned_grid([[(gray, "the photograph"), *shown]], 1)).save(job.sheet)
     return list(dict.fromkeys(notes))
-
-
-def fitting(job: Job, photo: Photo) -> tuple[Job, list[str]]:
-    """The job with endings that can hold the photograph's depth, transparency and size; what changed, in words."""
-    shape = (*photo.pixels.shape[:2], 3 if photo.alpha is None else 4)
-    like = ColoredPhoto(np.broadcast_to(np.zeros((), photo.pixels.dtype), shape))
-    found = [like.fitting(output) for output in job.outputs]
-    return job._replace(outputs=[path for path, _ in found]), [why for _, why in found if why]
-
-
-def _save(picture: np.ndarray, path: Path) -> None:
-    ColoredPhoto(picture).save(path)
 
 
 if __name__ == "__main__":

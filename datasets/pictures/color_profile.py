@@ -5,6 +5,7 @@
     light = curve(stored),  XYZ = matrix light,  sRGB = encode(matrix_sRGB^-1 XYZ)      ICC.1, annex F.3
 """
 
+import contextlib
 import functools
 import io
 import struct
@@ -27,7 +28,6 @@ _SAME = 2  # levels of 255 by which a profile may differ from sRGB and still be 
 _LIKE_SRGB = 0.05  # share by which gamma may miss 1 / 2.2: libpng's own threshold
 _SRGB_PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)  # white, red, green, blue: x, y
 _STRIP = 1 << 18  # pixels that are converted at once
-_ROOM = 1 << 16  # values of 16 bits
 _FINE = 1 << 18  # steps of light's square root: four to a step of 16 bits
 
 
@@ -105,7 +105,8 @@ class Profile:
 def read(data: bytes) -> Profile:
     """Raises Unusable."""
     try:
-        space = ImageCms.ImageCmsProfile(io.BytesIO(data)).profile.xcolor_space
+        core = ImageCms.ImageCmsProfile(io.BytesIO(data)).profile
+        space = core.xcolor_space
     except Exception as error:
         raise Unusable("its ICC profile is broken and left out") from error
     if space not in _MODES:
@@ -115,8 +116,8 @@ def read(data: bytes) -> Profile:
     except Exception as error:
         raise Unusable("its ICC profile does not convert and is left out") from error
     try:
-        curves = _curves(data, space)
-    except (struct.error, ValueError, KeyError, IndexError, np.linalg.LinAlgError):
+        curves = _curves(data, core)
+    except (struct.error, ValueError, KeyError, IndexError, TypeError, np.linalg.LinAlgError):
         curves = None
     profile = Profile(data, space, False, False, curves)
     if space != "RGB ":
@@ -146,8 +147,7 @@ def of_png(gamma: float | None, chromaticity: Sequence[float] | None, gray: bool
     """gamma: gAMA, the exponent of the file's curve; chromaticity: cHRM, of white, red, green and blue. None where they
     mean sRGB, or nothing. Raises Unusable."""
     plain = gamma is None or abs(gamma * 2.2 - 1) <= _LIKE_SRGB
-    primaries = None if gray else chromaticity
-    same = primaries is None or np.allclose(primaries, _SRGB_PRIMARIES, atol=0.005)
+    same = gray or chromaticity is None or np.allclose(chromaticity, _SRGB_PRIMARIES, atol=0.005)
     if plain and same:
         return None
     if not plain and not 0 < gamma < 100:
@@ -156,12 +156,10 @@ def of_png(gamma: float | None, chromaticity: Sequence[float] | None, gray: bool
     light = _decoded(stored) if plain else stored ** (1 / gamma)
     if gray:
         return Curves(light[None], None)
-    if not same and min(primaries[1::2]) <= 0:
-        raise Unusable("its primaries have no meaning and are left out")
-    try:
-        matrix = np.eye(3) if same else np.linalg.inv(_from_primaries(_SRGB_PRIMARIES)) @ _from_primaries(primaries)
-    except np.linalg.LinAlgError as error:
-        raise Unusable("its primaries have no meaning and are left out") from error
+    matrix = np.eye(3) if same else np.zeros((3, 3))
+    if not same and min(chromaticity[1::2]) > 0:
+        with contextlib.suppress(np.linalg.LinAlgError):
+            matrix = np.linalg.inv(_from_primaries(_SRGB_PRIMARIES)) @ _from_primaries(chromaticity)
     if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-6:
         raise Unusable("its primaries have no meaning and are left out")
     return Curves(np.repeat(light[None], 3, axis=0), matrix)
@@ -180,39 +178,28 @@ def _from_primaries(xy: Sequence[float]) -> NDArray:
     return np.diag(1 / (bradford @ xyz(white))) @ bradford @ columns
 
 
-def _curves(data: bytes, space: str) -> Curves:
-    """Raises struct.error, ValueError or KeyError where the profile has none."""
+def _curves(data: bytes, profile: ImageCms.core.CmsProfile) -> Curves:
+    """Raises struct.error, ValueError, KeyError or TypeError where the profile has none."""
     (count,) = struct.unpack_from(">I", data, 128)
     tags = {}
-    for place in range(132, 132 + 12 * min(count, 100), 12):
-        tag, offset, size = struct.unpack_from(">4sII", data, place)
+    for tag, offset, size in struct.iter_unpack(">4sII", data[132 : 132 + 12 * min(count, 100)]):
         tags[tag] = data[offset : offset + size]
     if data[20:24] != b"XYZ ":
         raise ValueError("its curves do not lead to light")
-    if space == "GRAY":
+    if profile.xcolor_space == "GRAY":
         return Curves(_curve(tags[b"kTRC"])[None], None)
     light = np.stack([_curve(tags[tag]) for tag in (b"rTRC", b"gTRC", b"bTRC")])
-    matrix = _colorants(tags)
-    if data == SRGB_BYTES:
-        return Curves(light, np.eye(3))
-    return Curves(light, np.linalg.inv(_srgb_colorants()) @ matrix)
+    return Curves(light, np.linalg.inv(_colorants(SRGB.profile)) @ _colorants(profile))
 
 
-def _colorants(tags: dict[bytes, bytes]) -> NDArray:
-    columns = [struct.unpack_from(">3i", tags[tag], 8) for tag in (b"rXYZ", b"gXYZ", b"bXYZ")]
-    return np.array(columns).T / 65536
-
-
-@functools.cache
-def _srgb_colorants() -> NDArray:
-    """Of white D50, as profiles have them."""
-    profile = SRGB.profile
+def _colorants(profile: ImageCms.core.CmsProfile) -> NDArray:
+    """Light of the primaries -> XYZ of white D50."""
     return np.array([profile.red_colorant[0], profile.green_colorant[0], profile.blue_colorant[0]]).T
 
 
 def _curve(tag: bytes) -> NDArray:
     """'curv' or 'para' -> (65536,) linear light in [0, 1]."""
-    x = np.linspace(0, 1, _ROOM)
+    x = np.linspace(0, 1, 65536)
     if tag[:4] == b"curv":
         (count,) = struct.unpack_from(">I", tag, 8)
         if count == 0:

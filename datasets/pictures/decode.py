@@ -22,15 +22,6 @@ _ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 _BY_OPENCV = ("PNG", "PPM", "JPEG2000")  # where these have more than 8 bits
 _HEAD = 4096  # bytes of a PNG in which a chunk cICP is looked for: the colours of video
 _CICP_SRGB = b"\x01\x0d\x00"
-_TURNS = {  # EXIF's orientation -> what Pillow does for it
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 @dataclass(frozen=True)
@@ -70,9 +61,24 @@ def decode_rgb(file: PictureFile, at_least: tuple[int, int] | None = None) -> Im
             image = file.image
         else:
             image = decode(file, []).opaque()
-        if file.orientation != 1:
-            image = image.transpose(_TURNS[file.orientation])
-        return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it
+        image = image if image.mode == "RGB" else image.convert("RGB")  # which would copy it
+        return Image.fromarray(turn_rgb(np.asarray(image), file.orientation)) if file.orientation != 1 else image
+
+
+def turn(planes: NDArray, orientation: int) -> NDArray:
+    """(..., H, W) as stored -> as the eye sees it, by EXIF's orientation."""
+    if orientation >= 5:
+        planes = planes.swapaxes(-1, -2)
+    if orientation in (2, 3, 6, 7):
+        planes = planes[..., ::-1]
+    if orientation in (3, 4, 7, 8):
+        planes = planes[..., ::-1, :]
+    return np.ascontiguousarray(planes)
+
+
+def turn_rgb(pixels: NDArray, orientation: int) -> NDArray:
+    """The same of (H, W, 3)."""
+    return np.ascontiguousarray(turn(pixels.transpose(2, 0, 1), orientation).transpose(1, 2, 0))
 
 
 def _shown_by_pillow(file: PictureFile) -> bool:
@@ -204,17 +210,14 @@ def _keyed(pixels: NDArray, image: Image.Image) -> NDArray | None:
 
 
 def _bytes(image: Image.Image) -> tuple[NDArray, NDArray | None]:
-    mode = image.mode
-    transparent = mode in _ALPHA or "transparency" in image.info
-    if mode in ("1", "L", "LA", "La"):
-        if not transparent:
-            return np.asarray(image.convert("L")), None
-        gray = image.convert("RGBA") if mode in ("1", "L") else image.convert("LA")
-        return np.asarray(gray.getchannel(0)), np.asarray(gray.getchannel("A"))
-    if transparent:
+    mode, gray = image.mode, image.mode in ("1", "L", "LA", "La")
+    if mode in _ALPHA or "transparency" in image.info:
+        image = image.convert("LA") if mode == "La" else image
         rgba = np.asarray(image.convert("RGBA"))
-        return rgba[..., :3], rgba[..., 3]
-    return np.asarray(color_profile.lab_to_srgb(image) if mode == "LAB" else image.convert("RGB")), None
+        return rgba[..., 0] if gray else rgba[..., :3], rgba[..., 3]
+    if mode == "LAB":
+        return np.asarray(color_profile.lab_to_srgb(image)), None
+    return np.asarray(image.convert("L" if gray else "RGB")), None
 
 
 def to_bytes(values: NDArray) -> NDArray:

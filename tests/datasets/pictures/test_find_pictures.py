@@ -1,4 +1,4 @@
-"""datasets/pictures/folders.py: which files of a folder are photographs, in every room."""
+"""datasets/pictures/find_pictures.py: which files of a folder are photographs, in every room."""
 
 import json
 import os
@@ -10,8 +10,8 @@ from PIL import Image
 
 from datasets.captioned_images import CaptionedImages
 from datasets.image_files import find_images
-from datasets.pictures import folders as picture_folders
-from datasets.pictures.folders import find_pictures, stored_as, walk
+from datasets.pictures import find_pictures as picture_folders
+from datasets.pictures.find_pictures import find_pictures, stored_as, walk
 from preparation.data_checks import check_files
 from preparation.picture_copies import ImageFolders
 from scripts import make_shards
@@ -83,7 +83,7 @@ def test_what_is_left_out_is_counted_by_ending(tmp_path):
     os.mkfifo(folder / "pipe")
     found = find_pictures(folder)
     assert names_in(folder, found.pictures) == ["IMG.", "a.jpg", "f"]
-    assert found.left_out() == f"{folder}: left out 1 .bak, 1 .csv, 2 without an ending: no pictures by their names"
+    assert found.left_out() == [f"{folder}: left out 1 .bak, 1 .csv, 2 without an ending: no pictures by their names"]
     canon, nikon = found.failures()
     assert "left out 2 .cr3, which cannot be opened here (b.CR3, c.cr3); convert" in canon and "1 .nef" in nikon
 

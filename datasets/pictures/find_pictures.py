@@ -2,7 +2,7 @@
 
 A folder is searched with its sub-folders, linked ones too; every real folder once, so links that lead back end. Hidden
 names, and what systems and cameras leave beside photographs, are none. Of the others the ending says whether they can
-be opened here (`datasets/pictures/picture_file.py`); where there is no ending, the contents do.
+be opened here; where there is no ending, the contents do.
 """
 
 import os
@@ -39,22 +39,17 @@ class Found(NamedTuple):
     def failures(self) -> list[str]:
         """What keeps photographs from being read, in words for the user: a line each."""
         lines = [f"{reason}; change its permissions" for reason in self.unlisted]
-        kinds = Counter(path.suffix.lower() for path in self.unopened)
-        for kind, number in sorted(kinds.items()):
+        for kind, number in sorted(Counter(path.suffix.lower() for path in self.unopened).items()):
             names = [str(path.relative_to(self.folder)) for path in self.unopened if path.suffix.lower() == kind]
-            more = ", ..." if number > _SHOWN else ""
-            lines.append(
-                f"{self.folder}: left out {number} {kind}, which cannot be opened here"
-                f" ({', '.join(names[:_SHOWN])}{more}); convert to JPEG, PNG or TIFF"
-            )
+            shown = ", ".join(names[:_SHOWN] + ["..."] * (number > _SHOWN))
+            what = f"left out {number} {kind}, which cannot be opened here ({shown})"
+            lines.append(f"{self.folder}: {what}; convert to JPEG, PNG or TIFF")
         return lines
 
-    def left_out(self) -> str:
-        """The files that are no pictures by their names, in words for the user; "" where there are none."""
-        if not self.others:
-            return ""
+    def left_out(self) -> list[str]:
+        """The files that are no pictures by their names, in words for the user: a line, or none."""
         counts = ", ".join(f"{number} {kind}" for kind, number in sorted(self.others.items()))
-        return f"{self.folder}: left out {counts}: no pictures by their names"
+        return [f"{self.folder}: left out {counts}: no pictures by their names"] if counts else []
 
 
 def find_pictures(folder: Path, without: Iterable[Path] = ()) -> Found:
@@ -96,16 +91,15 @@ def walk(folder: Path, without: Iterable[Path] = (), unlisted: list[str] | None 
     """
     top = os.path.realpath(folder)
     barred = [real for real in map(os.path.realpath, without) if not lies_in(top, real)]  # who names it, means it
-    seen = {_identity(parent) for parent in Path(top).parents}
+    seen = {identity(parent) for parent in Path(top).parents}
     waiting, links = [folder], []
     while waiting or links:
         place = waiting.pop() if waiting else links.pop(0)
-        real = os.path.realpath(place) if barred else ""
+        own, real = identity(place), os.path.realpath(place) if barred else ""
+        if (own in seen and own is not None) or any(lies_in(real, one) for one in barred):
+            continue
+        seen.add(own)
         try:
-            identity = _identity(place)
-            if identity in seen or any(lies_in(real, one) for one in barred):
-                continue
-            seen.add(identity)
             with os.scandir(place) as entries:
                 listed = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
@@ -113,17 +107,15 @@ def walk(folder: Path, without: Iterable[Path] = (), unlisted: list[str] | None 
                 unlisted.append(f"{place}: cannot be listed ({error.strerror})")
             continue
         for entry in listed:
-            path = place / entry.name
+            path, linked = place / entry.name, entry.is_symlink()
             if is_companion(entry.name):
                 continue
-            if _is_folder(entry):
-                (links if entry.is_symlink() else waiting).append(path)
-            elif not barred:
+            if os.path.isdir(path) if linked else entry.is_dir():
+                (links if linked else waiting).append(path)
+                continue
+            target = os.path.realpath(path) if barred and linked else os.path.join(real, entry.name)
+            if not any(lies_in(target, one) for one in barred):
                 yield path
-            else:
-                target = os.path.realpath(path) if entry.is_symlink() else os.path.join(real, entry.name)
-                if not any(lies_in(target, one) for one in barred):
-                    yield path
 
 
 def stored_as(folder: Path, name: str) -> str:
@@ -138,16 +130,13 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _identity(folder: Path) -> tuple[int, int]:
-    status = os.stat(folder)
-    return status.st_dev, status.st_ino
-
-
-def _is_folder(entry: os.DirEntry) -> bool:
+def identity(path: Path) -> tuple[int, int] | None:
+    """Equal for names of one file or folder; None where there is none."""
     try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def lies_in(path: str, folder: str) -> bool:
