@@ -18,41 +18,27 @@ size. Nothing is drawn from a generator that outlives a scene.
 Differs: the paper has no such data; it shows these four claims by pictures.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from datasets.batch import Sample
 from datasets.scenes.captions import captions
-from datasets.scenes.draws import COLORS, HELD_OUT, SPARE, SPLITS, Draws, N, Rules, draw, reword
+from datasets.scenes.draws import COLORS, SPARE, SPLITS, Draws, N, Rules, draw, reword
 from datasets.scenes.layout import PLACES
-from datasets.scenes.palette import CLOUD_RADIUS, LEVEL_STEP, LEVELS, PALETTE, lookup, row
-from datasets.scenes.shapes import BACKGROUNDS, SHAPES, backgrounds, paint
+from datasets.scenes.palette import lookup
+from datasets.scenes.raster import rasterize
+from datasets.scenes.shapes import SHAPES, backgrounds
 from utils.errors import InputError
-
-__all__ = [
-    "BACKGROUNDS",
-    "CLOUD_RADIUS",
-    "COLORS",
-    "HELD_OUT",
-    "PALETTE",
-    "PLACES",
-    "SHAPES",
-    "SPLITS",
-    "TEST_SPLITS",
-    "SceneBatch",
-    "Scenes",
-]
 
 TEST_SPLITS = ("clear", "instances", "unobserved", "luminance")  # the four claims
 SMALLEST_SIZE = 16  # pixels: less, and an instance has no inside
 FEWEST_SHAPES = 5  # nouns: enough for five different ones, with held-out pairs for every colour
-_PLACE_NUMBER = {words: number for number, words in enumerate(PLACES)}
+_PLACE_NUMBER = {words: number for number, words in enumerate((*PLACES, ""))}  # "": a place of no instance
 _CHUNK = 256  # scenes whose captions are made at once
 
 
@@ -138,9 +124,8 @@ class Scenes(Dataset):
 
     def __getitems__(self, indices: Sequence[int]) -> list[Sample]:
         """The samples of a whole batch: DataLoader calls this, and the batch is rendered at once."""
-        stream = self._stream(indices)
-        draws = draw(self.split, self.seed, stream, self.rules)
-        rgb, _ = self._paint(draws)
+        stream, draws = self._draw(indices)
+        rgb, _ = rasterize(draws, self.size, self._backgrounds)
         return [
             Sample(picture, caption, counter, self._name(place), index)
             for picture, caption, counter, place, index in zip(
@@ -155,9 +140,8 @@ class Scenes(Dataset):
 
     def render(self, indices: Sequence[int]) -> SceneBatch:
         """The scenes `indices` (0 ... length - 1, of the present epoch) with all that is known of them."""
-        stream = self._stream(indices)
-        draws = draw(self.split, self.seed, stream, self.rules)
-        rgb, labels = map(torch.from_numpy, self._paint(draws))
+        stream, draws = self._draw(indices)
+        rgb, labels = map(torch.from_numpy, rasterize(draws, self.size, self._backgrounds))
         tensors = {name: torch.from_numpy(value) for name, value in draws._asdict().items() if value.dtype != object}
         return SceneBatch(
             rgb=rgb,
@@ -178,8 +162,7 @@ class Scenes(Dataset):
 
     def descriptions(self, indices: Sequence[int]) -> list[tuple[str, str]]:
         """Two sentences about each scene: its caption, and the same named instances in another order and form."""
-        stream = self._stream(indices)
-        draws = draw(self.split, self.seed, stream, self.rules)
+        stream, draws = self._draw(indices)
         again = reword(draws, self.split, self.seed, stream)
         return list(zip(captions(draws, draws.color), captions(again, again.color), strict=True))
 
@@ -188,7 +171,7 @@ class Scenes(Dataset):
 
         One beyond the last of either is the ground, -1 nothing. A scene gives no colour twice.
         """
-        draws = draw(self.split, self.seed, self._stream(indices), self.rules)
+        _, draws = self._draw(indices)
         count = torch.from_numpy(draws.count)[:, None]
         colors = torch.from_numpy(np.concatenate([draws.color, draws.background_color[:, None]], axis=1))
         colors[:, :N] = torch.where(torch.arange(N) < count, colors[:, :N], len(COLORS))  # no instance: a colour beyond
@@ -203,7 +186,7 @@ class Scenes(Dataset):
 
         The named colours and the palette's others but the ground's stand in a ring; every caption turns it one further.
         """
-        draws = draw(self.split, self.seed, self._stream([index]), self.rules)
+        _, draws = self._draw([index])
         own, named = draws.color[0].tolist(), draws.order[0][: draws.named.sum()].tolist()
         first = [own[k] for k in named]
         kept = {*first, draws.background_color[0], *(own[k] for k in range(draws.count[0]) if k not in named)}
@@ -222,8 +205,7 @@ class Scenes(Dataset):
         if self._pairs[0] != self.epoch:
             pairs = []
             for start in range(0, self.length, _CHUNK):
-                stream = self._stream(range(start, min(start + _CHUNK, self.length)))
-                draws = draw(self.split, self.seed, stream, self.rules)
+                stream, draws = self._draw(range(start, min(start + _CHUNK, self.length)))
                 pairs += zip(map(self._name, stream), captions(draws, draws.color), strict=True)
             self._pairs = (self.epoch, pairs)
         return self._pairs[1]
@@ -237,75 +219,23 @@ class Scenes(Dataset):
         if names:
             raise ValueError(f"{self.folder}: {names[0]!r} cannot be left out; scenes are made, none is broken")
 
-    def _stream(self, indices: Sequence[int]) -> list[int]:
-        """Places in the split's stream. IndexError outside 0 ... length - 1."""
+    def _draw(self, indices: Sequence[int]) -> tuple[list[int], Draws]:
+        """The places of these scenes in the split's stream, and what they hold. IndexError outside 0 ... length - 1."""
         for index in indices:
             if not 0 <= index < self.length:
                 raise IndexError(f"scene {index} of {self.length}")
         first = self.epoch * self.length if self.split == "train" else 0
-        return [first + int(index) for index in indices]
+        stream = [first + int(index) for index in indices]
+        return stream, draw(self.split, self.seed, stream, self.rules)
 
     def _name(self, place: int) -> str:
         return f"{self.split}_{place:06d}.png"
 
-    def _paint(self, draws: Draws) -> tuple[NDArray, NDArray]:
-        """RGB (B, 3, H, W) uint8, and labels (B, H, W) uint8: 1 + index of the instance seen, 0 the background."""
-        size = self.size
-        labels = np.zeros((len(draws.count), size, size), dtype=np.uint8)
-        levels = np.empty((len(draws.count), size, size), dtype=np.float32)  # mean and pattern, L
-        corner = np.floor(draws.shift * size).astype(np.int64).tolist()
-        for scene, (kind, (x, y)) in enumerate(zip(draws.background.tolist(), corner, strict=True)):
-            levels[scene] = self._backgrounds[kind, y : y + size, x : x + size]
-        rows = row(np.concatenate([draws.color, draws.background_color[:, None]], axis=1), draws.cloud)  # (B, N + 1)
-        entries = _entries(levels, draws.light[:, N], rows[:, N])
-        patches = {patch[:2]: patch[2:] for patch in self._patches(draws, rows)}
-        for scene, instance in sorted(patches):  # from the back to the front
-            (x, y), inside, values = patches[scene, instance]
-            window = (scene, slice(y, y + inside.shape[0]), slice(x, x + inside.shape[1]))
-            np.copyto(entries[window], values, where=inside)
-            np.copyto(labels[window], instance + 1, where=inside)
-        rgb = np.empty((len(labels), 3, size, size), dtype=np.uint8)
-        for channel, table in enumerate(lookup()):
-            rgb[:, channel] = table[entries]
-        return rgb, labels
-
-    def _patches(self, draws: Draws, rows: NDArray) -> Iterator[tuple]:
-        """(scene, instance, corner (x, y), inside (p, p) bool, entries of the lookup table (p, p)) of every instance.
-
-        All instances of one shape are evaluated together, each on a square just large enough for the largest of them;
-        a pixel's value depends on nothing but its own place.
-        """
-        for number, shape in enumerate(SHAPES.values()):
-            scenes, instances = np.nonzero(draws.shape == number)
-            if not len(scenes):
-                continue
-            center, radius = draws.center[scenes, instances], draws.radius[scenes, instances]
-            side = min(int(np.ceil(2.0 * radius.max() * self.size)) + 1, self.size)
-            corner = np.floor((center - radius[:, None]) * self.size).astype(np.int64)
-            corner = np.minimum(np.maximum(corner, 0), self.size - side)
-            pixels = (corner[:, :, None] + np.arange(side) + 0.5) / self.size  # (M, 2, p)
-            own = ((pixels - center[:, :, None]) / radius[:, None, None]).astype(np.float32)
-            look = (values[scenes, instances] for values in (draws.texture, draws.turn, draws.phase))
-            inside, change = paint(shape, own[:, 0, None, :], own[:, 1, :, None], *look)
-            entries = _entries(change, draws.light[scenes, instances], rows[scenes, instances])
-            yield from zip(scenes.tolist(), instances.tolist(), corner.tolist(), inside, entries, strict=True)
-
 
 def _places(draws: Draws) -> Tensor:
     """(B, N) index into PLACES, -1 where there is no instance."""
-    return torch.tensor(
-        [
-            [_PLACE_NUMBER[place] if k < count else -1 for k, place in enumerate(places)]
-            for places, count in zip(draws.place.tolist(), draws.count.tolist(), strict=True)
-        ]
-    )
-
-
-def _entries(change: NDArray, light: NDArray, rows: NDArray) -> NDArray:
-    """L = light (M,) + change (M, p, p) of the table's rows (M,) -> entries of `lookup`, (M, p, p) int32."""
-    levels = (change + light.astype(np.float32)[:, None, None]) * np.float32(1.0 / LEVEL_STEP) + np.float32(0.5)
-    levels = np.minimum(np.maximum(levels, 0.0), LEVELS - 1.0).astype(np.int32)
-    return levels + (rows * LEVELS).astype(np.int32)[:, None, None]
+    places = torch.tensor([[_PLACE_NUMBER[place] for place in own] for own in draws.place.tolist()])
+    return torch.where(torch.arange(N) < torch.from_numpy(draws.count)[:, None], places, -1)
 
 
 def _check(split: str, size: int, length: int, seed: int, rules: Rules) -> None:

@@ -112,10 +112,7 @@ class Draws(NamedTuple):
 
 def draw(split: str, seed: int, indices: Sequence[int], rules: Rules) -> Draws:
     """The scenes `indices` of the split's stream."""
-    number = SPLITS.index(split)
-    rows = np.empty((len(indices), _ENDS[-1]))
-    for row, index in zip(rows, indices, strict=True):
-        np.random.default_rng((seed, number, index)).random(out=row)
+    rows = _uniform(split, seed, indices, (), _ENDS[-1])
     parts = np.split(rows, _ENDS[:-1], axis=1)
     u = {name: part.reshape(-1, *shape) for (name, shape), part in zip(_PLAN.items(), parts, strict=True)}
 
@@ -130,7 +127,7 @@ def draw(split: str, seed: int, indices: Sequence[int], rules: Rules) -> Draws:
 
     order, named = _mentions(u, count, partly=0.0 if split == "instances" else 0.25)
     layout = arrange(u, count)
-    counter = _counter_colors(u, shape, color, named, order, count, rules, free=split == "unobserved")
+    counter = _counter_colors(u, shape, color, named, count, rules, free=split == "unobserved")
     shape = np.where(there, shape, -1)
     return Draws(
         count=count,
@@ -160,11 +157,17 @@ def draw(split: str, seed: int, indices: Sequence[int], rules: Rules) -> Draws:
     )
 
 
+def _uniform(split: str, seed: int, indices: Sequence[int], more: tuple[int, ...], count: int) -> NDArray:
+    """(B, count) in [0, 1): of each scene's own generator, which `more` tells from its others."""
+    rows = np.empty((len(indices), count))
+    for row, index in zip(rows, indices, strict=True):
+        np.random.default_rng((seed, SPLITS.index(split), index, *more)).random(out=row)
+    return rows
+
+
 def reword(draws: Draws, split: str, seed: int, indices: Sequence[int]) -> Draws:
     """The same scenes, of which the same instances are named, told in another order and other words."""
-    u = np.empty((len(indices), 2 * N + 4))
-    for row, index in zip(u, indices, strict=True):
-        np.random.default_rng((seed, SPLITS.index(split), index, 1)).random(out=row)
+    u = _uniform(split, seed, indices, (1,), 2 * N + 4)
     order, textures, (template, place, size, ground) = u[:, :N], u[:, N : 2 * N], u[:, 2 * N :].T
     return draws._replace(
         order=shuffle(np.where(draws.named, order, 2.0)),
@@ -237,14 +240,7 @@ def _mentions(u: dict[str, NDArray], count: NDArray, partly: float) -> tuple[NDA
 
 
 def _counter_colors(
-    u: dict[str, NDArray],
-    shape: NDArray,
-    color: NDArray,
-    named: NDArray,
-    order: NDArray,
-    count: NDArray,
-    rules: Rules,
-    free: bool,
+    u: dict[str, NDArray], shape: NDArray, color: NDArray, named: NDArray, count: NDArray, rules: Rules, free: bool
 ) -> NDArray:
     """(B, N): every named instance gets another colour, the unnamed keep theirs.
 

@@ -15,25 +15,7 @@ Each rule is one pass over the words, forwards or backwards: linear in any text.
 import re
 from typing import NamedTuple
 
-from datasets.words.color_vocabulary import (
-    BE,
-    BEHIND_TOLD,
-    COLOR_NOUNS,
-    COLORS,
-    COLORS_KIND,
-    HOLDERS,
-    KINDS_OF,
-    KINDS_WITH,
-    MODIFIERS,
-    OPENERS,
-    PAINTED,
-    PEOPLE,
-    SHADES_OF,
-    THINGS,
-    TOLD_ON,
-    WORN,
-    WORN_IN,
-)
+from datasets.words import color_vocabulary as table
 
 _WORD = re.compile(r"[\w\u0300-\u036f]+")  # accents belong to the word, which is none of ours then
 _CLOTH, _PAINT = frozenset({"cloth"}), frozenset({"paint"})
@@ -68,7 +50,7 @@ class Words:
 
 def named(words: Words) -> list[bool]:
     """For each word, whether it is a nuance that names a colour here."""
-    if THINGS.isdisjoint(words.lower):
+    if table.THINGS.isdisjoint(words.lower):
         return [False] * len(words)
     parts = zip(_before_colors(words), _before_things(words), _told(words), strict=True)
     return [any(rules) for rules in parts]
@@ -78,10 +60,10 @@ def _before_colors(words: Words) -> list[bool]:
     """Rule 1. Of nuances in a row all count or none, so that replacing the last leaves the count as it was."""
     leads = [False] * len(words)
     for place in range(len(words) - 2, -1, -1):
-        if words.lower[place] in THINGS:
+        if words.lower[place] in table.THINGS:
             ahead = words.follows(place)
-            in_color = ahead == "in" and words.follows(place + 1) in COLOR_NOUNS
-            leads[place] = in_color or ahead in COLOR_NOUNS | COLORS or (ahead != "" and leads[place + 1])
+            in_color = ahead == "in" and words.follows(place + 1) in table.COLOR_NOUNS
+            leads[place] = in_color or ahead in table.COLOR_NOUNS | table.COLORS or (ahead != "" and leads[place + 1])
     return leads
 
 
@@ -103,25 +85,25 @@ def _before_things(words: Words) -> list[bool]:
         if not words.joined[place]:
             ahead = _NOTHING
         word = words.lower[place]
-        if word in THINGS:
+        if word in table.THINGS:
             found[place] = _colors(word, ahead, words, place)
-        elif word in PAINTED and (word not in MODIFIERS or not ahead.thing):
-            ahead = _NOTHING if words.follows(place) in HOLDERS else _Ahead(word)
+        elif word in table.PAINTED and (word not in table.MODIFIERS or not ahead.thing):
+            ahead = _NOTHING if words.follows(place) in table.HOLDERS else _Ahead(word)
         elif word in ("and", "or", "n"):
-            a_color = words.follows(place) in COLORS or words.follows(place) in THINGS
+            a_color = words.follows(place) in table.COLORS or words.follows(place) in table.THINGS
             ahead = ahead._replace(over_and=True) if a_color else _NOTHING
-        elif word not in MODIFIERS and word not in COLORS:
+        elif word not in table.MODIFIERS and word not in table.COLORS:
             ahead = _NOTHING
     return found
 
 
 def _colors(nuance: str, ahead: _Ahead, words: Words, place: int) -> bool:
     before = words.before(place)
-    if f"{before} {nuance}" in KINDS_WITH or f"{nuance} {ahead.thing}" in KINDS_OF:
+    if f"{before} {nuance}" in table.KINDS_WITH or f"{nuance} {ahead.thing}" in table.KINDS_OF:
         return False
-    if ahead.over_and and not (before in OPENERS or before in COLORS or before in THINGS):
+    if ahead.over_and and not (before in table.OPENERS or before in table.COLORS or before in table.THINGS):
         return False
-    return not COLORS_KIND[nuance].isdisjoint(PAINTED.get(ahead.thing, ()))
+    return not table.COLORS_KIND[nuance].isdisjoint(table.PAINTED.get(ahead.thing, ()))
 
 
 def _told(words: Words) -> list[bool]:
@@ -131,10 +113,10 @@ def _told(words: Words) -> list[bool]:
     for place, word in enumerate(words.lower):
         if place and not words.joined[place - 1] and words.behind[place - 1].strip() != ",":
             of = frozenset()
-        if word in THINGS:
-            end = not words.joined[place] or words.follows(place) in BEHIND_TOLD
-            found[place] = end and not of.isdisjoint(COLORS_KIND[word])
-        elif word not in COLORS and word not in TOLD_ON:
+        if word in table.THINGS:
+            end = not words.joined[place] or words.follows(place) in table.BEHIND_TOLD
+            found[place] = end and not of.isdisjoint(table.COLORS_KIND[word])
+        elif word not in table.COLORS and word not in table.TOLD_ON:
             of = _said_of(words, place)
     return found
 
@@ -142,11 +124,11 @@ def _told(words: Words) -> list[bool]:
 def _said_of(words: Words, place: int) -> frozenset[str]:
     """The kinds of things of which a colour is said behind the word at `place`."""
     word, before = words.lower[place], words.before(place)
-    if word in WORN or (word == "in" and before in WORN_IN) or (word == "of" and before in SHADES_OF):
+    if word in table.WORN or (word == "in" and before in table.WORN_IN) or (word == "of" and before in table.SHADES_OF):
         return _CLOTH
-    if word == "in" and before in PEOPLE:
+    if word == "in" and before in table.PEOPLE:
         return _PAINT
-    if word not in BE:
+    if word not in table.BE:
         return frozenset()
     subject = words.before(place, 2) if before in ("that", "which") else before
-    return PAINTED.get(subject, frozenset())
+    return table.PAINTED.get(subject, frozenset())

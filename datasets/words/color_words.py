@@ -24,41 +24,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from datasets.words import color_vocabulary as table
 from datasets.words.color_nuances import Words, named
-from datasets.words.color_vocabulary import (
-    ACHROMATIC,
-    AFTER_FRUIT,
-    BEHIND_NEGATION,
-    CHROMATIC,
-    COLOR_NOUNS,
-    COLORS,
-    COUNTING_FRUIT,
-    FALSE_FRIENDS,
-    FAMILY_OF,
-    FORM_OF,
-    FRUIT_PARTS,
-    NAMES,
-    NEAR,
-    NEGATED_VERBS,
-    NEGATING_PAIRS,
-    NEGATIONS,
-    REPLACEMENTS,
-    THINGS,
-    VOCABULARY,
-)
+from datasets.words.color_vocabulary import ACHROMATIC, CHROMATIC, VOCABULARY
 
-__all__ = [
-    "ACHROMATIC",
-    "CHROMATIC",
-    "FALSE_FRIENDS",
-    "NAMES",
-    "VOCABULARY",
-    "family",
-    "find",
-    "find_false_friends",
-    "negations",
-    "replace",
-]
+__all__ = ["ACHROMATIC", "CHROMATIC", "VOCABULARY", "family", "find", "find_false_friends", "negations", "replace"]
 
 
 def _by_first_word(phrases: tuple[str, ...]) -> dict[str, list[list[str]]]:
@@ -68,10 +38,12 @@ def _by_first_word(phrases: tuple[str, ...]) -> dict[str, list[list[str]]]:
     return dict(table)
 
 
-_FRIENDS_FROM, _NAMES_FROM = _by_first_word(FALSE_FRIENDS), _by_first_word(NAMES)
-_STARTS = frozenset({*_FRIENDS_FROM, *_NAMES_FROM, *COUNTING_FRUIT, *FRUIT_PARTS})
+_FRIENDS_FROM, _NAMES_FROM = _by_first_word(table.FALSE_FRIENDS), _by_first_word(table.NAMES)
+_STARTS = frozenset({*_FRIENDS_FROM, *_NAMES_FROM, *table.COUNTING_FRUIT, *table.FRUIT_PARTS})
 _NEGATED_WITHIN = 5  # words between a negation and its colour, and the colour
-_LONGEST_PHRASE = max(4, *(len(phrase.split()) for phrase in (*FALSE_FRIENDS, *NAMES)))  # 4: "slice of an orange"
+_LONGEST_PHRASE = max(
+    4, *(len(phrase.split()) for phrase in (*table.FALSE_FRIENDS, *table.NAMES))
+)  # 4: "slice of an orange"
 
 
 class _Hit(NamedTuple):
@@ -94,7 +66,7 @@ class _Caption(Words):
             length = self.false_friend(place)
             if length:
                 yield _Hit(place, place + length, False)
-            elif self.lower[place] in COLORS or self.nuances[place]:
+            elif self.lower[place] in table.COLORS or self.nuances[place]:
                 yield _Hit(place, place + 1, True)
             place += length or 1
 
@@ -121,18 +93,18 @@ class _Caption(Words):
     def _fruit(self, place: int) -> int:
         """Of "an orange", "slice of orange", "slice of an orange" where they name the fruit."""
         last = place
-        if self.lower[place] in FRUIT_PARTS and self.follows(place) == "of":
+        if self.lower[place] in table.FRUIT_PARTS and self.follows(place) == "of":
             last += 1
             if self.follows(last) in ("a", "an"):
                 last += 1
-        elif self.lower[place] not in COUNTING_FRUIT:
+        elif self.lower[place] not in table.COUNTING_FRUIT:
             return 0
         if self.follows(last) != "orange":
             return 0
         orange = last + 1
         mark = self.behind[orange].lstrip()[:1]
         ends = mark not in ("", "-", "_") or (mark == "" and orange == len(self) - 1)
-        if not (ends or self.follows(orange) in AFTER_FRUIT) or self._goes_on_to_color(orange):
+        if not (ends or self.follows(orange) in table.AFTER_FRUIT) or self._goes_on_to_color(orange):
             return 0
         return orange - place + 1
 
@@ -147,20 +119,24 @@ class _Caption(Words):
             place += 1
         if self.nuances[place]:
             return True
-        if self.lower[place] in ("a", "an", "in", "is", "light", "dark") or self.lower[place] in THINGS:
+        if self.lower[place] in ("a", "an", "in", "is", "light", "dark") or self.lower[place] in table.THINGS:
             if not self.joined[place]:
                 return False
             place += 1
-        return self.lower[place] in COLOR_NOUNS or self.lower[place] in COLORS
+        return self.lower[place] in table.COLOR_NOUNS or self.lower[place] in table.COLORS
 
     def negator(self, place: int) -> int | None:
         """The last word of the negation that begins at `place`: "not", "isn't", "rather than"; None where none does."""
         word = self.lower[place]
-        if f"{word} {self.follows(place)}" in NEGATING_PAIRS:
+        if f"{word} {self.follows(place)}" in table.NEGATING_PAIRS:
             return place + 1
-        if word in NEGATED_VERBS and self.behind[place] in ("'", "’") and self.lower[place + 1 : place + 2] == ["t"]:
+        if (
+            word in table.NEGATED_VERBS
+            and self.behind[place] in ("'", "’")
+            and self.lower[place + 1 : place + 2] == ["t"]
+        ):
             return place + 1
-        return place if word in NEGATIONS else None
+        return place if word in table.NEGATIONS else None
 
     def in_false_friend(self, place: int) -> bool:
         starts = range(max(0, place - _LONGEST_PHRASE + 1), place + 1)
@@ -190,7 +166,7 @@ def negations(caption: str) -> list[str]:
         if last is None:
             continue
         for place in range(last + 1, min(last + 1 + _NEGATED_WITHIN, len(words))):
-            if not words.joined[place - 1] or not (place in colors or words.lower[place] in BEHIND_NEGATION):
+            if not words.joined[place - 1] or not (place in colors or words.lower[place] in table.BEHIND_NEGATION):
                 break
             if place in colors:
                 found.append(caption[words.spans[start][0] : words.spans[place][1]])
@@ -205,7 +181,7 @@ def family(word: str) -> str:
     Judgement calls: blond and gold are yellow, silver is gray, beige and khaki are tan, indigo is blue, magenta pink.
     """
     try:
-        return FAMILY_OF[word.lower()]
+        return table.FAMILY_OF[word.lower()]
     except KeyError:
         raise ValueError(f"{word!r} is not a colour word; see datasets.words.color_words.VOCABULARY") from None
 
@@ -236,7 +212,7 @@ def replace(caption: str, rng: np.random.Generator) -> str | None:
 def _others(word: str) -> list[str]:
     """The words of the other families in the form and case of `word`."""
     own = family(word)
-    choices = REPLACEMENTS[FORM_OF.get(word.lower(), "plain")]
-    words = [text for name, text in choices.items() if name != own and frozenset((name, own)) not in NEAR]
+    choices = table.REPLACEMENTS[table.FORM_OF.get(word.lower(), "plain")]
+    words = [text for name, text in choices.items() if name != own and frozenset((name, own)) not in table.NEAR]
     recase = str.upper if word.isupper() else str.title if word.istitle() else str.lower
     return [recase(text) for text in words]

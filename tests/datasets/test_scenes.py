@@ -13,6 +13,8 @@ from datasets.scenes import BACKGROUNDS, COLORS, HELD_OUT, PALETTE, PLACES, SHAP
 from datasets.scenes import palette as scene_palette
 from datasets.scenes.draws import draw
 from datasets.scenes.palette import CLOUD, CLOUD_RADIUS, DARKEST, LEVEL_STEP, LIGHTEST, NATURAL, lookup
+from datasets.scenes.raster import rasterize
+from datasets.scenes.shapes import backgrounds
 from datasets.words import color_words
 from models.text import MAX_WORDS, CaptionTokenizer
 from utils.color import rgb_to_lab
@@ -139,14 +141,18 @@ def test_masks_cover_their_objects_and_nothing_else():
     """Another light for one instance alone changes the pixels of its mask and no others; the last lies in front."""
     scenes = Scenes("clear", 64, 30)
     draws = draw("clear", 0, range(30), scenes.rules)
+
+    def paint(draws):
+        return rasterize(draws, 64, backgrounds(64))
+
     for k in (0, 1):
         lighter = draws.light.copy()
         lighter[:, k] += 9.0
-        changed = (scenes._paint(draws)[0] != scenes._paint(draws._replace(light=lighter))[0]).any(axis=1)
+        changed = (paint(draws)[0] != paint(draws._replace(light=lighter))[0]).any(axis=1)
         assert np.array_equal(changed, scenes.render(range(30)).masks[:, k].numpy())
     last = np.arange(5) == draws.count[:, None] - 1
-    _, alone = scenes._paint(draws._replace(shape=np.where(last, draws.shape, -1)))
-    assert np.array_equal(alone > 0, scenes._paint(draws)[1] == draws.count[:, None, None])
+    _, alone = paint(draws._replace(shape=np.where(last, draws.shape, -1)))
+    assert np.array_equal(alone > 0, paint(draws)[1] == draws.count[:, None, None])
 
 
 @pytest.mark.parametrize("noun", NOUNS)

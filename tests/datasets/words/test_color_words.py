@@ -8,17 +8,8 @@ import pytest
 from conftest import assert_linear
 from tokenizers import BertWordPieceTokenizer
 
-from datasets.words.color_words import (
-    ACHROMATIC,
-    CHROMATIC,
-    FALSE_FRIENDS,
-    VOCABULARY,
-    family,
-    find,
-    find_false_friends,
-    negations,
-    replace,
-)
+from datasets.words.color_vocabulary import ACHROMATIC, CHROMATIC, FALSE_FRIENDS, VOCABULARY
+from datasets.words.color_words import family, find, find_false_friends, negations, replace
 
 NUANCES = ("olive", "navy", "salmon", "rose", "plum", "coral", "cream", "charcoal", "rust", "wine", "mustard", "camel")
 
@@ -249,7 +240,7 @@ def test_the_time_is_linear_in_any_text(piece):
 
 
 def test_own_vocabulary_keeps_each_color_and_side_in_one_token():
-    file = Path(__file__).parents[1] / "models" / "wordpiece_vocab.txt"
+    file = Path(__file__).parents[3] / "models" / "wordpiece_vocab.txt"
     tokenizer = BertWordPieceTokenizer(str(file), lowercase=True)
     assert file.read_text(encoding="utf-8").split("\n")[:5] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     younger = {"ash", "camel", "chestnut", "cranberry", "eggplant", "ginger", "jade", "raspberry", "slate", "taupe"}
