@@ -40,41 +40,21 @@ def find_photos(sources: Sequence[str], output: Path, results: Iterable[Path] = 
     files. What lies there is no photograph. Raises InputError for a source that is not there or holds none."""
     found = Photographs([], [], [], [])
     seen: set[str] = set()
-    barred = [output, *results]
     real_folder = functools.lru_cache(os.path.realpath)
-
-    def add(path: Path, name: str) -> None:
-        real = os.path.join(real_folder(path.parent), path.name)
-        if real not in seen:
-            seen.add(real)
-            found.named.append((path, name))
-
-    def add_all(inside: Found) -> None:
-        for path in inside.pictures:
-            add(path, str(path.relative_to(inside.folder)))
-        found.unopened.extend(str(path.relative_to(inside.folder)) for path in inside.unopened)
-        found.failures.extend(inside.failures())
-        found.notes.extend(inside.left_out())
-
     for source in dict.fromkeys(sources):
-        path = Path(source)
-        if os.path.isdir(path) and os.path.realpath(path) == os.path.realpath(output):
-            found.notes.append(f"{path}: is the folder of the results; what lies there is no photograph to colour")
-        elif os.path.isdir(path):
-            inside = find_pictures(path, barred)
-            if not (inside.pictures or inside.failures()):
-                known = "; ".join([", ".join(ENDINGS).join("()"), *inside.left_out()])
-                raise InputError(f"{path}: no photograph in this folder {known}")
-            add_all(inside)
-        elif os.path.lexists(path):  # also what cannot be read: it is told when its turn comes
-            add(path, path.name)
-        else:
-            folders, inside = _matching(source, barred)
-            for folder in folders:
-                add_all(find_pictures(folder, barred))
+        if os.path.isdir(source) and os.path.realpath(source) == os.path.realpath(output):
+            note = f"{Path(source)}: is the folder of the results; what lies there is no photograph to colour"
+            found.notes.append(note)
+            continue
+        for inside in _look_up(source, [output, *results]):
             for path in inside.pictures:
-                add(path, path.name)
-            add_all(inside._replace(pictures=[]))
+                real = os.path.join(real_folder(path.parent), path.name)
+                if real not in seen:
+                    seen.add(real)
+                    found.named.append((path, str(path.relative_to(inside.folder))))
+            found.unopened.extend(str(path.relative_to(inside.folder)) for path in inside.unopened)
+            found.failures.extend(inside.failures())
+            found.notes.extend(inside.left_out())
     if not found.named:
         raise InputError("; ".join([*found.failures, *found.notes, "there is no photograph to colour; pass another"]))
     kept = _without_results(found.named, output)
@@ -83,31 +63,40 @@ def find_photos(sources: Sequence[str], output: Path, results: Iterable[Path] = 
     return found._replace(named=kept)
 
 
+def _look_up(source: str, barred: Iterable[Path]) -> list[Found]:
+    """What a file, a folder or a pattern holds, by folders; barred: files and folders that are passed over."""
+    path = Path(source)
+    if os.path.isdir(path):
+        inside = find_pictures(path, barred)
+        if not (inside.pictures or inside.failures()):
+            known = "; ".join([f"({', '.join(ENDINGS)})", *inside.left_out()])
+            raise InputError(f"{path}: no photograph in this folder {known}")
+        return [inside]
+    if os.path.lexists(path):  # also what cannot be read: it is told when its turn comes
+        return [Found(path.parent, [path])]
+    names = sorted(glob.glob(source, recursive=True))
+    if not names:
+        raise InputError(f"{source}: no such file or folder, nor does a file match it as a pattern")
+    real_barred = [os.path.realpath(path) for path in barred]
+    folders, files = [], {}
+    for path in map(Path, names):
+        # Who names such a folder means it, and "*" matches nothing that is hidden.
+        companion = any(is_companion(part) and part[0] != "." for part in {*path.parts} - {*Path(source).parts})
+        if companion or any(lies_in(os.path.realpath(path), one) for one in real_barred):
+            continue
+        if not os.path.isdir(path):
+            sort(path, files.setdefault(path.parent, Found(path.parent)))
+        elif "**" not in source:  # which has searched the folders already
+            folders.append(find_pictures(path, barred))
+    return [*folders, *files.values()]
+
+
 def _without_results(named: list[tuple[Path, str]], output: Path) -> list[tuple[Path, str]]:
     """Without what lies where the results of the others will: a shell's pattern names those of an earlier run too."""
     folder = os.path.realpath(output)
     inside = {path: real for path, _ in named if lies_in(real := os.path.realpath(path), folder)}
     results = {_key(Path(folder, name)) for name in output_names([name for path, name in named if path not in inside])}
     return [photo for photo in named if photo[0] not in inside or _key(Path(inside[photo[0]])) not in results]
-
-
-def _matching(pattern: str, barred: Iterable[Path]) -> tuple[list[Path], Found]:
-    """The folders, which "**" has searched already, and the files that match."""
-    own = set(Path(pattern).parts)  # who names such a folder means it, and "*" matches nothing that is hidden
-    real_barred = [os.path.realpath(path) for path in barred]
-    folders, inside = [], Found(Path(), [], [], Counter(), [])
-    names = sorted(glob.glob(pattern, recursive=True))
-    if not names:
-        raise InputError(f"{pattern}: no such file or folder, nor does a file match it as a pattern")
-    for path in map(Path, names):
-        companion = any(is_companion(part) and part[0] != "." and part not in own for part in path.parts)
-        if companion or any(lies_in(os.path.realpath(path), one) for one in real_barred):
-            continue
-        if not os.path.isdir(path):
-            sort(path, inside)
-        elif "**" not in pattern:
-            folders.append(path)
-    return folders, inside
 
 
 def jobs_of(

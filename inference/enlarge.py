@@ -110,10 +110,13 @@ def paint(gray: NDArray, explained: Tensor, dtype: type[np.unsignedinteger]) -> 
     rounding of green: where a colour lies outside sRGB its chroma gives way and not its luminance, and green is rounded
     after red and blue, to what their rounding has left of Y.
     """
-    height, width = gray.shape
-    wide = interpolate(_roots(explained)[None], size=(explained.shape[1], width), mode="bilinear", align_corners=False)[
-        0
-    ]
+    (height, width), (slope_a, slope_b, offset_a, offset_b) = gray.shape, explained
+    # ab = A L + B as Lab's own roots of X and Z over white's, f = A' L + B': slope and offset of f_x, then of f_z.
+    # Of fewer pixels than the photograph has, so that each of those has less to compute.
+    f_x = (1.0 + slope_a * (116.0 / 500.0)) / 116.0, (16.0 + offset_a * (116.0 / 500.0)) / 116.0
+    f_z = (1.0 - slope_b * (116.0 / 200.0)) / 116.0, (16.0 - offset_b * (116.0 / 200.0)) / 116.0
+    roots = torch.stack([*f_x, *f_z])[None]
+    (wide,) = interpolate(roots, size=(explained.shape[1], width), mode="bilinear", align_corners=False)
     out = np.empty((height, width, 3), dtype)
 
     def strip(rows: slice) -> None:
@@ -124,17 +127,8 @@ def paint(gray: NDArray, explained: Tensor, dtype: type[np.unsignedinteger]) -> 
     return out
 
 
-def _roots(explained: Tensor) -> Tensor:
-    """ab = A L + B as Lab's own roots of X and Z over white's, f = A' L + B': the slope and the offset of f_x, then
-    those of f_z, (4, h, w). Of fewer pixels than the photograph has, so that each of those has less to compute."""
-    slope_a, slope_b, offset_a, offset_b = explained
-    f_x = (1.0 + slope_a * (116.0 / 500.0)) / 116.0, (16.0 + offset_a * (116.0 / 500.0)) / 116.0
-    f_z = (1.0 - slope_b * (116.0 / 200.0)) / 116.0, (16.0 - offset_b * (116.0 / 200.0)) / 116.0
-    return torch.stack([*f_x, *f_z])
-
-
 def _paint(gray: Tensor, roots: Tensor, dtype: type[np.unsignedinteger]) -> tuple[Tensor, Tensor, Tensor]:
-    """gray: (h, W); roots: (4, h, W), of `_roots`, of the same rows. Returns red, green and blue (h, W) of `dtype`."""
+    """gray: (h, W); roots: (4, h, W) of the same rows. Returns red, green and blue (h, W) of `dtype`."""
     own, light = _linear_table(gray.dtype), _linear_table(_torch(dtype))
     y, lightness = (_look_up(table, gray) for table in (own, _lightness_table(gray.dtype)))
     f_x, f_z = (torch.addcmul(offset, slope, lightness) for slope, offset in roots.view(2, 2, *y.shape))
@@ -148,8 +142,7 @@ def _paint(gray: Tensor, roots: Tensor, dtype: type[np.unsignedinteger]) -> tupl
     chroma = torch.minimum(to_white, to_black).clamp_(max=1.0)
 
     red, blue = (_encode(torch.addcmul(y, channel, chroma), dtype) for channel in (red, blue))
-    weight = _LUMINANCE
-    green = (y - weight[0] * _look_up(light, red) - weight[2] * _look_up(light, blue)) / weight[1]
+    green = (y - _LUMINANCE[0] * _look_up(light, red) - _LUMINANCE[2] * _look_up(light, blue)) / _LUMINANCE[1]
     return red, _encode(green, dtype), blue
 
 

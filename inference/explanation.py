@@ -19,8 +19,7 @@ def upright(image: Image.Image, side: int) -> NDArray:
     image = ImageOps.exif_transpose(image)
     image.thumbnail((side, side))
     if image.mode == "RGBA":
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.asarray(image.convert("RGB"))
 
 

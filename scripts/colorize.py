@@ -90,7 +90,7 @@ def color_all(jobs: Sequence[Job], colorizer: Colorizer, options: argparse.Names
 
 
 def _line(words: object) -> str:
-    return " ".join(str(words).split("\n"))
+    return str(words).replace("\n", " ")
 
 
 def _disk_is_full(error: BaseException | None) -> bool:
@@ -108,18 +108,13 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     text = parser.add_mutually_exclusive_group()
     text.add_argument("--caption", default="", help="sentence for all of them; empty: colours of the photograph alone")
     text.add_argument("--captions", type=Path, help="CSV of lines image,caption or JSON as in the data sets' lists")
-    text.add_argument(
-        *("--captions_variants", "--captions-variants"), nargs="+", help="sentences for each photograph, and a sheet"
-    )
+    names = ("--captions_variants", "--captions-variants")
+    text.add_argument(*names, nargs="+", help="sentences for each photograph, and a sheet")
     add("--output", type=Path, default=Path("colorized"), help="folder, or a file for one result (default: colorized)")
     add("--existing", choices=("error", "skip", "overwrite"), default="error", help="what of results that are there")
     add("--checkpoint", default=str(DEFAULT_CHECKPOINT), help="file, folder or hub name (default: the repository's)")
     add("--strength", type=float, default=1.0, help="factor of the chroma (default: 1)")
-    add(
-        "--explain",
-        action="store_true",
-        help="also write each result's groups and words' effects as NAME_explained.png",
-    )
+    add("--explain", action="store_true", help="also write groups and words' effects of each as NAME_explained.png")
     add("--device", default="auto", help=DEVICE_HELP)
     add("--amp", choices=AMP, default="auto", help=f"{AMP_HELP} (default: auto)")
     add("--compile", action="store_true", help="compile the network: minutes at first, then faster")
@@ -136,9 +131,8 @@ def plan(options: argparse.Namespace) -> tuple[list[Job], Photographs]:
     if options.captions is not None:
         captions = match(options.captions, read_captions(options.captions), photos)
     else:
-        flag, own = "--captions_variants", options.captions_variants or []
-        if not own:
-            flag, own = "--caption", [options.caption]
+        flag = "--captions_variants" if options.captions_variants else "--caption"
+        own = options.captions_variants or [options.caption]
         captions = [[check_caption(caption, flag) for caption in own]] * len(photos.named)
     if single and [len(own) for own in captions] != [1]:
         raise InputError(f"--output {output}: a file holds one result; pass a folder for several")

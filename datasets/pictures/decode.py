@@ -98,22 +98,20 @@ def decode(file: PictureFile, notes: list[str]) -> Decoded:
     pixels, alpha = _planes(file, notes)
     mode = "RGB" if file.image is None and pixels.ndim == 3 else "L" if file.image is None else file.image.mode
     profile = _profile(file, mode, notes)
-    kept: bytes | None = None
-    back: Profile | Curves | None = None
+    kept, back = None if profile is None else profile.data, None
     if profile is None:
         pixels = _by_gamma(file, pixels, notes)
     elif profile.space != "RGB ":  # the coloured picture is RGB: it cannot keep a profile of gray or of inks
         pixels = np.asarray(profile.to_srgb(file.image)) if profile.space == "CMYK" else _to_srgb(pixels, profile)
         kept = color_profile.SRGB_BYTES
         notes.append(f"{file.name}: its {profile.space.strip()} profile is replaced by sRGB, the coloured picture's")
-    elif profile.is_srgb or pixels.ndim == 2:
-        kept = profile.data
-    else:
-        deep = pixels.dtype == np.uint16 and profile.curves is not None
-        if pixels.dtype == np.uint16 and not deep:
+    elif not profile.is_srgb and pixels.ndim == 3:
+        deep = pixels.dtype == np.uint16
+        back = profile.curves if deep and profile.curves else profile
+        if deep and back is profile:
             notes.append(f"{file.name}: its profile is a lookup table, applied in 8 bits; the coloured picture has 8")
-        pixels, kept, back = _to_srgb(pixels, profile), profile.data, profile.curves if deep else profile
-        if not (deep or profile.returns):
+        pixels = _to_srgb(pixels, profile)
+        if back is profile and not profile.returns:
             notes.append(
                 f"{file.name}: its profile leads one way, as a scanner's does; the coloured picture is in sRGB"
             )

@@ -60,9 +60,6 @@ class Directory:
     def data(self, tag: int) -> bytes:
         return self.fields[tag].data if tag in self.fields else b""
 
-    def text(self, tag: int) -> str:
-        return self.data(tag).split(b"\0")[0].decode("utf-8", "replace")
-
     def without(self, tags: frozenset[int] | set[int]) -> "Directory":
         fields, parts = ({tag: own[tag] for tag in own.keys() - tags} for own in (self.fields, self.parts))
         return replace(self, fields=fields, parts=parts)

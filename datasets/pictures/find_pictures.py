@@ -9,8 +9,8 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from datasets.pictures.formats import ENDINGS, openable
 from datasets.pictures.picture_file import format_of
@@ -27,14 +27,15 @@ _OTHERS = frozenset(  # endings of photographs that other programs open: left ou
 _SHOWN = 3  # names in a message
 
 
-class Found(NamedTuple):
+@dataclass(frozen=True)
+class Found:
     """What a folder holds. Paths lie below the folder as it was given, in alphabetical order."""
 
     folder: Path
-    pictures: list[Path]  # by their names; reading finds out whether they are
-    unopened: list[Path]  # photographs of formats that cannot be opened here
-    others: Counter[str]  # the number of the other files, by their endings, lower case
-    unlisted: list[str]  # folders that could not be looked into, and why
+    pictures: list[Path] = field(default_factory=list)  # by their names; reading finds out whether they are
+    unopened: list[Path] = field(default_factory=list)  # photographs of formats that cannot be opened here
+    others: Counter[str] = field(default_factory=Counter)  # number of the other files by their endings, lower case
+    unlisted: list[str] = field(default_factory=list)  # folders that could not be looked into, and why
 
     def failures(self) -> list[str]:
         """What keeps photographs from being read, in words for the user: a line each."""
@@ -54,7 +55,7 @@ class Found(NamedTuple):
 
 def find_pictures(folder: Path, without: Iterable[Path] = ()) -> Found:
     """without: folders and files that are passed over, however they are reached."""
-    found = Found(folder, [], [], Counter(), [])
+    found = Found(folder)
     for path in walk(folder, without, found.unlisted):
         sort(path, found)
     for paths in (found.pictures, found.unopened):

@@ -28,13 +28,9 @@ class PictureFile:
     """
 
     def __init__(
-        self,
-        source: Path | bytes | BinaryIO | Image.Image,
-        name: str,
-        most: int | None = None,
-        remedy: str = REMEDY,
+        self, source: Path | bytes | BinaryIO | Image.Image, name: str, most: int | None = None, remedy: str = REMEDY
     ) -> None:
-        """source: a file, or a picture that somebody opened or made; most: pixels that it may have, `max_pixels()`
+        """source: a file, or a picture that somebody opened or made; most: pixels that a file may have, `max_pixels()`
         where None is given."""
         self.name, self.remedy = name, remedy
         self.image: Image.Image | None = None  # None: a TIFF that Pillow does not know
@@ -47,10 +43,16 @@ class PictureFile:
                 if source.format == "TIFF" and self.content():
                     self._read_tiff()
                 return
-            self._file = self._opened(source)
+            self._file = io.BytesIO(source) if isinstance(source, bytes) else source
+            if isinstance(source, Path):
+                self._file = self._opened(source)
             try:
                 self._read_header()
-                self._check_size(max_pixels() if most is None else most)
+                width, height = self.size
+                most = max_pixels() if most is None else most
+                if width * height > most:
+                    what = f"{width}x{height} are {width * height / 1e6:.0f} megapixels, the limit is {most / 1e6:.0f}"
+                    raise TooLarge(f"{name}: {what}; {smaller(remedy)}")
             except BaseException:
                 self.close()
                 raise
@@ -65,16 +67,14 @@ class PictureFile:
         if self._file is not None:
             self._file.close()
 
-    def _opened(self, source: Path | bytes | BinaryIO) -> BinaryIO:
-        if not isinstance(source, Path):
-            return io.BytesIO(source) if isinstance(source, bytes) else source
-        status = os.stat(source)
+    def _opened(self, path: Path) -> BinaryIO:
+        status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device may never end
             what = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
             raise InputError(f"{self.name}: is {what}; pass a picture file")
         if status.st_size == 0:
             raise InputError(f"{self.name}: is empty (0 bytes); {self.remedy}")
-        return source.open("rb")
+        return path.open("rb")
 
     def _read_header(self) -> None:
         start = self._file.tell()
@@ -85,10 +85,8 @@ class PictureFile:
             return
         try:
             self.image = self._open(self._file)
-        except Image.DecompressionBombError:
-            raise
-        except Exception:
-            if not self._opened_bare():
+        except Exception as error:
+            if isinstance(error, Image.DecompressionBombError) or not self._open_bare():
                 raise
 
     def _open(self, file: BinaryIO) -> Image.Image:
@@ -96,32 +94,20 @@ class PictureFile:
         tga = formats.KINDS.get(Path(self.name).suffix.lower()) == "TGA"
         return Image.open(file, formats=[kind for kind in formats.FORMATS if kind != "MPO" and (kind != "TGA" or tga)])
 
+    def _open_bare(self) -> bool:
+        """Whether Pillow opens the file without its metadata."""
+        content = _without_metadata(self.content())
+        if content != self.content():
+            with contextlib.suppress(Exception):
+                self.image, self.bare = self._open(io.BytesIO(content)), True
+        return self.bare
+
     def _read_tiff(self) -> None:
         """Pillow is shown the layout of the first page alone: it would turn the picture, and stumble over tags."""
         directory = exif.read(self.content())
         self.tiff = tiff.Tags(directory, self.name)
         with contextlib.suppress(Exception):  # `tiff` reads more kinds
             self.image = Image.open(io.BytesIO(directory.layout(self.content())), formats=("TIFF",))
-
-    def _opened_bare(self) -> bool:
-        """Whether Pillow opens the file without its metadata."""
-        content = _without_metadata(self.content())
-        if content == self.content():
-            return False
-        try:
-            self.image = self._open(io.BytesIO(content))
-        except Exception:
-            return False
-        self.bare = True
-        return True
-
-    def _check_size(self, most: int) -> None:
-        width, height = self.size
-        if width * height > most:
-            raise TooLarge(
-                f"{self.name}: {width}x{height} are {width * height / 1e6:.0f} megapixels, the limit is"
-                f" {most / 1e6:.0f}; {smaller(self.remedy)}"
-            )
 
     def content(self) -> bytes:
         """All of the file; b"" where there is none, as of a picture that was made."""
@@ -141,7 +127,7 @@ class PictureFile:
         try:
             self.image.load()
         except Exception:
-            if self.bare or self._file is None or not self._opened_bare():
+            if self.bare or self._file is None or not self._open_bare():
                 raise
             self.image.load()
 
@@ -188,8 +174,8 @@ class PictureFile:
         with contextlib.suppress(Exception):
             if not data and "Raw profile type exif" in info:  # ImageMagick's way to write it into a PNG
                 data = bytes.fromhex("".join(info["Raw profile type exif"].split("\n")[3:]))
-            if not data and self._file is None and self.image.getexif():  # of a TIFF that somebody else has read
-                data = self.image.getexif().tobytes()
+            if not data and self._file is None:  # of a TIFF that somebody else has read
+                data = self.image.getexif() and self.image.getexif().tobytes()
         return exif.read(data if isinstance(data, bytes) else b"")
 
     @functools.cached_property
@@ -228,13 +214,13 @@ def _without_metadata(content: bytes) -> bytes:
     """A PNG or JPEG of the same pixels; others as they are. What is truncated stays so."""
     if content.startswith(_PNG):
         return _PNG + b"".join(chunk for kind, chunk in png_chunks(content) if kind in _PIXELS)
-    if not content.startswith(b"\xff\xd8\xff"):
-        return content
     kept, place = [content[:2]], 2
-    while content[place : place + 1] == b"\xff" and content[place + 1 : place + 2] != b"\xda":  # the pixels' marker
-        marker = content[place + 1] if place + 1 < len(content) else 0
+    while content.startswith(b"\xff\xd8\xff") and place + 4 <= len(content) and content[place] == 0xFF:
+        marker = content[place + 1]
+        if marker == 0xDA:  # the pixels follow
+            break
         end = place + 2 + int.from_bytes(content[place + 2 : place + 4], "big") if marker != 0xFF else place + 1
-        if marker in (0xE0, 0xEE) or not (0xE0 <= marker <= 0xEF or marker in (0xFE, 0xFF)):
+        if marker in (0xE0, 0xEE) or not (0xE0 <= marker <= 0xEF or marker == 0xFE):
             kept.append(content[place:end])  # JFIF's and Adobe's segments say how the colours are stored
         place = end
     return b"".join([*kept, content[place:]])
