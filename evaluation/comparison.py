@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from scipy.stats import binomtest
 
-from evaluation.instance_metrics import bootstrap_difference
+from evaluation.statistics import bootstrap_difference
 from utils.errors import InputError
 from utils.text_files import read_table
 

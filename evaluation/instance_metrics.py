@@ -9,7 +9,6 @@ Differs: the paper shows the claims of Fig. 1 by pictures, and has none of these
 """
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,26 +35,6 @@ def nearest_color(ab: Tensor, palette: Tensor) -> Tensor:
     return squares.argmin(dim=-1).where(ab.isfinite().all(dim=-1), -1)
 
 
-class Accuracy(NamedTuple):
-    correct: Tensor  # (B, N) bool, False where not valid
-    valid: Tensor  # (B, N) bool: the caption gives this instance a colour, and it can be seen
-
-
-def instance_color_accuracy(lab: Tensor, masks: Tensor, colors: Tensor, palette: Tensor) -> Accuracy:
-    """Whether the mean ab inside an instance is nearer to the wanted palette centre than to any other.
-
-    lab: (B, 3, H, W), the predicted ab beside the picture's own L; masks: (B, N, H, W) bool, what is visible of each;
-    colors: (B, N) int64, the wanted palette index, -1 where there is no instance or no word for it; palette: (P, 2).
-    A prediction that is not finite is wrong, not left out. ValueError for an index outside the palette.
-    """
-    if colors.shape != masks.shape[:2]:
-        raise ValueError(f"expected one colour per mask, got {tuple(colors.shape)} for {tuple(masks.shape)}")
-    _check_colors(colors, palette)
-    answers = nearest_color(instance_means(lab, masks)[..., 1:], palette)
-    valid = (colors >= 0) & masks.flatten(2).any(dim=2)
-    return Accuracy((answers == colors) & valid, valid)
-
-
 def instance_color_error(lab: Tensor, masks: Tensor, target_ab: Tensor) -> Tensor:
     """The mean over an instance's pixels of CIEDE2000 between predicted and wanted colour; NaN for an empty mask.
 
@@ -64,7 +43,7 @@ def instance_color_error(lab: Tensor, masks: Tensor, target_ab: Tensor) -> Tenso
       `paint(masks, palette[colors])`   the palette centres, for captions and counter captions alike, which have no
                                         true picture; the true picture of a caption is not at 0 here
     lab: (B, 3, H, W); masks: (B, N, H, W) bool; target_ab: (B, 2, H, W) in CIE units. Returns (B, N), also for
-    instances without a wanted colour: leave them out by `Accuracy.valid`.
+    instances without a wanted colour.
     """
     _check_masks(masks, lab, target_ab)
     target = torch.cat([lab[:, :1].double(), target_ab.double()], dim=1)
@@ -165,40 +144,6 @@ def adjusted_rand_index(labels_a: Tensor, labels_b: Tensor, valid: Tensor | None
     pairs, a, b, both = (t.sum(dim=(1, 2)).double() for t in (pair, same_a, same_b, same_a & same_b))
     top, bottom = pairs * both - a * b, pairs * (a + b) / 2 - a * b  # whole numbers and halves: exact
     return torch.where(bottom == 0, 1.0, top / bottom).where(pairs > 0, math.nan)
-
-
-class Interval(NamedTuple):
-    mean: float
-    low: float
-    high: float
-
-
-def bootstrap_interval(
-    values: Tensor, groups: Tensor | None = None, samples: int = 2000, level: float = 0.95, seed: int = 0
-) -> Interval:
-    """The mean of all values with its percentile bootstrap interval (Efron 1979), the same for the same seed.
-
-    Whole scenes are drawn, because the instances of a scene are right or wrong together. Where all values are equal
-    the interval is that point: the method cannot see errors that did not occur.
-    values: (any number,), finite; groups: the scene of each, integers, or None for one value a scene.
-    """
-    if not values.numel() or not values.isfinite().all():
-        raise ValueError("the bootstrap needs finite values and at least one: leave out what is not valid")
-    values = values.double().cpu()
-    scene = torch.arange(len(values)) if groups is None else groups.cpu().unique(return_inverse=True)[1]
-    counts, sums, generator = scene.bincount(), scene.bincount(values), torch.Generator().manual_seed(seed)
-    draws = (torch.randint(len(counts), counts.shape, generator=generator) for _ in range(samples))
-    means = torch.stack([sums[drawn].sum() / counts[drawn].sum() for drawn in draws])  # (samples,)
-    tails = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
-    return Interval(values.mean().item(), *means.quantile(tails).tolist())
-
-
-def bootstrap_difference(values_a: Tensor, values_b: Tensor, groups: Tensor | None = None, seed: int = 0) -> Interval:
-    """mean(a) - mean(b) of two systems measured on the same instances: a draw of scenes serves both, so that what makes
-    a scene hard for both cancels. Arguments and interval as for `bootstrap_interval`."""
-    if values_a.shape != values_b.shape:
-        raise ValueError(f"paired values must match: {tuple(values_a.shape)} and {tuple(values_b.shape)}")
-    return bootstrap_interval(values_a.double() - values_b.double(), groups, seed=seed)
 
 
 def _check_masks(masks: Tensor, *images: Tensor) -> None:

@@ -17,7 +17,6 @@ from datasets.scenes import COLORS, PALETTE, SHAPES, SceneBatch, Scenes
 from evaluation.instance_metrics import (
     adjusted_rand_index,
     assignment_labels,
-    bootstrap_interval,
     instance_color_error,
     instance_means,
     nearest_color,
@@ -27,6 +26,7 @@ from evaluation.instance_metrics import (
 )
 from evaluation.protocol import check_finite
 from evaluation.scene_report import Coloring, Recolored
+from evaluation.statistics import bootstrap_interval
 from utils import color, distributed
 from utils.devices import autocast
 from utils.drawing import group_map

@@ -24,10 +24,10 @@ from datasets.scenes import PALETTE
 from datasets.words import color_words
 from evaluation import tables
 from evaluation.color_metrics import LabBytes
-from evaluation.instance_metrics import Interval, bootstrap_interval
 from evaluation.metrics import psnr
 from evaluation.obedience_metrics import inside, word_response
 from evaluation.protocol import LabBatch, check_finite
+from evaluation.statistics import Interval, bootstrap_interval
 from utils import color, distributed
 from utils.devices import autocast
 from utils.progress import progress

@@ -1,6 +1,5 @@
-"""Pictures and the page of a test.  H, W image side; N_G groups; N_I image tokens. Images are uint8 RGB arrays."""
+"""Pictures, tables and the page of a test on photographs.  H, W image side. Images are uint8 RGB arrays."""
 
-import csv
 import html
 import os
 from collections import Counter, deque
@@ -14,12 +13,32 @@ import numpy as np
 from PIL import Image
 
 from evaluation import fid, tables
+from evaluation.protocol import Colorized
 from utils import files
-from utils.drawing import GAP, captioned_strips, group_map, strip
+from utils.drawing import GAP, captioned_grid, group_map, strip
 
 PANELS = ("gray", "result", "truth", "groups")
 STRIPS = "index_files"  # the page's pictures; the results themselves lie in the output folder
 WAITING = 16  # pictures that may wait for each core to be written: they hold memory
+SHEET_SIDE = 160  # pixels that a panel of TensorBoard's sheet is wide at least
+
+_TITLES = {
+    "model": "this model",
+    "gray": "ab = 0 (doing nothing)",
+    "ceiling": "ceiling (Lab round trip)",
+    "truth": "the truth",
+}
+_COLUMNS = {  # metric: heading, digits
+    "psnr": ("PSNR, dB", 3),
+    "ssim": ("SSIM", 5),
+    "lpips": ("LPIPS", 4),
+    "fid": ("FID", 2),
+    "ciede2000": ("CIEDE2000", 3),
+    "chroma_error": ("ab error", 3),
+    "colorfulness": ("colourful", 2),
+    "colorfulness_absolute": ("(absolute)", 2),
+}
+_SUBSETS = {"chromatic": "a chromatic word", "two_or_more_colors": "two or more colours"}
 
 
 def output_names(pairs: Sequence[tuple[str, str]]) -> list[str]:
@@ -46,19 +65,17 @@ class Sheet:
 
     def __init__(self, limit: int = 8) -> None:
         self.limit = limit
-        self.strips: list[np.ndarray] = []
-        self.captions: list[str] = []
+        self.rows: list[list[tuple[np.ndarray, str]]] = []
 
-    def add(self, colorized: Any) -> None:
-        """colorized: `evaluation.protocol.Colorized`."""
-        for panels, caption in zip(_panels(colorized), colorized.captions, strict=True):
-            if len(self.strips) == self.limit:
-                return
-            self.strips.append(strip(panels))
-            self.captions.append(caption)
+    def add(self, colorized: Colorized) -> None:
+        room = self.limit - len(self.rows)
+        for panels, caption in list(zip(_panels(colorized), colorized.captions, strict=True))[:room]:
+            words = (caption if name == "result" else name for name in PANELS)
+            self.rows.append(list(zip(panels, words, strict=True)))
 
     def draw(self) -> np.ndarray:
-        return captioned_strips(self.strips, self.captions, PANELS)
+        """A row for each, the caption below the result."""
+        return captioned_grid(self.rows, scale=max(1, SHEET_SIDE // self.rows[0][0][0].shape[1]))
 
 
 class PictureSaver:
@@ -72,8 +89,7 @@ class PictureSaver:
         self.pool = ThreadPoolExecutor(self.cores)
         self.begun: deque[Future[None]] = deque()
 
-    def __call__(self, colorized: Any) -> None:
-        """colorized: `evaluation.protocol.Colorized`."""
+    def __call__(self, colorized: Colorized) -> None:
         for panels, index in zip(_panels(colorized), colorized.indices, strict=True):
             self.begun.append(self.pool.submit(save_pictures, self.folder, self.names[index], *panels))
         self._wait(at_most=WAITING * self.cores)
@@ -93,7 +109,7 @@ class PictureSaver:
             self.pool.shutdown(cancel_futures=True)
 
 
-def _panels(colorized: Any) -> Iterator[tuple[np.ndarray, ...]]:
+def _panels(colorized: Colorized) -> Iterator[tuple[np.ndarray, ...]]:
     """Per image: gray, result, truth, groups, each (H, W, 3) uint8."""
     images = (colorized.gray, colorized.predicted, colorized.truth)
     stacks = [image.permute(0, 2, 3, 1).cpu().numpy() for image in images]
@@ -131,55 +147,45 @@ def save_tables(
     """metrics.json, per_image.csv and index.html. `rows` and `names` are in file order, one per pair; more: tables for
     the page, below its own."""
     files.write_json(folder / "metrics.json", summary)
-    with (folder / "per_image.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["index", "name", "output", "caption", *_figure_names(rows)])
-        writer.writeheader()
-        writer.writerows(row | {"output": name} for row, name in zip(rows, names, strict=True))
-    (folder / "index.html").write_text(_page(rows, names, summary, more), encoding="utf-8")
-
-
-def _figure_names(rows: list[dict[str, Any]]) -> list[str]:
-    return [key for key in rows[0] if key not in ("index", "name", "caption")]
+    columns = dict.fromkeys(["index", "name", "output", "caption", *rows[0]])
+    tables.write_csv(
+        folder / "per_image.csv", [row | {"output": name} for row, name in zip(rows, names, strict=True)], columns
+    )
+    title = f"L-CoIns: {summary['count']} image-caption pairs"
+    lines = [_summary_rows(summary), *([subset_rows(summary["subsets"])] if "subsets" in summary else []), *more]
+    first, *others = map(tables.markup, lines)
+    figures = "".join(_figure(row, name) for row, name in zip(rows, names, strict=True))
+    body = f"<h1>{title}</h1>{first}<p>{html.escape(fid.note(summary))}</p>{''.join(others)}"
+    (folder / "index.html").write_text(
+        tables.page(title, f"{body}{tables.strip_heads(PANELS)}{figures}"), encoding="utf-8"
+    )
 
 
 def table(summary: dict[str, Any]) -> str:
-    """The summary as lines of text."""
-    return "\n".join(filter(None, [tables.text(tables.rows(summary)), fid.note(summary)]))
+    """Of `engine.summarize`, as lines of text."""
+    return "\n".join(filter(None, [tables.text(_summary_rows(summary)), fid.note(summary)]))
 
 
 def subset_table(subsets: dict[str, dict[str, Any]]) -> str:
-    """The subsets as lines of text."""
-    return tables.text(tables.subset_rows(subsets))
+    """Of `engine.summarize_subsets`, as lines of text."""
+    return tables.text(subset_rows(subsets))
 
 
-def _page(
-    rows: list[dict[str, Any]], names: list[str], summary: dict[str, Any], more: Sequence[list[tables.Row]]
-) -> str:
-    figures = "".join(_figure(row, name) for row, name in zip(rows, names, strict=True))
-    heads = "".join(f"<span>{panel}</span>" for panel in PANELS)
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>L-CoIns: {summary["count"]} pairs</title>
-<style>
-body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #222 }}
-table {{ border-collapse: collapse; margin: 1rem 0 2rem }}
-th, td {{ padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: right }}
-th {{ text-align: left; font-weight: 500 }}
-figure {{ margin: 0 0 1.8rem }}
-figure img {{ width: 100%; display: block; image-rendering: auto }}
-figcaption small {{ color: #666 }}
-.heads {{ display: flex; position: sticky; top: 0; background: #fffe; padding: .3rem 0 }}
-.heads span {{ flex: 1; color: #666 }}
-</style></head><body>
-<h1>L-CoIns: {summary["count"]} image-caption pairs</h1>
-{tables.markup(tables.rows(summary))}
-<p>{html.escape(fid.note(summary))}</p>
-{tables.markup(tables.subset_rows(summary["subsets"])) if "subsets" in summary else ""}
-{"".join(map(tables.markup, more))}
-<div class="heads">{heads}</div>
-{figures}
-</body></html>
-"""
+def _summary_rows(summary: dict[str, Any]) -> list[tables.Row]:
+    lines = [("", [heading for heading, _ in _COLUMNS.values()])]
+    for row, title in _TITLES.items():
+        cells = [tables.number(summary[row].get(metric), digits) for metric, (_, digits) in _COLUMNS.items()]
+        lines.append((title, cells))
+    return lines
+
+
+def subset_rows(subsets: dict[str, dict[str, Any]]) -> list[tables.Row]:
+    lines = [("captions with", ["pairs", "PSNR", "of ab = 0", "SSIM", "LPIPS", "CIEDE2000"])]
+    for name, summary in subsets.items():
+        wanted = (("model", "psnr"), ("gray", "psnr"), ("model", "ssim"), ("model", "lpips"), ("model", "ciede2000"))
+        cells = [tables.number(summary[row][metric], _COLUMNS[metric][1]) for row, metric in wanted]
+        lines.append((_SUBSETS.get(name, name), [str(summary["count"]), *cells]))
+    return lines
 
 
 def _figure(row: dict[str, Any], name: str) -> str:

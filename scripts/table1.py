@@ -30,8 +30,9 @@ from matplotlib.figure import Figure
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from datasets.scenes import TEST_SPLITS
-from evaluation.instance_metrics import Interval, bootstrap_difference
-from evaluation.scene_report import FIGURES, figure
+from evaluation.scene_report import FIGURES
+from evaluation.statistics import Interval, bootstrap_difference
+from evaluation.tables import interval
 from utils import options
 from utils.errors import InputError
 from utils.progress import progress
@@ -250,7 +251,7 @@ def markdown(variants: dict[str, list[Result]], command: str) -> str:
     full, rows = variants.get("full"), []
     for name, runs in variants.items() if full else ():
         values = [paired_difference(full, runs, split) for split in TEST_SPLITS]
-        rows += [[name, *(figure(value, 100.0, 1) for value in values)]] if name != "full" else []
+        rows += [[name, *(interval(value, 100.0, 1) for value in values)]] if name != "full" else []
     text += table("accuracy of full less the row's, paired, points", TEST_SPLITS, rows)
     if results[0].photographs is not None:
         models = {r.run.name: r.photographs["model"] for r in results} | {"ab = 0": results[0].photographs["gray"]}
@@ -271,7 +272,7 @@ def figure_rows(variants: dict[str, list[Result]], key: str) -> list[list[str]]:
         for group in [*([run] for run in runs), *([runs] if len(runs) > 1 else [])]:
             values = (over_seeds([result.scenes[split][key] for result in group]) for split in TEST_SPLITS)
             name = group[0].run.name if len(group) == 1 else f"{variant}, mean of {len(group)}"
-            rows.append([name, *(figure(value, *FIGURES[key][1:]) for value in values)])
+            rows.append([name, *(interval(value, *FIGURES[key][1:]) for value in values)])
     return rows
 
 

@@ -240,7 +240,7 @@ import torch
 from test_engine_evaluation import CPU, Colors, Painter, batches
 import engine
 from utils import distributed
-from utils.fid import FID
+from evaluation.fid import FID
 
 torch.set_num_threads(1)
 distributed.setup("cpu")

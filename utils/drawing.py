@@ -35,22 +35,6 @@ def strip(images: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate([part for image in images for part in (image, gap)][:-1], axis=1)
 
 
-def captioned_strips(strips: Sequence[np.ndarray], captions: Sequence[str], headings: Sequence[str]) -> np.ndarray:
-    """One strip under another, each above its caption, the headings over the columns."""
-    width = strips[0].shape[1]
-    heights = [s.shape[0] + _CAPTION_LINE + 2 * GAP for s in strips]
-    sheet = Image.new("RGB", (width, _CAPTION_LINE + sum(heights)), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=12)
-    for column, heading in enumerate(headings):
-        draw.text((column * (width + GAP) // len(headings), 0), heading, fill="black", font=font)
-    top = _CAPTION_LINE
-    for picture, caption, height in zip(strips, captions, heights, strict=True):
-        sheet.paste(Image.fromarray(picture), (0, top))
-        draw.text((0, top + picture.shape[0] + 2), _shortened(caption, font, width), fill="black", font=font)
-        top += height
-    return np.asarray(sheet)
-
-
 def captioned_grid(rows: Sequence[Sequence[tuple[np.ndarray, str]]], scale: int, lines: int = 3) -> np.ndarray:
     """Rows of (picture (H, W, 3), caption), the captions wrapped to so many lines below their pictures."""
     height, width = (side * scale for side in rows[0][0][0].shape[:2])
@@ -66,11 +50,3 @@ def captioned_grid(rows: Sequence[Sequence[tuple[np.ndarray, str]]], scale: int,
             below = corner[0], corner[1] + height + 2
             draw.multiline_text(below, "\n".join(wrapped), fill="black", font=font, spacing=1)
     return np.asarray(sheet)
-
-
-def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + " ...") > width:
-        text = text[:-1]
-    return text + " ..."

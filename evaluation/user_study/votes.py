@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from scipy.stats import binomtest
 
-from evaluation.instance_metrics import Interval, bootstrap_interval
+from evaluation.statistics import Interval, bootstrap_interval
 from evaluation.user_study.page import EXPERIMENTS, TRUTH
 from utils.errors import InputError
 from utils.text_files import read_json, read_table

@@ -14,7 +14,7 @@ from conftest import ROOT, write_data
 from processes import ranks
 
 from datasets.scenes import TEST_SPLITS
-from evaluation.instance_metrics import bootstrap_interval
+from evaluation.statistics import bootstrap_interval
 from scripts import table1
 from scripts.table1 import Result
 
