@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets.regions import Region
+from datasets.regions import Box, Region
 from datasets.words import color_words
-from preparation.object_colors import SCENERY, Box, Painted, Thing
+from preparation.object_colors import SCENERY, Painted, Thing
 
 MOST_WORDS = 62
 _NOUNS = {
@@ -31,7 +31,6 @@ _NOUNS = {
     "suitcase": ("suitcase", "bag", "luggage"),
     "handbag": ("handbag", "bag", "purse"),
     "backpack": ("backpack", "bag"),
-    "boat": ("boat",),
     "refrigerator": ("refrigerator", "fridge"),
     "background": ("background", "wall"),
     "foreground": ("foreground", "ground", "surface"),

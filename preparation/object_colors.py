@@ -9,22 +9,15 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
+from datasets.regions import Box
 from datasets.words.color_naming import NAMELESS, NAMES, SHADES, name_pixels
-from datasets.words.color_words import ACHROMATIC
+from datasets.words.color_vocabulary import ACHROMATIC
 
-Box = tuple[float, float, float, float]
-
-CLASSES = (  # COCO's eighty, in the order of a detector's numbers
-    *("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light"),
-    *("fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant"),
-    *("bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard"),
-    *("sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle"),
-    *("wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli"),
-    *("carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant", "bed", "dining table", "toilet"),
-    *("tv", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven", "toaster", "sink"),
-    *("refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush"),
-)
+# COCO's eighty, in the order of a detector's numbers.
+_CATEGORIES = MaskRCNN_ResNet50_FPN_Weights.COCO_V1.meta["categories"]
+CLASSES = tuple(name for name in _CATEGORIES if name not in ("__background__", "N/A"))
 SCENERY = ("sky", "grass", "trees", "water", "background", "foreground")
 # Mostly holes, many colours, or what stands on them: their boxes tell no colour of their own.
 _NO_COLOR = {"bicycle", "traffic light", "dining table", "fork", "knife", "spoon", "tennis racket", "skis", "scissors"}
