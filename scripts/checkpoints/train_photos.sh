@@ -19,7 +19,7 @@ image=$output/encoders/image.safetensors text=$output/encoders/text
     --captions "$data/cap-img-pairs_train.json"
 python run_colorization.py --config configs/photos.yaml --data_path "$data" --uncaptioned "$photos" --auto_resume \
     --output_dir "$output/first" --image_encoder_weights "$image" --text_encoder_weights "$text" "${@:6}"
-python scripts/colored_pairs.py "$data" "$output/colored"
+python scripts/checkpoints/colored_pairs.py "$data" "$output/colored"
 python run_colorization.py --config configs/photos_longer.yaml --data_path "$output/colored" --auto_resume \
     --output_dir "$output/second" --finetune "$output/first/checkpoint-last.pth" "${@:6}"
 python run_colorization.py --config configs/photos_longer.yaml --data_path "$output/colored" --auto_resume \

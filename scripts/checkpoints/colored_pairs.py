@@ -1,6 +1,6 @@
 """Make a data folder of those training pairs whose captions name a colour that `--recolor` can replace.
 
-    python scripts/colored_pairs.py DATA [DATA ...] OUTPUT [--join]
+    python scripts/checkpoints/colored_pairs.py DATA [DATA ...] OUTPUT [--join]
 
 A round of training on them alone, with --recolor, is about words and colours (train_photos.sh has one). OUTPUT
 gets the list of all folders' pairs and regions, that of their vals, and links to DATA's pictures; DATA holds files, not
@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from datasets.captioned_images import read_pairs
 from datasets.recolor import named_colors
@@ -73,8 +73,6 @@ def _joined(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
 def _link(folder: Path, link: Path) -> None:
     if not folder.is_dir():
         raise InputError(f"{folder}: is no folder of pictures; pass a data folder with files, not shards")
-    if link.parent.is_symlink():  # of an earlier version
-        link.parent.unlink()
     link.parent.mkdir(parents=True, exist_ok=True)
     if link.is_symlink():
         link.unlink()

@@ -1,4 +1,4 @@
-"""scripts/colored_pairs.py: the pairs that can be recoloured, as a data folder."""
+"""scripts/checkpoints/colored_pairs.py: the pairs that can be recoloured, as a data folder."""
 
 import json
 
@@ -8,7 +8,7 @@ from conftest import CAPTIONS, write_data
 from datasets.captioned_images import CaptionedImages, read_pairs
 from datasets.recolor import named_colors
 from datasets.regions import read_regions
-from scripts import colored_pairs
+from scripts.checkpoints import colored_pairs
 
 
 def test_the_folder_holds_the_pairs_that_name_a_colour_and_all_of_val(tmp_path, capsys):
