@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from datasets.pictures import metadata
-from datasets.pictures.color_profile import Profile
 from datasets.pictures.decode import Decoded, decode, turn, turn_rgb
 from datasets.pictures.formats import max_pixels, naming
 from datasets.pictures.metadata import Metadata
@@ -34,9 +33,7 @@ class Photo(Decoded):
 
     def colored(self, rgb: NDArray) -> ColoredPhoto:
         """The finished picture. rgb: (H, W, 3) sRGB of the kind of `pixels`."""
-        if isinstance(self.back, Profile):
-            rgb = np.asarray(self.back.from_srgb(Image.fromarray(rgb)))
-        elif self.back is not None:
+        if self.back is not None:
             rgb = self.back.from_srgb(rgb)
         if self.alpha is not None:
             rgb = np.concatenate([rgb, self.alpha[..., None]], axis=2)

@@ -93,12 +93,25 @@ class Profile:
             return mode not in ("CMYK", "LAB") and (self.is_srgb or mode not in _GRAYS)
         return mode in _GRAYS if self.space == "GRAY" else mode == "CMYK"
 
-    def to_srgb(self, image: Image.Image) -> Image.Image:
-        """Of 8 bits a channel: an image of the profile's space, RGB, L or CMYK -> RGB."""
-        return ImageCms.applyTransform(image, _transform(self.data, None, _MODES[self.space], "RGB"))
+    def to_srgb(self, pixels: NDArray | Image.Image) -> NDArray:
+        """(H, W), (H, W, 3) or a picture of inks -> sRGB, gray stays (H, W): 16 bits where it has curves, or else 8."""
+        if isinstance(pixels, Image.Image):
+            return np.asarray(ImageCms.applyTransform(pixels, _transform(self.data, None, _MODES[self.space])))
+        if pixels.dtype == np.uint16 and self.curves is not None:
+            return self.curves.to_srgb(pixels)
+        rgb = self.to_srgb(Image.fromarray(to_bytes(pixels)))
+        return rgb if pixels.ndim == 3 else np.ascontiguousarray(rgb[..., 1])
 
-    def from_srgb(self, image: Image.Image) -> Image.Image:
-        return ImageCms.applyTransform(image, _transform(None, self.data, "RGB", "RGB"))
+    def from_srgb(self, rgb: NDArray) -> NDArray:
+        """(H, W, 3) of what `to_srgb` made."""
+        if rgb.dtype == np.uint16:
+            return self.curves.from_srgb(rgb)
+        return np.asarray(ImageCms.applyTransform(Image.fromarray(rgb), _transform(None, self.data, "RGB")))
+
+
+def to_bytes(values: NDArray) -> NDArray:
+    """uint16 -> uint8, rounded; uint8 as it is."""
+    return values if values.dtype == np.uint8 else ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 @functools.lru_cache(64)
@@ -112,7 +125,7 @@ def read(data: bytes) -> Profile:
     if space not in _MODES:
         raise Unusable(f"its ICC profile is of {space.strip()} and left out")
     try:
-        _transform(data, None, _MODES[space], "RGB")
+        _transform(data, None, _MODES[space])
     except Exception as error:
         raise Unusable("its ICC profile does not convert and is left out") from error
     try:
@@ -123,20 +136,20 @@ def read(data: bytes) -> Profile:
     if space != "RGB ":
         return profile
     try:
-        _transform(None, data, "RGB", "RGB")
+        _transform(None, data, "RGB")
     except Exception:  # a scanner's profile leads one way
         return profile
     steps = np.linspace(0, 255, 9).round().astype(np.uint8)
     cube = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(9, 81, 3)
-    apart = np.abs(np.asarray(profile.to_srgb(Image.fromarray(cube))).astype(int) - cube).max()
+    apart = np.abs(profile.to_srgb(cube).astype(int) - cube).max()
     return Profile(data, space, bool(apart <= _SAME), True, curves)
 
 
 @functools.lru_cache(64)
-def _transform(source: bytes | None, target: bytes | None, mode: str, to: str) -> ImageCms.ImageCmsTransform:
-    """None: sRGB. Threads may share one."""
+def _transform(source: bytes | None, target: bytes | None, mode: str) -> ImageCms.ImageCmsTransform:
+    """From pictures of a mode to RGB; None: sRGB. Threads may share one."""
     profiles = (SRGB if data is None else ImageCms.ImageCmsProfile(io.BytesIO(data)) for data in (source, target))
-    return ImageCms.buildTransform(*profiles, mode, to)
+    return ImageCms.buildTransform(*profiles, mode, "RGB")
 
 
 def lab_to_srgb(image: Image.Image) -> Image.Image:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from datasets.pictures import color_profile, tiff
-from datasets.pictures.color_profile import Curves, Profile, Unusable
+from datasets.pictures.color_profile import Profile, Unusable, to_bytes
 from datasets.pictures.formats import naming
 from datasets.pictures.picture_file import PictureFile
 from utils.errors import InputError
@@ -32,7 +32,7 @@ class Decoded:
     alpha: NDArray | None = None  # (H, W) of the same kind
     orientation: int = 1  # EXIF's 1 ... 8
     profile: bytes | None = None  # ICC profile of the file that will be written: sRGB's own, or an RGB profile
-    back: Profile | Curves | None = None  # leads `pixels` from sRGB back to `profile`; None where they stay
+    back: Profile | None = None  # leads `pixels` from sRGB back to `profile`; None where they stay
 
     @property
     def size(self) -> tuple[int, int]:
@@ -56,7 +56,9 @@ def decode_rgb(file: PictureFile, at_least: tuple[int, int] | None = None) -> Im
     with naming(file.name, file.remedy):
         if at_least is not None and file.tiff is None and file.orientation == 1:
             file.image.draft("RGB", at_least)
-        if _shown_by_pillow(file):
+        plain = file.format in ("JPEG", "MPO") and file.image.mode in ("RGB", "L")
+        profile = _profile(file, file.image.mode, []) if plain else None
+        if plain and (profile is None or profile.is_srgb):  # as most pictures: nothing has to be worked out
             file.load()
             image = file.image
         else:
@@ -81,18 +83,6 @@ def turn_rgb(pixels: NDArray, orientation: int) -> NDArray:
     return np.ascontiguousarray(turn(pixels.transpose(2, 0, 1), orientation).transpose(1, 2, 0))
 
 
-def _shown_by_pillow(file: PictureFile) -> bool:
-    """What Pillow decodes is what is seen, as of most pictures: nothing has to be worked out."""
-    image = file.image
-    if file.tiff is not None or image.mode not in ("RGB", "L") or image.format in ("PPM", "JPEG2000", "AVIF", "HEIF"):
-        return False
-    meant = {"transparency", *(("gamma", "chromaticity") if image.format == "PNG" else ())}
-    if meant & image.info.keys() or (image.format == "PNG" and _white(file) > 255):
-        return False
-    profile = _profile(file, image.mode, [])
-    return profile is None or profile.is_srgb
-
-
 def decode(file: PictureFile, notes: list[str]) -> Decoded:
     """What every room sees of a file: its numbers by their meaning, brought to sRGB. `notes` is added to."""
     pixels, alpha = _planes(file, notes)
@@ -102,16 +92,14 @@ def decode(file: PictureFile, notes: list[str]) -> Decoded:
     if profile is None:
         pixels = _by_gamma(file, pixels, notes)
     elif profile.space != "RGB ":  # the coloured picture is RGB: it cannot keep a profile of gray or of inks
-        pixels = np.asarray(profile.to_srgb(file.image)) if profile.space == "CMYK" else _to_srgb(pixels, profile)
+        pixels = profile.to_srgb(file.image if profile.space == "CMYK" else pixels)
         kept = color_profile.SRGB_BYTES
         notes.append(f"{file.name}: its {profile.space.strip()} profile is replaced by sRGB, the coloured picture's")
     elif not profile.is_srgb and pixels.ndim == 3:
-        deep = pixels.dtype == np.uint16
-        back = profile.curves if deep and profile.curves else profile
-        if deep and back is profile:
+        if pixels.dtype == np.uint16 and profile.curves is None:
             notes.append(f"{file.name}: its profile is a lookup table, applied in 8 bits; the coloured picture has 8")
-        pixels = _to_srgb(pixels, profile)
-        if back is profile and not profile.returns:
+        pixels, back = profile.to_srgb(pixels), profile
+        if not profile.returns:
             notes.append(
                 f"{file.name}: its profile leads one way, as a scanner's does; the coloured picture is in sRGB"
             )
@@ -218,11 +206,6 @@ def _bytes(image: Image.Image) -> tuple[NDArray, NDArray | None]:
     return np.asarray(image.convert("L" if gray else "RGB")), None
 
 
-def to_bytes(values: NDArray) -> NDArray:
-    """uint16 -> uint8, rounded; uint8 as it is."""
-    return values if values.dtype == np.uint8 else ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
 # ---- what they mean
 
 
@@ -240,14 +223,6 @@ def _profile(file: PictureFile, mode: str, notes: list[str]) -> Profile | None:
         return profile
     notes.append(f"{file.name}: its ICC profile is of {profile.space.strip()}, not of {mode}, and left out")
     return None
-
-
-def _to_srgb(pixels: NDArray, profile: Profile) -> NDArray:
-    """Gray stays gray, (H, W); of 16 bits, 8 come out where the profile has no curves."""
-    if pixels.dtype == np.uint16 and profile.curves is not None:
-        return profile.curves.to_srgb(pixels)
-    rgb = np.asarray(profile.to_srgb(Image.fromarray(to_bytes(pixels))))
-    return rgb if pixels.ndim == 3 else np.ascontiguousarray(rgb[..., 1])
 
 
 def _by_gamma(file: PictureFile, pixels: NDArray, notes: list[str]) -> NDArray:
