@@ -30,7 +30,7 @@ from datasets.pictures.find_pictures import stored_as
 from models.text import BERT_VOCABULARY, MAX_WORDS, CaptionTokenizer
 from preparation import data_checks, data_report, duplicates
 from preparation.data_checks import SPLITS, Bounds, Picture, Survey, examine_all, examine_other, take_survey
-from preparation.faults import CAPTIONS, CHECKS, EVALUATED, LISTS, PICTURES, Verdict, judge
+from preparation.faults import CAPTIONS, CHECKS, EVALUATED, LISTS, PICTURES, judge
 from utils import files
 from utils.errors import InputError
 from utils.progress import progress
@@ -130,8 +130,9 @@ def inspect(options: argparse.Namespace) -> dict[str, Any]:
     bounds = Bounds(options.min_chroma, options.min_side, options.max_aspect)
     for place, picture in zip(places, pictures, strict=True):
         findings += data_checks.check_picture(place.split, place.path, place.name, picture, bounds)
+    readable = Counter(place.split for place in places)
     figures = {
-        "splits": count_splits(survey, Counter(place.split for place in places)),
+        "splits": {split: count_split(pairs, readable[split]) for split, pairs in survey.pairs.items()},
         "tokens": {split: sorted(Counter(counts).items()) for split, counts in lengths.items()},
         "chroma": np.histogram([picture.chroma for picture in pictures], CHROMA_BINS)[0].tolist(),
         "sizes": Counter(f"{picture.width}x{picture.height}" for picture in pictures).most_common(),
@@ -161,13 +162,12 @@ def inspect(options: argparse.Namespace) -> dict[str, Any]:
         "min_chroma": options.min_chroma,
         "chroma_bins": CHROMA_BINS,
         **figures,
-        "checks": {name: describe_check(name, limits[name], verdict) for name, verdict in verdicts.items()},
+        "checks": {
+            name: verdict._asdict() | CHECKS[name]._asdict() | {"limit": limits[name]}
+            for name, verdict in verdicts.items()
+        },
         "findings": [finding._asdict() for finding in findings],
     }
-
-
-def describe_check(name: str, limit: float, verdict: Verdict) -> dict[str, Any]:
-    return verdict._asdict() | CHECKS[name]._asdict() | {"limit": limit}
 
 
 def find_groups(pictures: list[Picture], distance: int) -> list[duplicates.Group]:
@@ -185,40 +185,38 @@ def caption_lengths(pairs: dict[str, list[tuple[str, str]]]) -> dict[str, list[i
     tokenizer = CaptionTokenizer.from_vocabulary(BERT_VOCABULARY).tokenizer
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    lengths = {}
+    for split, listed in pairs.items():
+        captions = [caption for _, caption in listed]
+        starts = progress(range(0, len(captions), BATCH), "tokens", f"batches of {BATCH}")
+        batches = (tokenizer.encode_batch(captions[start : start + BATCH]) for start in starts)
+        lengths[split] = [len(one.ids) for batch in batches for one in batch]
+    return lengths
 
-    def lengths(captions: list[str]) -> list[int]:
-        parts = progress(range(0, len(captions), BATCH), "tokens", f"batches of {BATCH}")
-        return [len(one.ids) for start in parts for one in tokenizer.encode_batch(captions[start : start + BATCH])]
 
-    return {split: lengths([caption for _, caption in listed]) for split, listed in pairs.items()}
-
-
-def count_splits(survey: Survey, readable: Counter[str]) -> dict[str, dict[str, Any]]:
-    counts = {}
-    for split, pairs in survey.pairs.items():
-        colors = data_checks.count_colors([caption for _, caption in pairs])
-        counts[split] = {
-            "pictures": len({name for name, _ in pairs}),
-            "readable": readable[split],
-            "captions": len(pairs),
-            "two_colors": colors.two_or_more,
-            "words": colors.words.most_common(),
-            "colors": colors.families.most_common(),
-            "color_pairs": [[*pair, count] for pair, count in colors.pairs.most_common()],
-        }
-    return counts
+def count_split(pairs: list[tuple[str, str]], readable: int) -> dict[str, Any]:
+    colors = data_checks.count_colors([caption for _, caption in pairs])
+    return {
+        "pictures": len({name for name, _ in pairs}),
+        "readable": readable,
+        "captions": len(pairs),
+        "two_colors": colors.two_or_more,
+        "words": colors.words.most_common(),
+        "colors": colors.families.most_common(),
+        "color_pairs": [[*pair, count] for pair, count in colors.pairs.most_common()],
+    }
 
 
 def draw_samples(survey: Survey) -> list[dict[str, Any]]:
     """The same few pairs of each split every time."""
     there, samples = {place.path for place in survey.places}, []
     for split, pairs in survey.pairs.items():
-        folder = survey.root / split
-        whole = [(stored_as(folder, name), caption) for name, caption in pairs]
-        whole = [(name, caption) for name, caption in whole if folder / name in there]
+        stored = [(survey.root / split / stored_as(survey.root / split, name), caption) for name, caption in pairs]
+        whole = [(file, caption) for file, caption in stored if file in there]
         for i in sorted(np.random.default_rng(0).permutation(len(whole))[:SAMPLES]):
-            name, caption = whole[i]
-            samples.append({"file": folder / name, "name": f"{split}/{name}", "caption": caption})
+            file, caption = whole[i]
+            name = f"{split}/{file.relative_to(survey.root / split)}"
+            samples.append({"file": file, "name": name, "caption": caption})
     return samples
 
 
