@@ -59,15 +59,11 @@ class Selection(NamedTuple):
 def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", type=Path, metavar="DATA", help="data folder to write")
     parser.add_argument("--split", choices=("train", "val", "test"), required=True, help="the part of DATA to write")
-    parser.add_argument(
-        "--list", type=Path, help="a published list to follow in order and captions, instead of our rules"
-    )
+    parser.add_argument("--list", type=Path, help="a published list to follow to the letter, instead of our rules")
     parser.add_argument("--exclude", type=Path, nargs="+", default=[], help="lists whose pictures are left out")
     parser.add_argument("--resize", type=int, help="copies with a shorter side of so many pixels (default: links)")
     parser.add_argument("--min_chroma", type=float, default=MIN_CHROMA, help=f"CIE units (default: {MIN_CHROMA})")
-    parser.add_argument(
-        "--lists_only", action="store_true", help="no pictures: pairs and report alone, chroma unmeasured"
-    )
+    parser.add_argument("--lists_only", action="store_true", help="pairs and report alone: no pictures, no chroma")
     parser.add_argument("--skip_missing", type=int, default=0, help="so many pictures may be missing or unreadable")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="threads (default: cores)")
     parser.add_argument("--overwrite", action="store_true", help="begin anew over what an earlier run prepared")

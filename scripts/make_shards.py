@@ -21,7 +21,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -51,30 +51,21 @@ class Packing(NamedTuple):
     pairs: Sequence[tuple[str, str]] = ()  # (name, caption), of the list
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data_path", type=Path, metavar="DATA", help="data folder in the layout of docs/DATA.md")
     parser.add_argument("output", type=Path, metavar="SHARDS", help="folder to write to")
     parser.add_argument("--splits", nargs="+", choices=SPLITS, help="which (default: those that DATA has a list of)")
     parser.add_argument("--uncaptioned", type=Path, metavar="FOLDER", help="photographs without captions, packed too")
-    parser.add_argument(
-        "--size", type=int, help="shorter side of the copies in pixels (default: the files as they are)"
-    )
+    parser.add_argument("--size", type=int, help="shorter side of copies in pixels (default: the files as they are)")
     parser.add_argument("--shard_megabytes", type=float, default=200, help="size of a shard, in 10^6 bytes")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads that decode")
     parser.add_argument("--overwrite", action="store_true", help="write over shards that are there")
-    return parser.parse_args(arguments)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    options = parse_arguments(arguments)
+    options = parser.parse_args(arguments)
     try:
         check(options)
         for packing in packings(options.data_path, options.splits, options.uncaptioned):
-            index = pack(packing, options)
-            sizes = [shard["bytes"] for shard in index["shards"]]
-            print(f"{packing.split}: {len(index['images']):,} images, {len(packing.pairs):,} pairs in {len(sizes):,}"
-                  f" shards of {sum(sizes) / 1e6:,.1f} MB in all")  # fmt: skip
+            pack(packing, options)
     except InputError as error:
         print(f"make_shards.py: {error}", file=sys.stderr)
         return 2
@@ -106,8 +97,8 @@ def packings(root: Path, splits: Sequence[str] | None, uncaptioned: Path | None)
         yield Packing(UNCAPTIONED, names, lambda name: uncaptioned / name)
 
 
-def pack(packing: Packing, options: argparse.Namespace) -> dict[str, Any]:
-    """Writes the shards beside their place, moves them there when all are whole, the index last. Gives the index."""
+def pack(packing: Packing, options: argparse.Namespace) -> None:
+    """Writes the shards to a temporary folder, renames them when all are whole, the index last."""
     target = index_path(options.output, packing.split)
     old = sorted(options.output.glob(f"{packing.split}-[0-9]*.tar"))
     if (target.exists() or old) and not options.overwrite:
@@ -132,7 +123,11 @@ def pack(packing: Packing, options: argparse.Namespace) -> dict[str, Any]:
         if packing.list_file is not None:
             shutil.copyfile(packing.list_file, options.output / packing.list_file.name)
         os.replace(folder / target.name, target)
-    return index
+    total = sum(shard["bytes"] for shard in index["shards"]) / 1e6
+    print(
+        f"{packing.split}: {len(packing.names):,} images, {len(packing.pairs):,} pairs in {len(shards):,} shards of"
+        f" {total:,.1f} MB in all"
+    )
 
 
 def write(packing: Packing, folder: Path, options: argparse.Namespace) -> list[int]:
@@ -152,11 +147,8 @@ def write(packing: Packing, folder: Path, options: argparse.Namespace) -> list[i
             contents = pool.map(lambda name: encoded(packing.image(name), options.size), names)
             for name, (ending, content) in zip(names, contents, strict=True):
                 bar.update()
-                known = {
-                    "name": name,
-                    "captions": [caption for _, caption in pairs[name]],
-                    "pairs": [place for place, _ in pairs[name]],
-                }
+                places, captions = zip(*pairs[name], strict=True) if pairs[name] else ((), ())
+                known = {"name": name, "captions": captions, "pairs": places}
                 writer.write({"__key__": f"{len(sums):08d}", ending: content, "json": known})
                 sums.append(zlib.crc32(content))
     return sums
@@ -166,9 +158,7 @@ def encoded(source: Path | PackedImage, side: int | None) -> tuple[str, bytes]:
     """(ending, bytes) of an image: its file's own, or a JPEG copy where its shorter side is longer than `side`."""
     if side is not None and min(image_size(source)) > side:
         file = io.BytesIO()
-        save_reduced(
-            read_image(source, at_least=(2 * side, 2 * side)), file, "JPEG", side
-        )  # read at half size, or less
+        save_reduced(read_image(source, at_least=(2 * side, 2 * side)), file, "JPEG", side)  # decoded at half size
         return "jpg", file.getvalue()
     read_image(source, at_least=(1, 1))  # the whole of the file, to find out whether it is broken
     content = source.read_bytes()

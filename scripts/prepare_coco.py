@@ -23,16 +23,12 @@ from preparation.prepared_folder import PreparedFolder, Selection, add_flags, ex
 from utils.errors import InputError
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_flags(parser)
     parser.add_argument("--captions", type=Path, help="COCO's captions_train2017.json or captions_val2017.json")
     parser.add_argument("--images", type=Path, nargs="+", default=[], help="folders with COCO's pictures")
-    return parser.parse_args(arguments)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    return run("prepare_coco.py", parse_arguments(arguments), prepare)
+    return run("prepare_coco.py", parser.parse_args(arguments), prepare)
 
 
 def prepare(options: argparse.Namespace) -> None:

@@ -37,7 +37,7 @@ OWN_RULES = RULES | {
 }
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_flags(parser)
     parser.add_argument("--mdetr", type=Path, nargs="+", default=[], help="MDETR's annotation files (final_*.json)")
@@ -46,11 +46,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--without", choices=SOURCES, nargs="+", default=[], help="sources to leave out")
     for source in SOURCES.values():
         parser.add_argument(source.flag, type=Path, nargs="+", default=[], help=f"folders; {source.origin}")
-    return parser.parse_args(arguments)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    return run("prepare_multi_instance.py", parse_arguments(arguments), prepare)
+    return run("prepare_multi_instance.py", parser.parse_args(arguments), prepare)
 
 
 def prepare(options: argparse.Namespace) -> None:
