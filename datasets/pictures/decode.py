@@ -124,7 +124,7 @@ def _planes(file: PictureFile, notes: list[str]) -> tuple[NDArray, NDArray | Non
                 raise  # others, inks or Lab, are read in 8 bits
     white = _white(file)  # before the picture is decoded: Pillow then forgets its tiles
     file.load()  # which finds out whether the file is whole
-    if white > 255 and image.format in _BY_OPENCV:
+    if white > 255 and image.format in _BY_OPENCV and file.content()[:2] not in (b"P2", b"P3"):  # a PPM of digits
         return _by_opencv(file, white)
     if image.mode[:1] in "IF":
         return _deep_gray(image, file.name)

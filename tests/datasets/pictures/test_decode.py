@@ -128,6 +128,13 @@ def test_ppm_of_16_bits_by_its_own_white(white):
     np.testing.assert_allclose(photo.pixels, stored * (65535 / white), atol=0.5)
 
 
+def test_ppm_of_16_bits_in_digits():
+    gray = read_photo(b"P2 7 5 65535\n" + b" ".join(b"%d" % value for value in DEEP[..., 0].flat), "a.pgm")
+    np.testing.assert_array_equal(gray.pixels, DEEP[..., 0])
+    photo = read_photo(b"P3 7 5 65535\n" + b" ".join(b"%d" % value for value in DEEP.flat), "a.ppm")
+    assert photo.notes == ("a.ppm: its 16 bits a channel are read as 8; PPM is not read deeper",)
+
+
 def test_jpeg_2000_of_16_bits_keeps_them():
     big = np.random.default_rng(0).integers(0, 65536, (40, 50, 3)).astype(np.uint16)
     lossless = [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000]
