@@ -9,10 +9,11 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -58,20 +59,6 @@ def read_text(path: Path, remedy: str) -> str:
     return text
 
 
-@contextmanager
-def open_text(path: Path, remedy: str) -> Iterator[TextIO]:
-    """For files too large for memory; every line end is read as LF."""
-    with _told(path, remedy):
-        with path.open("rb") as file:
-            encoding = _encoding(path, file.read(_HEAD), remedy)
-        try:
-            with path.open(encoding=encoding) as text:
-                yield text
-        except UnicodeDecodeError:
-            read_text(path, remedy)  # finds the line, and raises
-            raise
-
-
 def read_json(path: Path, remedy: str, object_of: ObjectOf | None = None) -> Any:
     """object_of: by default a dict, and a key that stands twice is refused, of which other readers keep the last value
     alone."""
@@ -80,34 +67,39 @@ def read_json(path: Path, remedy: str, object_of: ObjectOf | None = None) -> Any
 
 def parse_json(text: str, place: str, remedy: str, object_of: ObjectOf | None = None) -> Any:
     """`read_json` of a text that was read already; place: what it is called in messages."""
-    if not text.strip():
-        raise InputError(f"{place}: not valid JSON (it is empty); {remedy}")
     try:
         return json.loads(text, object_pairs_hook=object_of or unique)
     except json.JSONDecodeError as error:
         start = max(text.rfind(end, 0, error.pos) for end in "\r\n")
         where = f"line {_line(text[: error.pos])}, column {error.pos - start}: {error.msg}"
-        raise InputError(f"{place}: not valid JSON ({where}); {remedy}") from error
+        fault, cause = where if text.strip() else "it is empty", error
     except (ValueError, RecursionError) as error:  # a key that stands twice, a number of 5,000 digits; too deep
-        raise InputError(f"{place}: not valid JSON ({error}); {remedy}") from error
+        fault, cause = str(error), error
+    raise InputError(f"{place}: not valid JSON ({fault}); {remedy}") from cause
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """The object of these pairs. Raises ValueError where a key stands twice."""
     content = dict(pairs)
     if len(content) < len(pairs):
-        seen: set[str] = set()
-        again = next(key for key, _ in pairs if key in seen or seen.add(key))
+        again, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise ValueError(f"the key {again!r} stands twice in one object")
     return content
 
 
 def read_json_lines(path: Path, remedy: str) -> Iterator[tuple[int, Any]]:
-    """(line, value) of every line that is not blank."""
-    with open_text(path, remedy) as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield number, parse_json(line, f"{path}: line {number}", remedy)
+    """(line, value) of every line that is not blank; the file may be larger than memory."""
+    with _told(path, remedy):
+        with path.open("rb") as file:
+            encoding = _encoding(path, file.read(_HEAD), remedy)
+        try:
+            with path.open(encoding=encoding) as text:
+                for number, line in enumerate(text, 1):
+                    if line.strip():
+                        yield number, parse_json(line, f"{path}: line {number}", remedy)
+        except UnicodeDecodeError:
+            read_text(path, remedy)  # finds the line, and raises
+            raise
 
 
 def read_csv(path: Path, remedy: str) -> list[Row]:
@@ -159,9 +151,8 @@ class _UniqueLoader(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
                 if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key.value!r} stands twice", key.start_mark
-                    )
+                    problem = f"the key {key.value!r} stands twice"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 

@@ -12,7 +12,8 @@ from evaluation.user_study import votes as user_votes
 from preparation.caption_lists import read_list
 from preparation.data_checks import read_list as check_list
 from preparation.multi_instance import read_mdetr, read_narratives
-from scripts import caption_objects, check_data, colorize, make_vocabulary
+from scripts import caption_objects, check_data, colorize
+from scripts.checkpoints import make_vocabulary
 from utils import options, text_files
 from utils.errors import InputError
 
