@@ -16,10 +16,10 @@ from urllib.parse import parse_qs, quote
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webapp.bodies import Refused, again, bounded, check_framing, read
+from webapp.connections import Refused, again, bounded, check_framing, read
+from webapp.limits import owner_of
 from webapp.sessions import Sessions
-from webapp.shares import owner_of
-from webapp.upload_store import UploadStore
+from webapp.uploads import UploadStore
 
 API = "/gradio_api"
 LONGEST_REQUEST = 1 << 17  # bytes; the page's own have a caption, some of them twice, and a few numbers

@@ -1,9 +1,18 @@
-"""How much the page takes on."""
+"""How much the page takes on, and what visitors hold of it, bounded for each of them and for all."""
 
+import ipaddress
+import math
+import threading
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+from starlette.types import Scope
 
 from inference.photo import MAX_PIXELS
 from utils.errors import InputError
+
+Item = TypeVar("Item", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -40,3 +49,99 @@ class Limits:
     def sessions(self) -> int:
         """Open pages: also of those who have no photograph yet."""
         return 4 * self.visitors
+
+
+class Share(NamedTuple):
+    count: int
+    size: float = math.inf  # bytes
+
+
+class _Held(NamedTuple):
+    owner: str
+    size: int  # bytes
+
+
+class Shares(Generic[Item]):
+    """Items in the order of their last use. `drop` is called for each that made room, outside of the lock."""
+
+    def __init__(
+        self,
+        each: Share,
+        together: Share,
+        drop: Callable[[Item], None],
+        idle: Callable[[Item], bool] = lambda item: True,
+    ) -> None:
+        """each: of one owner; together: of all owners; idle: items that make room before the others do."""
+        self.each = each
+        self.together = together
+        self.drop = drop
+        self.idle = idle
+        self._held: dict[Item, _Held] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __contains__(self, item: Item) -> bool:
+        return item in self._held
+
+    def __iter__(self) -> Iterator[Item]:
+        """The oldest first, as they are now."""
+        with self._lock:
+            return iter([*self._held])
+
+    @property
+    def size(self) -> int:
+        """Bytes of all."""
+        with self._lock:
+            return sum(held.size for held in self._held.values())
+
+    def hold(self, item: Item, owner: str, size: int = 0) -> None:
+        """`item` is in use, and has `size` bytes now; others make room for it."""
+        with self._lock:
+            self._held.pop(item, None)
+            self._held[item] = _Held(owner, size)
+            gone = self._over(item, owner, self.each) + self._over(item, None, self.together)
+        for one in gone:
+            self.drop(one)
+
+    def let_go(self, item: Item) -> bool:
+        """Whether it was held. It is not dropped."""
+        with self._lock:
+            return self._held.pop(item, None) is not None
+
+    def _over(self, newest: Item, owner: str | None, bound: Share) -> list[Item]:
+        """Takes out what is more than `bound` of this owner's, or of all; never the newest."""
+        if len(self._held) <= bound.count and bound.size == math.inf:
+            return []
+        own = {item: held.size for item, held in self._held.items() if owner in (None, held.owner)}
+        count, size = len(own), sum(own.values())
+        if count <= bound.count and size <= bound.size:
+            return []
+        gone = []
+        for item in sorted(own, key=lambda item: not self.idle(item)):  # stable: the oldest first
+            if count <= bound.count and size <= bound.size:
+                break
+            if item != newest:
+                count, size = count - 1, size - own[item]
+                del self._held[item]
+                gone.append(item)
+        return gone
+
+
+def owner_of(scope: Scope) -> str:
+    """Whose request it is, as far as a server without passwords can tell: its address, of IPv6 the network."""
+    client = scope.get("client")
+    return owner_at(client[0]) if client else ""
+
+
+def owner_at(host: str) -> str:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if address.version == 6:
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return host

@@ -4,7 +4,7 @@ import functools
 import html
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,25 @@ import gradio as gr
 
 from datasets.words.captions import check_caption
 from utils.errors import InputError
-from webapp import markup, palette, regions
-from webapp.examples import EXAMPLES
-from webapp.limits import Limits
-from webapp.shares import owner_at
-from webapp.upload_store import UploadStore
+from webapp import palette, regions
+from webapp.limits import Limits, owner_at
+from webapp.uploads import UploadStore
 from webapp.visits import LIFETIME, NOTHING, Visit, Visits
 
 logger = logging.getLogger(__name__)
 
+FOLDER = Path(__file__).with_name("examples")  # webapp/examples/README.md says where they are from
+EXAMPLES = (  # files, and captions
+    ("coffee.jpg", "a white cup of coffee on a brown table"),
+    ("astronaut.jpg", "a smiling woman in an orange space suit beside a red flag"),
+    ("camera.jpg", "a man in a brown coat on green grass under a blue sky"),
+    ("scene_leaf_and_hat.png", "in front of a green wall there is a striped turquoise leaf and a striped brown hat"),
+    (
+        "scene_five_things.png",
+        "a checkered orange hat, a blue box, a plain purple ball, a striped green cone and a turquoise cup,"
+        " on a brown floor",
+    ),
+)
 TITLE = "Colour a photograph by a sentence"
 _CLICK = "Click a region of the groups to see which words colour it."
 FAULT = "That went wrong here, and the server's log says how. Try it again, or with another photograph or caption."
@@ -28,6 +38,8 @@ _STALE = "The page and the server do not understand each other; load the page ag
 _STRONGEST = 2  # factor of the chroma
 _MOST_WORDS = 40  # of a caption that are offered for a change
 _WORDS_AT_ONCE = 4  # captions whose colour words are sought at a time
+
+_LONGEST_NOTE = 300  # characters of a note that are shown
 
 Values = dict[Any, Any]  # of components; those left out stay as they are
 
@@ -60,9 +72,7 @@ class Page:
     def __init__(self, visits: Visits, uploads: UploadStore, examples: Path, limits: Limits, about: str) -> None:
         """uploads: the only files that a browser may name; examples: served copies of `EXAMPLES`; about: a line on the
         network, for the visitor."""
-        self.visits = visits
-        self.uploads = uploads
-        self.limits = limits
+        self.visits, self.uploads, self.limits = visits, uploads, limits
         with gr.Blocks(title=TITLE, analytics_enabled=False) as self.blocks:
             # A function, and no method: Gradio copies the page's settings deeply for everyone who opens it, and with a
             # method the visits, the network and all.
@@ -74,15 +84,8 @@ class Page:
                 with gr.Column(scale=3, min_width=300):
                     self._lay_out_result()
             with gr.Row():
-                self.map = gr.Image(
-                    label="Groups of the network",
-                    type="filepath",
-                    interactive=False,
-                    buttons=[],
-                    scale=2,
-                    min_width=300,
-                    elem_id="groups",
-                )
+                shown = {"type": "filepath", "interactive": False, "buttons": []}
+                self.map = gr.Image(label="Groups of the network", scale=2, min_width=300, elem_id="groups", **shown)
                 with gr.Column(scale=3, min_width=300):
                     self.words = gr.HTML(elem_id="words")
             self._connect()
@@ -92,31 +95,18 @@ class Page:
     def _lay_out_input(self, examples: Path) -> None:
         limit = f"at most {self.limits.megapixels:g} megapixels and {self.limits.megabytes:g} MB"
         self.file = gr.File(label=f"Photograph, {limit}", height=120, elem_id="photograph")
-        self.examples = gr.Dataset(
-            label="Or take an example",
-            components=[gr.Image(render=False, label="Example")],
-            samples=[[str(examples / example.file)] for example in EXAMPLES],
-            type="index",
-            elem_id="examples",
-        )
-        self.caption = gr.Textbox(
-            label="Caption: what has which colour",
-            placeholder="a red balloon above a green house",
-            max_lines=6,
-            elem_id="caption",
-        )
+        pictures = [[str(examples / file)] for file, _ in EXAMPLES]
+        column = [gr.Image(render=False, label="Example")]
+        title = "Or take an example"
+        self.examples = gr.Dataset(column, samples=pictures, label=title, type="index", elem_id="examples")
+        title, hint = "Caption: what has which colour", "a red balloon above a green house"
+        self.caption = gr.Textbox(label=title, placeholder=hint, max_lines=6, elem_id="caption")
         self.button = gr.Button("Colour it", variant="primary", elem_id="colour")
         self.strength = gr.Slider(0, _STRONGEST, 1, step=0.05, label="Strength of the colours", elem_id="strength")
 
     def _lay_out_result(self) -> None:
-        self.slider = gr.ImageSlider(
-            label="Gray and in colour",
-            type="filepath",
-            interactive=False,
-            buttons=["fullscreen"],
-            slider_position=25,
-            elem_id="result",
-        )
+        shown = {"type": "filepath", "interactive": False, "buttons": ["fullscreen"]}
+        self.slider = gr.ImageSlider(label="Gray and in colour", slider_position=25, elem_id="result", **shown)
         self.notes = gr.HTML(elem_id="notes")
         with gr.Column(visible=False, elem_id="palette") as self.palette:
             self.word = gr.Radio([], label="Change the colour of", elem_id="word")
@@ -168,9 +158,8 @@ class Page:
     def take_example(self, index: int, strength: float, visit: Visit | None, request: gr.Request) -> Values:
         if type(index) is not int or not 0 <= index < len(EXAMPLES):
             raise InputError(_STALE)
-        example = EXAMPLES[index]
-        opened = self._open(example.path, example.file, example.caption, strength, visit, request)
-        return {self.caption: example.caption} | opened
+        file, caption = EXAMPLES[index]
+        return {self.caption: caption} | self._open(FOLDER / file, file, caption, strength, visit, request)
 
     def _open(
         self, path: Path, name: str, caption: str, strength: float, visit: Visit | None, request: gr.Request
@@ -204,7 +193,7 @@ class Page:
         return {
             self.visit: visit,
             self.slider: (str(gray), str(colored)),
-            self.notes: markup.notes(visit.title, notes),
+            self.notes: notes_list(visit.title, notes),
             self.download: gr.Button(interactive=True),
         }
 
@@ -231,7 +220,7 @@ class Page:
             return {self.map: None, self.words: "<p>This network has no groups.</p>"}
         region = None if place is None else regions.region_at(explanation, caption, *place)
         picture = visit.draw(lambda gray: regions.draw_map(explanation, gray, region))
-        words = f"<p>{_CLICK}</p>" if region is None else markup.words(region, len(explanation.soft))
+        words = f"<p>{_CLICK}</p>" if region is None else regions.words_table(region, len(explanation.soft))
         return {self.map: str(picture), self.words: words}
 
     @_told()
@@ -276,3 +265,10 @@ def _chosen(word: Any, words: list[str]) -> int:
 
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
+
+
+def notes_list(title: str, notes: Sequence[str]) -> str:
+    """What the visitor is told of a result."""
+    shortened = (note if len(note) <= _LONGEST_NOTE else note[:_LONGEST_NOTE] + " ..." for note in notes)
+    items = "".join(f"<li>{html.escape(note)}</li>" for note in shortened)
+    return f"<p>{html.escape(title)}</p><ul>{items}</ul>"

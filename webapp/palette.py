@@ -1,6 +1,7 @@
 """The colour words of a sentence, and the sentence with one of them changed."""
 
 import re
+from pathlib import Path
 
 from datasets.words import color_words
 
@@ -59,3 +60,9 @@ def _article(article: str, word: str) -> str:
     """ "a" or "an" before `word`, as large as `article` is."""
     right = "an" if word[0].lower() in "aeiou" else "a"
     return right.capitalize() if article[0].isupper() else right
+
+
+def style() -> str:
+    """The page's CSS, with a swatch for each colour."""
+    chips = (f".{name}::before {{ background: {color} }}\n" for name, color in SWATCHES.items())
+    return Path(__file__).with_name("style.css").read_text() + "".join(f".swatch{chip}" for chip in chips)

@@ -3,6 +3,7 @@
 H, W sides of a picture; G side of the grid of image tokens; N_G groups; S side of the network's square.
 """
 
+import html
 from collections import Counter
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from inference import Explanation, WordEffect
 from utils.drawing import group_map
 from webapp.palette import named
 
+_MOST_WORDS = 8  # of a caption, in the list of those that colour a region
 _OUTLINE = 0.004  # width of a region's outline, in longer sides of the picture; white, with black of as much around it
 
 
@@ -68,3 +70,19 @@ def group_color(group: int, groups: int) -> str:
     soft = np.eye(groups, dtype=np.float32)[group][:, None]
     red, green, blue = group_map(soft, np.full((1, 1, 3), 255, np.uint8))[0, 0]
     return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def words_table(region: Region, groups: int) -> str:
+    """The region's group and its words, each with a bar as long as the colours change without it."""
+    chip = f'<span class="chip" style="background:{group_color(region.group, groups)}"></span>'
+    place = f"<p>{chip}Group {region.group + 1} of {groups}, {100 * region.share:.0f} % of the picture."
+    if not region.words:
+        return f"{place} No word colours it.</p>"
+    most = max(region.words[0][1], 1e-6)
+    rows = "".join(
+        f'<tr><td>{html.escape(word)}</td><td><span class="bar" style="width:{100 * change / most:.0f}%"></span></td>'
+        f"<td>{change:.1f}</td></tr>"
+        for word, change in region.words[:_MOST_WORDS]
+    )
+    meaning = "How far its colours move when the network does not see a word (distance of ab):"
+    return f"{place} {meaning}</p><table>{rows}</table>"

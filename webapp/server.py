@@ -17,13 +17,12 @@ from gradio import networking
 from inference import Colorizer
 from utils.errors import InputError
 from webapp.connections import Connection, new_shares
-from webapp.examples import EXAMPLES
 from webapp.guard import Guard
 from webapp.limits import Limits
-from webapp.markup import style
-from webapp.page import Page
+from webapp.page import FOLDER, Page
+from webapp.palette import style
 from webapp.sessions import Sessions
-from webapp.upload_store import LIFETIME, UploadStore
+from webapp.uploads import LIFETIME, UploadStore
 from webapp.visits import Visits
 
 SWITCHING = 5e-4  # seconds; Python's own is ten times that, and the loop waits for so long at each send and receive
@@ -56,13 +55,7 @@ class Server(uvicorn.Server):
 
 
 def serve(
-    colorizer: Colorizer,
-    about: str,
-    limits: Limits,
-    host: str,
-    port: int,
-    share: bool = False,
-    root_path: str = "",
+    colorizer: Colorizer, about: str, limits: Limits, host: str, port: int, share: bool = False, root_path: str = ""
 ) -> None:
     """Until a signal comes; about: the network, for the visitor; port: 0 for any that is free; share: by a public link,
     too; root_path: of `build`. Raises InputError where the address is taken, or no link can be had.
@@ -118,7 +111,7 @@ def build(colorizer: Colorizer, about: str, limits: Limits, root_path: str = "")
     pictures = uploads / "pictures"  # and the guard nothing outside of these
     pictures.mkdir(parents=True)
     originals.mkdir()
-    shutil.copytree(EXAMPLES[0].path.parent, pictures / "examples")
+    shutil.copytree(FOLDER, pictures / "examples")
 
     with gr.utils.MatplotlibBackendMananger():  # imports it, or the first event does, while all wait for a second
         pass

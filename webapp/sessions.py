@@ -10,8 +10,8 @@ import gradio as gr
 from gradio.data_classes import FileData
 from gradio.queueing import Event
 
-from webapp.bodies import Refused
-from webapp.shares import Share, Shares, owner_at
+from webapp.connections import Refused
+from webapp.limits import Share, Shares, owner_at
 
 UNTOLD = 16  # events of a session whose end its browser has not taken; the page has three at a time
 _EACH = 4  # the part of the sessions, and of the queue, that one visitor may have is one in so many

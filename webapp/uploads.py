@@ -1,11 +1,27 @@
-"""What the page takes: a picture file, judged by its name, its length and its header before it is decoded."""
+"""Uploaded files: what the page takes, judged before it is decoded, and where a file waits for the page to take it.
 
-from pathlib import Path
+Gradio's own door for them keeps every file for an hour, also the pieces of those that never arrived whole, and lets
+whoever uploads the same file share one copy. This one keeps each under a random name, bounded (webapp/limits.py).
+"""
+
+import secrets
+import shutil
+import time
+from collections import Counter
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from datasets.pictures.formats import TooLarge, max_pixels
-from datasets.pictures.picture_file import PictureFile
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope
+
+from datasets.pictures.picture_file import PictureFile, TooLarge, max_pixels
 from utils.errors import InputError
+from webapp.connections import Refused, bounded
+from webapp.limits import Share, Shares, owner_of
 
 SMALL = 16  # pixels: a picture with a shorter side has hardly anything in it to colour
 _ENDINGS = {  # what Pillow calls a format: the endings that `ColoredPhoto.save` writes it under, the usual one first
@@ -16,6 +32,13 @@ _ENDINGS = {  # what Pillow calls a format: the endings that `ColoredPhoto.save`
     "WEBP": (".webp",),
 }
 _LONGEST_STEM = 100  # characters of a file's name that the coloured file's keeps
+MARGIN = 1 << 14  # bytes around a file in its request
+LIFETIME = 600  # seconds that a file waits; the page asks for it at once, and behind a full queue within minutes
+ARRIVING = Share(4), Share(16)  # uploads at a time, of one visitor and of all
+WAITING = Share(8), Share(64)  # files
+_FILES = 4, 16  # and how many of the longest files they may be as long as
+_LONGEST_NAME = 200  # characters
+_GONE = "The uploaded file is not here any more; upload it again."
 
 
 class Header(NamedTuple):
@@ -57,3 +80,91 @@ def colored_name(name: str, format: str) -> str:
     ending = path.suffix if path.suffix.lower() in endings else endings[0]
     stem = "".join(c for c in path.stem if c.isprintable() and c not in '<>:"/|?*').strip(". ")[:_LONGEST_STEM]
     return f"{stem or 'photo'}_colored{ending}"
+
+
+def most_disk(most: int) -> int:
+    """Bytes of all uploads that wait or arrive, where one has at most `most`."""
+    return (_FILES[1] + 2 * ARRIVING[1].count) * most  # what arrives is copied once it is whole
+
+
+class Upload(NamedTuple):
+    path: Path
+    name: str  # as the visitor calls it
+    arrived: float  # time.monotonic
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path.parent, ignore_errors=True)
+
+
+class UploadStore:
+    def __init__(self, folder: Path, most: int) -> None:
+        """folder: for the files; most: bytes of one."""
+        self.folder = folder
+        self.most = most
+        each, together = (Share(share.count, files * most) for share, files in zip(WAITING, _FILES, strict=True))
+        self._waiting: dict[str, Upload] = {}
+        self._shares: Shares[str] = Shares(each, together, self._drop)
+        self._arriving: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._shares)
+
+    async def receive(self, scope: Scope, receive: Receive) -> Response:
+        """The answer that Gradio's page expects: the path of the file. Raises Refused."""
+        owner = owner_of(scope)
+        if self._arriving[owner] >= ARRIVING[0].count or self._arriving.total() >= ARRIVING[1].count:
+            raise Refused(503, "too many uploads at a time; try again when one has ended")
+        self._arriving[owner] += 1
+        try:
+            form = await _form(scope, bounded(scope, receive, self.most + MARGIN))
+            try:
+                path = await run_in_threadpool(self._keep, form.get("files"), owner)
+            finally:
+                await form.close()
+        finally:
+            self._arriving[owner] -= 1
+            self._arriving += Counter()  # forgets who has none
+        return JSONResponse([str(path)])
+
+    def _keep(self, file: UploadFile | str | None, owner: str) -> Path:
+        if not isinstance(file, UploadFile):
+            raise Refused(400, "no file in it")
+        if file.size > self.most:
+            raise Refused(413, f"a file longer than {self.most} bytes")
+        path = self.folder / secrets.token_urlsafe() / "photograph"
+        path.parent.mkdir()
+        with path.open("wb") as kept:
+            shutil.copyfileobj(file.file, kept)
+        name = PurePosixPath((file.filename or "").replace("\\", "/")).name[-_LONGEST_NAME:]
+        self._waiting[str(path)] = Upload(path, name or "photograph", time.monotonic())
+        self._shares.hold(str(path), owner, file.size)
+        return path
+
+    def take(self, path: str) -> Upload:
+        """It is the caller's now, who removes it. Raises InputError, for the visitor, where it is not here."""
+        upload = self._waiting.pop(path, None)
+        if upload is None or not self._shares.let_go(path):
+            raise InputError(_GONE)
+        return upload
+
+    def expire(self, before: float) -> None:
+        """Removes what arrived sooner than this, of `time.monotonic`."""
+        for path in [path for path, upload in [*self._waiting.items()] if upload.arrived < before]:
+            if self._shares.let_go(path):
+                self._drop(path)
+
+    def _drop(self, path: str) -> None:
+        upload = self._waiting.pop(path, None)
+        if upload is not None:
+            upload.remove()
+
+
+async def _form(scope: Scope, receive: Receive) -> FormData:
+    """One file in pieces, on the disk from a megabyte on, in a file that has no name there. Raises Refused."""
+    request = Request(scope, receive)
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise Refused(400, "no form")
+    try:
+        return await request.form(max_files=1, max_fields=0)
+    except (MultiPartException, ClientDisconnect) as error:
+        raise Refused(400, "not understood") from error

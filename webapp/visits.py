@@ -23,7 +23,7 @@ from inference.colored_photo import to_bytes
 from inference.enlarge import gray_of
 from inference.photo import Photo, read_photo, turn
 from utils.errors import InputError
-from webapp.shares import Share, Shares
+from webapp.limits import Share, Shares
 from webapp.uploads import SMALL, Header, colored_name, read_header
 
 PREVIEW = 1024  # pixels, longer side of what the page shows; the download has the photograph's own

@@ -36,8 +36,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from page_attacks import ATTACKS, PATIENCE, Client, photograph
 
-from webapp import upload_store
 from webapp.limits import Limits
+from webapp.uploads import most_disk
 
 ROOT = Path(__file__).resolve().parents[2]
 SLOWEST = 1.0  # seconds for /health
@@ -189,7 +189,7 @@ def main(arguments: list[str] | None = None) -> int:
     flags = ["--max_megapixels", str(limits.megapixels), "--max_megabytes", str(limits.megabytes), "--device", "cpu"]
     flags += ["--checkpoint", asked.checkpoint] if asked.checkpoint else []
     photo = photograph(limits.megapixels, limits.megabytes)
-    most_disk = limits.disk + upload_store.most_disk(limits.upload)
+    disk = limits.disk + most_disk(limits.upload)
     with tempfile.TemporaryDirectory(prefix="lcoins-attack-") as folder:
         server = Server(Path(folder), flags)
         try:
@@ -209,7 +209,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"the log begins: {server.log.read_text()[:2000]}")
     faults += [f"/health took {watch.worst:.2f} s"] * (watch.worst > SLOWEST)
     faults += [f"memory: more than {asked.most_memory:g} MB"] * (memory > asked.most_memory)
-    faults += [f"disk: more than {most_disk / 1e6:.0f} MB"] * (watch.disk > most_disk)
+    faults += [f"disk: more than {disk / 1e6:.0f} MB"] * (watch.disk > disk)
     faults += [f"log: more than {LONGEST_LOG / 1e6:g} MB"] * (log > LONGEST_LOG)
     print("\n".join(faults) if faults else "every bound held, and everything was given back")
     return 1 if faults else 0

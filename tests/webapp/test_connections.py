@@ -10,7 +10,7 @@ import uvicorn
 
 from webapp import connections
 from webapp.connections import Connection, new_shares
-from webapp.shares import Share, Shares
+from webapp.limits import Share, Shares
 
 
 async def application(scope, receive, send):

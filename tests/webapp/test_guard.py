@@ -7,10 +7,10 @@ from urllib.parse import quote
 
 import pytest
 
-from webapp import bodies
-from webapp.bodies import Refused
+from webapp import connections
+from webapp.connections import Refused
 from webapp.guard import LONGEST_REQUEST, Guard
-from webapp.upload_store import UploadStore
+from webapp.uploads import UploadStore
 
 UPLOADS = Path("/srv/page/uploads")
 MOST = 1000  # bytes of an upload
@@ -203,7 +203,7 @@ def test_a_request_tells_its_length_in_one_way(method, path):
 
 
 def test_a_body_that_drips_is_given_up(monkeypatch):
-    monkeypatch.setattr(bodies.bounded, "__defaults__", (0.3,))
+    monkeypatch.setattr(connections.bounded, "__defaults__", (0.3,))
     taken = []
     drip = pieces(taken, 60, pause=0.1)  # within its length, and six seconds long
     assert ask("POST", "/gradio_api/queue/join", headers={"content-length": "130000"}, client=drip)[:2] == (408, None)

@@ -12,8 +12,10 @@ from utils.errors import InputError
 from webapp import page as pages
 from webapp.limits import Limits
 from webapp.page import FAULT, Page
-from webapp.upload_store import UploadStore
+from webapp.uploads import UploadStore
 from webapp.visits import NOTHING
+
+SCRIPT = "<script>alert(1)</script>"
 
 
 class NoVisits:
@@ -116,3 +118,13 @@ def test_opening_the_page_copies_no_network(page):
     """The visits hold it, and Gradio copies what the page is made of for everyone who opens it."""
     copy = gr.utils.safe_deepcopy(page.blocks.get_config_file()["components"])
     assert [one["props"]["time_to_live"] for one in copy if one["type"] == "state"] and NoVisits.copied == 0
+
+
+def test_what_a_visitor_wrote_is_shown_and_not_obeyed():
+    told = pages.notes_list(f"{SCRIPT}.jpg", [f"unknown words: {SCRIPT}"])
+    assert "<script" not in told and told.count("&lt;script&gt;") == 2
+
+
+def test_a_long_note_is_cut():
+    assert len(pages.notes_list("a.jpg", ["x" * 10_000])) < 400
+    assert "x" * 300 + "<" in pages.notes_list("a.jpg", ["x" * 300])

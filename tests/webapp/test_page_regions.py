@@ -70,3 +70,24 @@ def test_the_colour_of_a_group_is_the_map_s():
     for group in range(3):
         red, green, blue = picture[tuple(np.argwhere(group == GROUPS)[0])]
         assert regions.group_color(group, 3) == f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def region(words):
+    return regions.Region(3, 0.25, np.ones((2, 2), bool), words)
+
+
+def test_words_are_shown_and_not_obeyed():
+    told = regions.words_table(region([("<script>alert(1)</script>", 2.0)]), 15)
+    assert "<script" not in told and "&lt;script&gt;" in told
+
+
+def test_bars_are_as_long_as_the_changes():
+    told = regions.words_table(region([("red", 20.0), ("hat", 5.04), *[("a", 0.0)] * 20]), 15)
+    assert "Group 4 of 15, 25 %" in told
+    assert "width:100%" in told and "width:25%" in told and ">20.0<" in told and ">5.0<" in told
+    assert told.count("<tr>") == 8
+
+
+def test_a_region_that_no_word_colours_is_told():
+    assert "No word colours it" in regions.words_table(region([]), 15)
+    assert "width:0%" in regions.words_table(region([("red", 0.0)]), 15)  # nothing is divided by nothing

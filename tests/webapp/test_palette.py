@@ -45,3 +45,9 @@ def test_what_cannot_be_changed_is_refused():
         palette.recolored("a ball", 0, "red")
     with pytest.raises(ValueError, match="mud"):
         palette.recolored("a red ball", 0, "mud")
+
+
+def test_every_swatch_has_its_colour():
+    css = palette.style()
+    assert all(f".swatch.{name}::before {{ background: {value} }}" in css for name, value in palette.SWATCHES.items())
+    assert "http" not in css and "@import" not in css

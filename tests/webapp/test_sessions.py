@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from gradio.data_classes import PredictBodyInternal
 from starlette.requests import Request
 
-from webapp.bodies import Refused
+from webapp.connections import Refused
 from webapp.sessions import UNTOLD, Sessions
 
 WAITING = 40

@@ -1,8 +1,9 @@
-"""What visitors hold, bounded for each and for all."""
+"""What the page takes on, and what visitors hold, bounded for each and for all."""
 
 import pytest
 
-from webapp.shares import Share, Shares, owner_at, owner_of
+from utils.errors import InputError
+from webapp.limits import Limits, Share, Shares, owner_at, owner_of
 
 
 @pytest.fixture
@@ -60,3 +61,19 @@ def test_what_was_let_go_is_not_dropped(dropped):
 def test_an_owner_is_an_address_or_a_network_of_them(host, owner):
     assert owner_at(host) == owner == owner_of({"client": (host, 1)})
     assert owner_of({"client": None}) == owner_of({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "flag"),
+    [
+        ({"megapixels": 0}, "--max_megapixels 0"),
+        ({"megapixels": 200}, "--max_megapixels 200"),
+        ({"megabytes": float("nan")}, "--max_megabytes nan"),
+        ({"waiting": -1}, "--queue -1"),
+        ({"at_once": 0}, "--concurrency 0"),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused_by_their_flags(number, flag):
+    with pytest.raises(InputError, match=flag):
+        Limits(**number)
+    assert Limits().upload == 40_000_000
