@@ -121,18 +121,6 @@ def bounded(scope: Scope, receive: Receive, most: int, patience: float = BODY_PA
     return counted
 
 
-async def read(receive: Receive) -> bytes:
-    """All of it. Raises Refused where the visitor leaves before its end."""
-    parts, more = [], True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Refused(400, "not whole")
-        parts.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    return b"".join(parts)
-
-
 def again(body: bytes, receive: Receive) -> Receive:
     """Gives the body that was read, and then what comes."""
     waiting = [{"type": "http.request", "body": body, "more_body": False}]

@@ -9,14 +9,16 @@ import asyncio
 import json
 import posixpath
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webapp.connections import Refused, again, bounded, check_framing, read
+from webapp.connections import Refused, again, bounded, check_framing
 from webapp.limits import owner_of
 from webapp.sessions import Sessions
 from webapp.uploads import UploadStore
@@ -30,6 +32,7 @@ _PAGE = re.compile(
 )
 _WHOLE = ("/", "/config")  # the page is written anew for each
 _AT_ONCE = 2  # of these
+_UPLOADED = 'data: {"msg": "done"}\n\n'  # the page shows its own sign of work where no progress is told
 _HEADERS = [  # nothing comes from another host, and no other site gets to see an address of ours
     (
         b"content-security-policy",
@@ -47,11 +50,8 @@ class Guard:
         self, app: ASGIApp, uploads: UploadStore, pictures: Path, sessions: Sessions, prefix: str = ""
     ) -> None:
         """pictures: the only folder that is served; prefix: of every path, where a proxy leaves it there, as /color."""
-        self.app = app
-        self.uploads = uploads
+        self.app, self.uploads, self.sessions, self.prefix = app, uploads, sessions, prefix
         self.pictures = str(pictures)
-        self.sessions = sessions
-        self.prefix = prefix
         self._whole = asyncio.Semaphore(_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,8 +91,8 @@ class Guard:
         path = scope["path"]
         if not _PAGE.fullmatch(path) and not self._is_picture(path):
             raise Refused(404, "not found")
-        if path == f"{API}/upload_progress":
-            await _progress()(scope, receive, send)
+        if path == f"{API}/upload_progress":  # Gradio would keep every name that it is asked for
+            await PlainTextResponse(_UPLOADED, media_type="text/event-stream")(scope, receive, send)
             return
         query = b""  # Gradio answers some by a traceback, and none that the page needs
         if path == f"{API}/queue/data":
@@ -101,10 +101,7 @@ class Guard:
             query = b"session_hash=" + name.encode()
         headers = [(name, value) for name, value in scope["headers"] if name not in (b"range", b"if-range")]
         scope = {**scope, "query_string": query, "headers": headers}
-        if path not in _WHOLE:
-            await self.app(scope, receive, send)
-            return
-        async with self._whole:
+        async with self._whole if path in _WHOLE else nullcontext():
             await self.app(scope, receive, send)
 
     async def _post(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,11 +111,11 @@ class Guard:
             return
         if scope["path"] != f"{API}/queue/join":
             raise Refused(404, "not found")
-        body = await read(bounded(scope, receive, LONGEST_REQUEST))
         try:
+            body = await Request(scope, bounded(scope, receive, LONGEST_REQUEST)).body()
             event = json.loads(body)
             self._check_files(event)
-        except (ValueError, RecursionError) as error:
+        except (ClientDisconnect, ValueError, RecursionError) as error:
             raise Refused(400, "not understood") from error
         self.sessions.join(event, owner_of(scope))
         await self.app(scope, again(body, receive), send)
@@ -136,12 +133,6 @@ class Guard:
         if isinstance(value, list):
             for one in value:
                 self._check_files(one)
-
-
-def _progress() -> Response:
-    """Of an upload. The page asks for it, and shows its own sign of work where none is told; Gradio would keep every
-    name that it is asked for."""
-    return PlainTextResponse('data: {"msg": "done"}\n\n', media_type="text/event-stream")
 
 
 def _lies_in(folder: str, path: Any) -> bool:

@@ -56,11 +56,6 @@ class Share(NamedTuple):
     size: float = math.inf  # bytes
 
 
-class _Held(NamedTuple):
-    owner: str
-    size: int  # bytes
-
-
 class Shares(Generic[Item]):
     """Items in the order of their last use. `drop` is called for each that made room, outside of the lock."""
 
@@ -72,11 +67,8 @@ class Shares(Generic[Item]):
         idle: Callable[[Item], bool] = lambda item: True,
     ) -> None:
         """each: of one owner; together: of all owners; idle: items that make room before the others do."""
-        self.each = each
-        self.together = together
-        self.drop = drop
-        self.idle = idle
-        self._held: dict[Item, _Held] = {}
+        self.each, self.together, self.drop, self.idle = each, together, drop, idle
+        self._held: dict[Item, tuple[str, int]] = {}  # owner, and bytes
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -94,13 +86,13 @@ class Shares(Generic[Item]):
     def size(self) -> int:
         """Bytes of all."""
         with self._lock:
-            return sum(held.size for held in self._held.values())
+            return sum(size for _, size in self._held.values())
 
     def hold(self, item: Item, owner: str, size: int = 0) -> None:
         """`item` is in use, and has `size` bytes now; others make room for it."""
         with self._lock:
             self._held.pop(item, None)
-            self._held[item] = _Held(owner, size)
+            self._held[item] = owner, size
             gone = self._over(item, owner, self.each) + self._over(item, None, self.together)
         for one in gone:
             self.drop(one)
@@ -114,7 +106,7 @@ class Shares(Generic[Item]):
         """Takes out what is more than `bound` of this owner's, or of all; never the newest."""
         if len(self._held) <= bound.count and bound.size == math.inf:
             return []
-        own = {item: held.size for item, held in self._held.items() if owner in (None, held.owner)}
+        own = {item: size for item, (whose, size) in self._held.items() if owner in (None, whose)}
         count, size = len(own), sum(own.values())
         if count <= bound.count and size <= bound.size:
             return []

@@ -96,9 +96,8 @@ class Page:
         limit = f"at most {self.limits.megapixels:g} megapixels and {self.limits.megabytes:g} MB"
         self.file = gr.File(label=f"Photograph, {limit}", height=120, elem_id="photograph")
         pictures = [[str(examples / file)] for file, _ in EXAMPLES]
-        column = [gr.Image(render=False, label="Example")]
-        title = "Or take an example"
-        self.examples = gr.Dataset(column, samples=pictures, label=title, type="index", elem_id="examples")
+        shown = {"components": [gr.Image(render=False, label="Example")], "samples": pictures, "type": "index"}
+        self.examples = gr.Dataset(label="Or take an example", elem_id="examples", **shown)
         title, hint = "Caption: what has which colour", "a red balloon above a green house"
         self.caption = gr.Textbox(label=title, placeholder=hint, max_lines=6, elem_id="caption")
         self.button = gr.Button("Colour it", variant="primary", elem_id="colour")

@@ -64,14 +64,8 @@ def serve(
     with listen(host, port) as listening:
         guard, pages = build(colorizer, about, limits, root_path)
         Connection.shares = new_shares()
-        config = uvicorn.Config(
-            guard,
-            http=Connection,
-            log_level="error",
-            ws="none",
-            server_header=False,
-            timeout_graceful_shutdown=LAST_ANSWERS,
-        )
+        quiet = {"log_level": "error", "ws": "none", "server_header": False}
+        config = uvicorn.Config(guard, http=Connection, timeout_graceful_shutdown=LAST_ANSWERS, **quiet)
         port = listening.getsockname()[1]
         print(f"http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
         if share:
@@ -130,22 +124,10 @@ def build(colorizer: Colorizer, about: str, limits: Limits, root_path: str = "")
         waiting = blocks._queue.get_status().queue_size
         return {"status": "ok", "device": str(colorizer.device), "visitors": len(visits), "waiting": waiting}
 
-    gr.mount_gradio_app(
-        app,
-        blocks,
-        path="/",
-        footer_links=[],
-        run_history=False,
-        show_error=False,
-        max_file_size=limits.upload,
-        blocked_paths=[str(originals)],
-        root_path=root_path,
-        ssr_mode=False,
-        enable_monitoring=False,
-        mcp_server=False,
-        theme=gr.themes.Default(font=_FONTS, font_mono=["monospace"]),
-        css=style(),
-    )
+    bounds = {"max_file_size": limits.upload, "blocked_paths": [str(originals)]}
+    looks = {"theme": gr.themes.Default(font=_FONTS, font_mono=["monospace"]), "css": style()}
+    left_out = dict.fromkeys(("run_history", "show_error", "ssr_mode", "enable_monitoring", "mcp_server"), False)
+    gr.mount_gradio_app(app, blocks, "/", root_path=root_path, footer_links=[], **bounds, **looks, **left_out)
     pages = app.routes[-1].app
     sessions = Sessions(pages, limits.sessions)
     return Guard(app, store, pictures, sessions, urlsplit(root_path).path), pages

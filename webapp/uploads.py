@@ -99,8 +99,7 @@ class Upload(NamedTuple):
 class UploadStore:
     def __init__(self, folder: Path, most: int) -> None:
         """folder: for the files; most: bytes of one."""
-        self.folder = folder
-        self.most = most
+        self.folder, self.most = folder, most
         each, together = (Share(share.count, files * most) for share, files in zip(WAITING, _FILES, strict=True))
         self._waiting: dict[str, Upload] = {}
         self._shares: Shares[str] = Shares(each, together, self._drop)

@@ -16,7 +16,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from inference import Colorizer, EncodedPhoto, Explanation
 from inference.colored_photo import to_bytes
@@ -45,12 +44,7 @@ class Opened(NamedTuple):
     header: Header
     size: tuple[int, int]  # (width, height), upright
     notes: tuple[str, ...]
-    preview: EncodedPhoto  # upright, gray, 8 bits: what the network sees of it
-
-    @property
-    def tokens(self) -> Tensor:
-        """(1, N_I, C): the image encoder read the photograph once, for every caption and for the download."""
-        return self.preview.tokens
+    preview: EncodedPhoto  # upright, gray, 8 bits: what the network sees of it; encoded once, for every caption
 
 
 class Shown(NamedTuple):
@@ -98,8 +92,7 @@ class Visit:
     @property
     def title(self) -> str:
         opened = self._photograph()
-        width, height = opened.size
-        return f"{opened.name}, {width}×{height} pixels"
+        return "{}, {}×{} pixels".format(opened.name, *opened.size)
 
     @property
     def preview_size(self) -> tuple[int, int]:
@@ -121,7 +114,7 @@ class Visit:
         with self._lock:
             opened, shown = self._photograph(), self._result()
             if shown.explanation is None:
-                point = EncodedPhoto(_POINT, _POINT.pixels, opened.tokens)
+                point = EncodedPhoto(_POINT, _POINT.pixels, opened.preview.tokens)
                 colored = self.colorizer.colorize(point, [shown.caption], explain_words=True)[0]
                 self.shown = shown = shown._replace(explanation=colored.explanation)
             return shown.explanation, shown.caption
@@ -138,7 +131,7 @@ class Visit:
         with self._lock:
             opened, shown = self._photograph(), self._result()
             photo = read_photo(opened.path, opened.name, max_pixels=opened.header.width * opened.header.height)
-            whole = EncodedPhoto(photo, gray_of(photo.pixels), opened.tokens)
+            whole = EncodedPhoto(photo, gray_of(photo.pixels), opened.preview.tokens)
             colored = self.colorizer.colorize(whole, [shown.caption], shown.strength)[0]
             path = self._file("full size", self.pictures, colored_name(opened.name, opened.header.format))
             folder = f"{path.parent}/"
@@ -210,9 +203,7 @@ class Visits:
         self, colorizer: Colorizer, originals: Path, pictures: Path, most: int, size: float = float("inf")
     ) -> None:
         """most: visits at a time; size: bytes of all of their files. One address has a quarter of both."""
-        self.colorizer = colorizer
-        self.originals = originals
-        self.pictures = pictures
+        self.colorizer, self.originals, self.pictures = colorizer, originals, pictures
         each = Share(max(1, most // _EACH), size / _EACH)
         self._visits: Shares[Visit] = Shares(each, Share(most, size), Visit.end)
 
