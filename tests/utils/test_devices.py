@@ -19,7 +19,7 @@ import run_colorization
 import starting_point
 from models import PHOTOS_MODEL, create_model
 from models.text import CaptionTokenizer
-from scripts import app, benchmark, colorize, figures, profile_step
+from scripts import app, benchmark, colorize, figures
 from utils import devices
 from utils.errors import InputError
 
@@ -85,9 +85,8 @@ def test_every_command_says_it_in_one_line(name, no_apple_gpu, tmp_path, capsys)
     assert statuses == [2, 2, 2] and not (tmp_path / "out").exists()
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 3 and all(f"--device {name}: " in line for line in told), told
-    for main in (benchmark.main, profile_step.main):
-        with pytest.raises(InputError, match=f"--device {name}: "):
-            main(flags)
+    with pytest.raises(InputError, match=f"--device {name}: "):
+        benchmark.main(flags)
     networks = ["--networks", f"a={checkpoint[1]}"]
     assert figures.main(["ablations", *networks, "--output", str(tmp_path / "fig.png"), *flags]) == 2
     assert capsys.readouterr().err.count(f"--device {name}: ") == 1
@@ -202,9 +201,8 @@ def test_every_command_asks_for_the_compiler_first(tmp_path, monkeypatch, fresh)
     message = r"--compile: PyTorch cannot compile here \(no g\+\+\); install a C\+\+ compiler"
     with pytest.raises(InputError, match=message):
         settled(compile=True)
-    for main in (benchmark.main, profile_step.main):
-        with pytest.raises(InputError, match=message):
-            main(["--compile", "--device", "cpu"])
+    with pytest.raises(InputError, match=message):
+        benchmark.main(["--compile", "--device", "cpu"])
 
 
 def test_linear_maps_by_onednn_give_the_same_colours_under_the_same_names():
