@@ -4,6 +4,7 @@ A row is a line of the `per_image.csv` of `evaluation/report.py`, one per (image
 its captions are drawn together by the bootstrap, and their mean difference makes one win, loss or tie.
 """
 
+import html
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ import numpy as np
 import torch
 from scipy.stats import binomtest
 
+from evaluation import tables
+from evaluation.report import STRIPS
 from evaluation.statistics import bootstrap_difference
 from utils.errors import InputError
 from utils.text_files import read_table
@@ -60,6 +63,7 @@ def pair(file_a: Path, rows_a: Sequence[Row], file_b: Path, rows_b: Sequence[Row
 
 
 def _keys(rows: Sequence[Row]) -> list[tuple[str, str, int]]:
+    """Image, caption, and how many rows before this one have both."""
     seen: Counter[tuple[str, str]] = Counter()
     keys = []
     for row in rows:
@@ -91,27 +95,29 @@ def choose_metrics(
 
     InputError for a metric that one file lacks, and for one whose direction nobody gives.
     """
-    metrics_a, metrics_b = (
-        [key.removeprefix(PREFIX) for key in row if key.startswith(PREFIX)] for row in (row_a, row_b)
-    )
-    wanted = list(only) if only else list(dict.fromkeys([*metrics_a, *metrics_b]))
+    of_file = {
+        file: [key.removeprefix(PREFIX) for key in row if key.startswith(PREFIX)]
+        for file, row in ((file_a, row_a), (file_b, row_b))
+    }
+    wanted = only or list(dict.fromkeys(name for names in of_file.values() for name in names))
     if not wanted:
         raise InputError(
             f"{file_a}: has no column that starts with {PREFIX!r}; pass the per_image.csv that --test writes"
         )
+    directions = DIRECTIONS | stated
     for name in wanted:
-        for file, metrics in ((file_a, metrics_a), (file_b, metrics_b)):
-            if name not in metrics:
-                shared = [metric for metric in metrics_a if metric in metrics_b]
+        for file, names in of_file.items():
+            if name not in names:
+                shared = [metric for metric in of_file[file_a] if metric in of_file[file_b]]
                 raise InputError(
                     f"{file}: has no column {PREFIX + name!r}; test both alike, or pass --metrics {' '.join(shared)}"
                 )
-        if name not in stated and name not in DIRECTIONS:
+        if name not in directions:
             raise InputError(
                 f"{file_a}: is more or less of {name!r} better? say --higher {name}, --lower {name} or"
                 f" --neither {name}, or choose --metrics among {', '.join(DIRECTIONS)}"
             )
-    return {name: stated.get(name) or DIRECTIONS[name] for name in wanted}
+    return {name: directions[name] for name in wanted}
 
 
 def check_same_truth(file_a: Path, file_b: Path, pairs: Sequence[tuple[Row, Row]]) -> None:
@@ -123,16 +129,14 @@ def check_same_truth(file_a: Path, file_b: Path, pairs: Sequence[tuple[Row, Row]
     column = "gray_psnr"
     if not all(column in row for row in pairs[0]):
         return
-    psnr_a, psnr_b = (
-        values(file, rows, column) for file, rows in zip((file_a, file_b), zip(*pairs, strict=True), strict=True)
-    )
+    rows_a, rows_b = zip(*pairs, strict=True)
+    psnr_a, psnr_b = values(file_a, rows_a, column), values(file_b, rows_b, column)
     apart = np.abs(255 * 10 ** (-psnr_a / 20) - 255 * 10 ** (-psnr_b / 20)) > 1
     if apart.any():
         first = int(apart.argmax())
-        row = pairs[first][0]
         raise InputError(
             f"{file_a} and {file_b}: doing nothing scores {psnr_a[first]:.2f} and {psnr_b[first]:.2f} dB on"
-            f" {row['name']}: measured against other photographs, at another size or by another protocol;"
+            f" {rows_a[first]['name']}: measured against other photographs, at another size or by another protocol;"
             " test both alike"
         )
 
@@ -151,27 +155,19 @@ def compare(a: np.ndarray, b: np.ndarray, names: Sequence[str], better: str, see
     Means and interval are over the rows where both are finite; `infinite` counts the others, which still win or lose.
     The sign test is two-sided and leaves ties out. Where neither is better nobody wins, and those figures are None.
     """
-    with np.errstate(invalid="ignore"):
-        apart = np.where(a == b, 0.0, a - b)
     unit = {name: i for i, name in enumerate(dict.fromkeys(names))}
     groups = np.array([unit[name] for name in names])
-    with np.errstate(invalid="ignore"):  # one caption infinitely better, another infinitely worse
-        means = np.nan_to_num(
-            np.bincount(groups, weights=apart) / np.bincount(groups), nan=0.0, posinf=np.inf, neginf=-np.inf
-        )
+    with np.errstate(invalid="ignore"):  # both infinite; one caption infinitely better, another infinitely worse
+        apart = np.where(a == b, 0.0, a - b)
+        means = np.bincount(groups, weights=apart) / np.bincount(groups)
+    means = np.nan_to_num(means, nan=0.0, posinf=np.inf, neginf=-np.inf)
     finite = np.isfinite(a) & np.isfinite(b)
-    interval = None
+    summary: dict[str, Any] = {"better": better, "a": None, "b": None, "difference": None}
     if finite.any():
         tensors = (torch.from_numpy(values[finite]) for values in (a, b, groups))
         interval = bootstrap_difference(*tensors, seed=seed)._asdict()
-    summary = {
-        "better": better,
-        "a": float(a[finite].mean()) if finite.any() else None,
-        "b": float(b[finite].mean()) if finite.any() else None,
-        "difference": interval,
-        "infinite": int((~finite).sum()),
-    }
-    summary |= _wins(means, better)
+        summary |= {"a": float(a[finite].mean()), "b": float(b[finite].mean()), "difference": interval}
+    summary |= {"infinite": int((~finite).sum())} | _wins(means, better)
     return Difference(summary, apart, dict(zip(unit, means.tolist(), strict=True)))
 
 
@@ -191,3 +187,58 @@ def most_different(difference: Difference, names: Sequence[str], count: int) -> 
     for i, name in enumerate(names):
         rows.setdefault(name, []).append(i)
     return [max(rows[name], key=lambda i: abs(difference.rows[i])) for name in ranked]
+
+
+def table_rows(names: Sequence[str], differences: dict[str, Difference]) -> list[tables.Row]:
+    """names: of A and B."""
+    a, b = names
+    ends = [f"images: {a} wins / loses / ties", "sign test p", "infinite", "better"]
+    lines = [("", [a, b, f"{a} less {b} [95 %]", *ends])]
+    for metric, (summary, *_) in differences.items():
+        interval = summary["difference"]
+        mean = "-" if interval is None else "{mean:+.5f} [{low:+.5f}, {high:+.5f}]".format(**interval)
+        wins = "-" if summary["wins"] is None else "{wins} / {losses} / {ties}".format(**summary)
+        p = "-" if summary["sign_test_p"] is None else f"{summary['sign_test_p']:.2g}"
+        sides = [tables.number(summary[side], 5) for side in ("a", "b")]
+        lines.append((metric, [*sides, mean, wins, p, str(summary["infinite"]), summary["better"]]))
+    return lines
+
+
+def picture_name(place: int, heading: str) -> str:
+    """heading: g, a, b or t, for gray, A, B and truth."""
+    return f"{STRIPS}/{place:02}_{heading}.png"
+
+
+def page(
+    names: Sequence[str],
+    files: Sequence[str],
+    pairs: Sequence[tuple[Row, Row]],
+    differences: dict[str, Difference],
+    rank_by: str,
+    shown: Sequence[int],
+) -> str:
+    """names, files: of A and B; shown: indices of the pairs whose pictures lie under `picture_name`."""
+    a, b = names
+    title, images = f"{a} and {b}", len(differences[rank_by].images)
+    body = f"""<h1>{html.escape(title)}</h1>
+<p>{html.escape(f"{a}: {files[0]}")}<br>{html.escape(f"{b}: {files[1]}")}<br>{images} images, {len(pairs)} image-caption
+pairs. Intervals: paired bootstrap over images. Infinite figures (equal pictures) are left out of means and intervals,
+and win or lose all the same.</p>
+{tables.markup(table_rows(names, differences))}
+<h2>The {len(shown)} images that differ most in {html.escape(rank_by)}</h2>
+{tables.strip_heads(("gray", a, b, "truth"))}"""
+    figures = "".join(_figure(pairs[i], differences, i, place) for place, i in enumerate(shown))
+    return tables.page(title, body + figures, "figure div { display: grid; grid-template-columns: repeat(4, 1fr) }")
+
+
+def _figure(pair: tuple[Row, Row], differences: dict[str, Difference], i: int, place: int) -> str:
+    """Four pictures above the caption and, for the row that is shown, each metric of A and B."""
+    images = "".join(f'<img loading="lazy" src="{picture_name(place, heading)}" alt="">' for heading in "gabt")
+    figures = "; ".join(
+        f"{metric} {float(pair[0][PREFIX + metric]):.4f}, {float(pair[1][PREFIX + metric]):.4f}"
+        f" ({difference.rows[i]:+.4f})"
+        for metric, difference in differences.items()
+    )
+    caption, name = (html.escape(pair[0][key]) for key in ("caption", "name"))
+    text = f"{place + 1}. {caption}<br><small>{name}: {html.escape(figures)}</small>"
+    return f"<figure><div>{images}</div><figcaption>{text}</figcaption></figure>\n"

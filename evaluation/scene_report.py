@@ -63,12 +63,12 @@ class Recolored(NamedTuple):
 
 def table(summaries: dict[str, dict[str, Any]]) -> str:
     """One line a split, as text: means alone, and what the reference answers score."""
-    lines = [("", [*_SHORT.values(), "   references"])]
+    lines = [("", [*_SHORT.values(), "references"])]
     for split, summary in summaries.items():
         means = ((summary[key], *FIGURES[key][1:]) for key in _SHORT)
         cells = [tables.number(value and value["mean"] * factor, digits) for value, factor, digits in means]
         references = ", ".join(f"{name} {value * 100:.1f}" for name, value in summary["references"].items())
-        lines.append((split, [*cells, f"   {references}"]))
+        lines.append((split, [*cells, references]))
     return tables.text(lines, title_width=12, width=10)
 
 

@@ -22,7 +22,13 @@ def interval(value: dict[str, float] | None, factor: float, digits: int) -> str:
 
 
 def text(lines: Sequence[Row], title_width: int = 28, width: int = 12) -> str:
-    return "\n".join(f"{title:{title_width}}" + "".join(f"{cell:>{width}}" for cell in cells) for title, cells in lines)
+    """Columns as wide as their widest cell, or as these widths."""
+    title_width = max(title_width, *(len(title) + 2 for title, _ in lines))
+    widths = [max(width, *(len(cell) + 2 for cell in column)) for column in zip(*(c for _, c in lines), strict=True)]
+    return "\n".join(
+        f"{title:{title_width}}" + "".join(f"{cell:>{w}}" for cell, w in zip(cells, widths, strict=True))
+        for title, cells in lines
+    )
 
 
 def markup(lines: Sequence[Row]) -> str:

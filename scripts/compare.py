@@ -11,7 +11,6 @@ its mean difference says so, and is a tie within 1e-6.
 """
 
 import argparse
-import csv
 import json
 import math
 import sys
@@ -26,34 +25,33 @@ from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from datasets.image_files import read_image
-from evaluation import comparison
-from evaluation.comparison import Difference, Row
-from evaluation.comparison_page import page, picture_name, text_table
+from evaluation import comparison, tables
+from evaluation.comparison import PREFIX, Difference, Row
 from evaluation.report import PANELS, STRIPS, strip_panels
 from utils import color
 from utils.errors import InputError
 from utils.progress import progress
 
 TABLE, PER_IMAGE, PAGE = "compare.json", "compare.csv", "index.html"
+DIRECTIONS = (comparison.HIGHER, comparison.LOWER, comparison.NEITHER)
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("a", type=Path, metavar="A", help="per_image.csv of a --test")
-    parser.add_argument("b", type=Path, metavar="B", help="per_image.csv of another --test on the same list")
-    parser.add_argument("--output", type=Path, default=Path("output/compare"), help="folder (default: output/compare)")
-    parser.add_argument("--names", nargs=2, default=["A", "B"], metavar="NAME", help="what to call them (default: A B)")
-    parser.add_argument("--metrics", nargs="+", metavar="METRIC", help="these alone, such as psnr ssim (default: all)")
-    for better in (comparison.HIGHER, comparison.LOWER, comparison.NEITHER):
+    add = parser.add_argument
+    add("a", type=Path, metavar="A", help="per_image.csv of a --test")
+    add("b", type=Path, metavar="B", help="per_image.csv of another --test on the same list")
+    add("--output", type=Path, default=Path("output/compare"), help="folder (default: output/compare)")
+    add("--names", nargs=2, default=["A", "B"], metavar="NAME", help="what to call them (default: A B)")
+    add("--metrics", nargs="+", metavar="METRIC", help="these alone, such as psnr ssim (default: all)")
+    for better in DIRECTIONS:
         text = f"metrics of which {better} is better; goes before what is known of their names"
-        parser.add_argument(f"--{better}", nargs="+", default=[], metavar="METRIC", help=text)
-    parser.add_argument("--rank_by", metavar="METRIC", help="what orders the images (default: the first metric)")
-    parser.add_argument("--show", type=int, default=20, metavar="N", help="images on the page (default: 20)")
-    parser.add_argument(
-        "--data_path", type=Path, help="data folder, for gray and truth where a test has no index_files"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
-    parser.add_argument("--overwrite", action="store_true", help="write over an earlier comparison")
+        add(f"--{better}", nargs="+", default=[], metavar="METRIC", help=text)
+    add("--rank_by", metavar="METRIC", help="what orders the images (default: the first metric)")
+    add("--show", type=int, default=20, metavar="N", help="images on the page (default: 20)")
+    add("--data_path", type=Path, help="data folder, for gray and truth where a test has no index_files")
+    add("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
+    add("--overwrite", action="store_true", help="write over an earlier comparison")
     return parser.parse_args(arguments)
 
 
@@ -75,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f"compare.py: {error}", file=sys.stderr)
         return 2
-    print(text_table(options.names, differences))
+    print(tables.text(comparison.table_rows(options.names, differences)))
     print(f"page: {(options.output / PAGE).resolve()}")
     return 0
 
@@ -84,15 +82,14 @@ def measure(options: argparse.Namespace) -> tuple[list[tuple[Row, Row]], dict[st
     """The paired rows, and every metric's difference."""
     a, b = options.a, options.b
     pairs = comparison.pair(a, comparison.read_rows(a), b, comparison.read_rows(b))
-    stated = {name: better for better in ("higher", "lower", "neither") for name in getattr(options, better)}
+    stated = {name: better for better in DIRECTIONS for name in getattr(options, better)}
     metrics = comparison.choose_metrics(a, pairs[0][0], b, pairs[0][1], options.metrics, stated)
     comparison.check_same_truth(a, b, pairs)
-    names = [row["name"] for row, _ in pairs]
+    rows_a, rows_b = zip(*pairs, strict=True)
+    names = [row["name"] for row in rows_a]
     differences = {}
     for metric, better in progress(metrics.items(), "bootstrap", "metric"):
-        columns = (
-            comparison.values(file, [pair[i] for pair in pairs], f"model_{metric}") for i, file in enumerate((a, b))
-        )
+        columns = (comparison.values(file, rows, PREFIX + metric) for file, rows in ((a, rows_a), (b, rows_b)))
         differences[metric] = comparison.compare(*columns, names, better, options.seed)
     return pairs, differences
 
@@ -107,7 +104,7 @@ def write(
     (options.output / STRIPS).mkdir(parents=True, exist_ok=True)
     for place, i in enumerate(progress(shown, "pictures", "pair")):
         for heading, picture in zip("gabt", pictures(options, *pairs[i]), strict=True):
-            Image.fromarray(picture).save(options.output / picture_name(place, heading))
+            Image.fromarray(picture).save(options.output / comparison.picture_name(place, heading))
 
     summary = {
         **{"a": str(options.a), "b": str(options.b), "images": len(order), "pairs": len(pairs), "rank_by": rank_by},
@@ -119,52 +116,51 @@ def write(
         ],
     }
     (options.output / TABLE).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    with (options.output / PER_IMAGE).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["name", "captions", *(f"{metric}_difference" for metric in differences)])
-        captions = Counter(names)
-        for name in (names[i] for i in order):
-            writer.writerow([name, captions[name], *(d.images[name] for d in differences.values())])
-    files = (str(options.a), str(options.b))
-    (options.output / PAGE).write_text(page(options.names, files, pairs, differences, rank_by, shown), encoding="utf-8")
+    captions = Counter(names)
+    rows = [
+        {"name": names[i], "captions": captions[names[i]]}
+        | {f"{metric}_difference": difference.images[names[i]] for metric, difference in differences.items()}
+        for i in order
+    ]
+    tables.write_csv(options.output / PER_IMAGE, rows)
+    page = comparison.page(options.names, (str(options.a), str(options.b)), pairs, differences, rank_by, shown)
+    (options.output / PAGE).write_text(page, encoding="utf-8")
 
 
 def json_number(value: float) -> float | str:
     return value if math.isfinite(value) else str(value)  # JSON has no infinity
 
 
-def pictures(options: argparse.Namespace, row_a: Row, row_b: Row) -> list[np.ndarray]:
+def pictures(options: argparse.Namespace, *rows: Row) -> list[np.ndarray]:
     """Gray, A, B, truth of one pair, (H, W, 3) uint8. InputError where one is missing or their sizes differ."""
-    a, b = (
-        np.asarray(read_image(file.parent / row["output"])) for file, row in ((options.a, row_a), (options.b, row_b))
-    )
-    gray, truth = gray_and_truth(options, (row_a, row_b), a.shape)
+    tests = list(zip((options.a.parent, options.b.parent), rows, strict=True))
+    a, b = (np.asarray(read_image(folder / row["output"])) for folder, row in tests)
+    gray, truth = from_strips(tests) if options.data_path is None else from_photo(options, rows[0], a.shape[1::-1])
     if not a.shape == b.shape == gray.shape == truth.shape:
         sizes = ", ".join(f"{picture.shape[1]}x{picture.shape[0]}" for picture in (a, b, truth))
-        raise InputError(f"{row_a['name']}: A, B and truth have {sizes} pixels; test both at the same size")
+        raise InputError(f"{rows[0]['name']}: A, B and truth have {sizes} pixels; test both at the same size")
     return [gray, a, b, truth]
 
 
-def gray_and_truth(
-    options: argparse.Namespace, rows: tuple[Row, Row], shape: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray]:
-    """From the photograph with --data_path, else from the strips of either test."""
-    if options.data_path is not None:
-        photo = read_image(options.data_path / "test" / rows[0]["name"])
-        photo = photo.resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
-        gray, ab = color.split(pil_to_tensor(photo)[None].double() / 255)
-        return np.asarray(to_pil_image(color.to_uint8(color.colorize(gray, 0 * ab))[0])), np.asarray(photo)
-    for file, row in zip((options.a, options.b), rows, strict=True):
+def from_photo(options: argparse.Namespace, row: Row, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Gray and truth, at the size (width, height) of the test."""
+    photo = read_image(options.data_path / "test" / row["name"]).resize(size, Image.Resampling.BILINEAR)
+    gray, ab = color.split(pil_to_tensor(photo)[None].double() / 255)
+    return np.asarray(to_pil_image(color.to_uint8(color.colorize(gray, 0 * ab))[0])), np.asarray(photo)
+
+
+def from_strips(tests: Sequence[tuple[Path, Row]]) -> tuple[np.ndarray, np.ndarray]:
+    """Gray and truth, of the first test that has its strip."""
+    for folder, row in tests:
         try:
-            panels = dict(zip(PANELS, strip_panels(file.parent, row["output"]), strict=True))
+            panels = dict(zip(PANELS, strip_panels(folder, row["output"]), strict=True))
+            return panels["gray"], panels["truth"]
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise InputError(f"{file.parent / STRIPS}, {row['name']}: cannot be read ({error}); test again") from error
-        return panels["gray"], panels["truth"]
-    raise InputError(
-        f"{options.a.parent / STRIPS}: has no picture of {rows[0]['name']}; pass --data_path, or restore {STRIPS}"
-    )
+            raise InputError(f"{folder / STRIPS}, {row['name']}: cannot be read ({error}); test again") from error
+    folder, row = tests[0]
+    raise InputError(f"{folder / STRIPS}: has no picture of {row['name']}; pass --data_path, or restore {STRIPS}")
 
 
 if __name__ == "__main__":
