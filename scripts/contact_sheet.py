@@ -17,12 +17,10 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from evaluation.comparison import read_rows
+from evaluation.comparison import Row, read_rows
 from evaluation.report import PANELS, strip_panels
 from utils.drawing import captioned_grid, strip
 from utils.errors import InputError
-
-Cell = tuple[np.ndarray, str]  # a picture and what stands below it
 
 
 def main() -> int:
@@ -34,41 +32,34 @@ def main() -> int:
     parser.add_argument("--scale", type=int, default=2, help="enlargement of each picture")
     parser.add_argument("--output", type=Path, required=True, help="picture to write")
     args = parser.parse_args()
-
     try:
         tested = read_rows(args.folder / "per_image.csv")
     except InputError as error:
         print(f"contact_sheet.py: {error}", file=sys.stderr)
         return 2
-    if args.spread is None:
-        rows = one_photograph_a_row(args.folder, tested[: args.rows * args.columns], args.columns)
-    else:
-        rows = spread(args.folder, tested, args.spread, args.columns)
-    Image.fromarray(captioned_grid(rows, args.scale)).save(args.output)
+    chosen = tested[: args.rows * args.columns] if args.spread is None else at_equal_distances(tested, args.spread)
+    grid = []
+    for start in range(0, len(chosen), args.columns):
+        rows = chosen[start : start + args.columns]
+        panels = [strip_panels(args.folder, row["output"]) for row in rows]
+        if args.spread is None:
+            pictures = [np.asarray(Image.open(args.folder / row["output"])) for row in rows]
+        else:
+            pictures = [strip(of_one[: PANELS.index("groups")]) for of_one in panels]
+        gray = [(panels[0][PANELS.index("gray")], "input")] if args.spread is None else []
+        grid.append([*gray, *zip(pictures, (row["caption"] for row in rows), strict=True)])
+    Image.fromarray(captioned_grid(grid, args.scale)).save(args.output)
     print(args.output)
     return 0
 
 
-def one_photograph_a_row(folder: Path, tested: list[dict[str, str]], columns: int) -> list[list[Cell]]:
-    rows = []
-    for first in range(0, len(tested), columns):
-        group = tested[first : first + columns]
-        gray = strip_panels(folder, group[0]["output"])[PANELS.index("gray")]
-        results = [np.asarray(Image.open(folder / row["output"])) for row in group]
-        rows.append([(gray, "input"), *zip(results, (row["caption"] for row in group), strict=True)])
-    return rows
-
-
-def spread(folder: Path, tested: list[dict[str, str]], count: int, columns: int) -> list[list[Cell]]:
-    """Gray, result and truth side by side, above the caption; fewer than `count` where there are fewer photographs."""
-    first_of = {}
+def at_equal_distances(tested: list[Row], count: int) -> list[Row]:
+    """The first row of each photograph, `count` of them where there are so many."""
+    first_of: dict[str, Row] = {}
     for row in tested:
         first_of.setdefault(row["name"], row)
-    photographs = list(first_of.values())
-    places = range(min(count, len(photographs)))
-    chosen = [photographs[place * len(photographs) // len(places)] for place in places]
-    cells = [(strip(strip_panels(folder, row["output"])[: PANELS.index("groups")]), row["caption"]) for row in chosen]
-    return [cells[first : first + columns] for first in range(0, len(cells), columns)]
+    photographs, count = list(first_of.values()), min(count, len(first_of))
+    return [photographs[place * len(photographs) // count] for place in range(count)]
 
 
 if __name__ == "__main__":

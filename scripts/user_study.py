@@ -16,9 +16,7 @@ The page needs no server: open index.html. It keeps answers in the browser and s
 """
 
 import argparse
-import csv
 import hashlib
-import json
 import shutil
 import sys
 from collections.abc import Sequence
@@ -33,10 +31,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from datasets.captioned_images import read_pairs
 from datasets.image_files import image_size, read_image
 from datasets.words import color_words
-from evaluation import comparison
+from evaluation import comparison, tables
 from evaluation.user_study import page as user_study
 from evaluation.user_study import votes as user_votes
 from evaluation.user_study.page import EXPERIMENTS, PICTURES, TRUTH, Question
+from utils import files
 from utils.errors import InputError
 from utils.progress import progress
 
@@ -63,28 +62,31 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     captions = commands.add_parser("captions", help="write a data folder whose captions have replaced colours")
-    captions.add_argument("data", type=Path, metavar="DATA", help="data folder")
-    captions.add_argument("output", type=Path, metavar="OUTPUT", help="data folder to write; its split is test")
-    captions.add_argument("--split", default="test", help="of DATA (default: test)")
     captions.set_defaults(run=write_captions)
+    add = captions.add_argument
+    add("data", type=Path, metavar="DATA", help="data folder")
+    add("output", type=Path, metavar="OUTPUT", help="data folder to write; its split is test")
+    add("--split", default="test", help="of DATA (default: test)")
 
     make = commands.add_parser("make", help="write the page and its key")
-    make.add_argument("output", type=Path, metavar="OUTPUT", help="folder of the page")
-    make.add_argument("--key", type=Path, required=True, help="file for what the ids mean, outside OUTPUT")
-    make.add_argument("--dataset", default="", help="name of the data set, for the table")
+    make.set_defaults(run=make_page)
+    add = make.add_argument
+    add("output", type=Path, metavar="OUTPUT", help="folder of the page")
+    add("--key", type=Path, required=True, help="file for what the ids mean, outside OUTPUT")
+    add("--dataset", default="", help="name of the data set, for the table")
     for experiment in EXPERIMENTS:
         text = "systems by name, each with its --test folder"
-        make.add_argument(f"--{experiment}", nargs="+", default=[], metavar="NAME=FOLDER", help=text)
-    make.add_argument("--data_path", type=Path, help="data folder of the reality experiment, for the real images")
-    make.add_argument("--size", type=int, help="side in pixels that all pictures get, for systems of different sizes")
-    make.set_defaults(run=make_page)
+        add(f"--{experiment}", nargs="+", default=[], metavar="NAME=FOLDER", help=text)
+    add("--data_path", type=Path, help="data folder of the reality experiment, for the real images")
+    add("--size", type=int, help="side in pixels that all pictures get, for systems of different sizes")
 
     table = commands.add_parser("table", help="print Table 2")
-    table.add_argument("--keys", type=Path, nargs="+", required=True, help="keys of the pages, one a data set")
-    table.add_argument("--answers", type=Path, nargs="+", required=True, help="CSV files of the participants")
-    table.add_argument("--incomplete", action="store_true", help="take participants who left questions out too")
-    table.add_argument("--output", type=Path, help="folder for table2.md and table2.csv")
     table.set_defaults(run=write_table)
+    add = table.add_argument
+    add("--keys", type=Path, nargs="+", required=True, help="keys of the pages, one a data set")
+    add("--answers", type=Path, nargs="+", required=True, help="CSV files of the participants")
+    add("--incomplete", action="store_true", help="take participants who left questions out too")
+    add("--output", type=Path, help="folder for table2.md and table2.csv")
 
     for command in (captions, make):
         command.add_argument("--images", type=int, default=100, help="drawn at random; 0: all (default: 100)")
@@ -120,7 +122,6 @@ def write_captions(options: argparse.Namespace) -> None:
     colored = [pair for pair in pairs if color_words.find(pair[1])]
     draw = np.random.default_rng(options.seed)
     chosen = [colored[i] for i in user_study.draw_pairs(colored, options.images, draw)]
-    replaced = [(name, color_words.replace(caption, draw)) for name, caption in chosen]
     for name, _ in chosen:
         source = options.data / options.split / name
         if not source.is_file():
@@ -128,11 +129,10 @@ def write_captions(options: argparse.Namespace) -> None:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, folder / name)
     changes = [
-        {"image": name, "caption": new, "original": old} for (name, old), (_, new) in zip(chosen, replaced, strict=True)
+        {"image": name, "caption": color_words.replace(caption, draw), "original": caption} for name, caption in chosen
     ]
-    record = options.output / "replaced_captions.json"
-    record.write_text(json.dumps(changes, indent=1) + "\n", encoding="utf-8")
-    listing.write_text(json.dumps(replaced, indent=1) + "\n", encoding="utf-8")
+    files.write_json(options.output / "replaced_captions.json", changes, indent=1)
+    files.write_json(listing, [(change["image"], change["caption"]) for change in changes], indent=1)
     print(f"{options.output}: {len(chosen)} images; {len(pairs) - len(colored)} of {len(pairs)} pairs name no colour")
 
 
@@ -154,7 +154,7 @@ def make_page(options: argparse.Namespace) -> None:
     digest = save_pictures(options.output / PICTURES, pictures)
     key = user_study.make_key(options.dataset, options.seed, questions, digest)
     options.key.parent.mkdir(parents=True, exist_ok=True)
-    options.key.write_text(json.dumps(key, indent=1) + "\n", encoding="utf-8")
+    files.write_json(options.key, key, indent=1)
     (options.output / PAGE).write_text(user_study.page(key["study"], questions), encoding="utf-8")
     print(f"{options.output / PAGE}: study {key['study']}, {len(questions)} questions, {len(pictures)} pictures")
 
@@ -176,7 +176,7 @@ def read_systems(experiment: str, words: Sequence[str]) -> list[System]:
 
 
 def check_experiments(options: argparse.Namespace, systems: dict[str, list[System]]) -> None:
-    reality, correspondence = (systems[experiment] for experiment in EXPERIMENTS)
+    reality, correspondence = systems.values()
     if not reality and not correspondence:
         raise InputError("nothing to ask: pass --reality or --correspondence, or both, with NAME=FOLDER of each system")
     if options.size is not None and options.size < 1:
@@ -205,16 +205,16 @@ def ask(
     pairs = [pair_of(row) for row in tested[0].rows]
     asked = []
     for i in user_study.draw_pairs(pairs, options.images, draw):
-        files = [system.folder / system.rows[i]["output"] for system in tested]
-        sizes = [image_size(file) for file in files]
+        results = [system.folder / system.rows[i]["output"] for system in tested]
+        sizes = [image_size(result) for result in results]
         if options.size is None and len({*sizes}) > 1:
             width, height = next(size for size in sizes if size != sizes[0])
             raise InputError(
-                f"{files[0]} has {sizes[0][0]}x{sizes[0][1]} pixels, another system {width}x{height}: whose picture is"
-                " whose must not show; pass --size, or test all at the same size"
+                f"{results[0]} has {sizes[0][0]}x{sizes[0][1]} pixels, another system {width}x{height}: whose picture"
+                " is whose must not show; pass --size, or test all at the same size"
             )
         size = sizes[0] if options.size is None else (options.size, options.size)
-        shown = [Picture(file, size, Image.Resampling.BICUBIC) for file in files]
+        shown = [Picture(result, size, Image.Resampling.BICUBIC) for result in results]
         if TRUTH in names:  # brought to size as the network's input was
             shown.append(Picture(options.data_path / "test" / pairs[i][0], size, Image.Resampling.BILINEAR))
             image_size(shown[-1].path)  # a missing one is an error before anything is written
@@ -238,21 +238,17 @@ def save_pictures(folder: Path, pictures: dict[str, Picture]) -> str:
 
 
 def write_table(options: argparse.Namespace) -> None:
-    files = [options.output / name for name in ("table2.md", "table2.csv")] if options.output else []
-    refuse_to_overwrite(options, files)
+    outputs = [options.output / name for name in ("table2.md", "table2.csv")] if options.output else []
+    refuse_to_overwrite(options, outputs)
     keys = user_votes.read_keys(options.keys)
     votes = user_votes.read_votes(options.answers, keys, options.incomplete)
     table = user_votes.columns(keys, votes, options.seed)
     text = user_votes.markdown(table)
     print(text, end="")
-    if files:
+    if outputs:
         options.output.mkdir(parents=True, exist_ok=True)
-        files[0].write_text(text, encoding="utf-8")
-        rows = list(user_votes.csv_rows(table))
-        with files[1].open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        outputs[0].write_text(text, encoding="utf-8")
+        tables.write_csv(outputs[1], list(user_votes.csv_rows(table)))
 
 
 if __name__ == "__main__":

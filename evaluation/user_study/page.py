@@ -5,8 +5,8 @@ The paper's two experiments, each on 100 images drawn at random and answered by 
     correspondence   a caption whose colours were replaced at random, the results alone: which matches it most closely?
 So a participant chooses one of all systems at once, and Table 2 is each system's share of the choices.
 
-The page (`user_study.html`) knows systems by ids that are drawn anew for every question. It shuffles questions and
-choices for every participant, so that no system gains by its place.
+The page (`page.html`) knows systems by ids that are drawn anew for every question. It shuffles questions and choices
+for every participant, so that no system gains by its place.
 """
 
 import hashlib
@@ -71,33 +71,18 @@ def choices_of(experiment: str, systems: Sequence[str]) -> list[str]:
 
 def make_key(dataset: str, seed: int, questions: Sequence[Question], pictures: str) -> dict[str, Any]:
     """What `evaluation.user_study.votes` reads. pictures: a digest of them: no other page takes this one's answers."""
-    key = {
-        "dataset": dataset,
-        "seed": seed,
-        "questions": {question.id: question._asdict() for question in questions},
-    }
+    key = {"dataset": dataset, "seed": seed, "questions": {question.id: question._asdict() for question in questions}}
     digest = hashlib.sha256((json.dumps(key, sort_keys=True) + pictures).encode())
     return {"study": f"s{digest.hexdigest()[:10]}"} | key
 
 
 def page(study: str, questions: Sequence[Question]) -> str:
     """The page's source. Everything is in the order of the opaque ids, which says nothing."""
-    experiments = [
-        {
-            "experiment": experiment,
-            "questions": sorted(
-                (
-                    {"id": question.id, "caption": question.caption, "choices": sorted(question.choices)}
-                    for question in questions
-                    if question.experiment == experiment
-                ),
-                key=lambda question: question["id"],
-            ),
-        }
-        for experiment in dict.fromkeys(question.experiment for question in questions)
-    ]
-    data = json.dumps({"study": study, "experiments": experiments}, indent=1).replace(
-        "<", "\\u003c"
-    )  # no end of script
+    shown: dict[str, list[dict[str, Any]]] = {question.experiment: [] for question in questions}
+    for question in sorted(questions):
+        about = {"id": question.id, "caption": question.caption, "choices": sorted(question.choices)}
+        shown[question.experiment].append(about)
+    experiments = [{"experiment": experiment, "questions": asked} for experiment, asked in shown.items()]
+    data = json.dumps({"study": study, "experiments": experiments}, indent=1)
     before, after = _TEMPLATE.read_text(encoding="utf-8").split(_PLACE)
-    return before + data + after
+    return before + data.replace("<", "\\u003c") + after  # no caption can end the script

@@ -14,6 +14,7 @@ from utils.text_files import read_json, read_table
 
 COLUMNS = ("study", "participant", "question", "choice", "position", "seconds")
 BOOTSTRAP, WILSON = "bootstrap over participants", "Wilson"
+Key = dict[str, Any]  # of `page.make_key`
 Votes = dict[str, dict[str, str]]  # participant -> {question: choice}
 
 
@@ -35,47 +36,45 @@ class Column(NamedTuple):
     shares: dict[str, Share]  # system -> ..., in the order of the key
 
 
-def read_key(file: Path) -> dict[str, Any]:
-    """InputError unless `scripts/user_study.py make` wrote it."""
-    key = read_json(file, "pass the file that --key wrote")
-    try:
-        questions = key["questions"].values()
-        whole = all({*question} >= {"experiment", "choices"} for question in questions) and "dataset" in key
-        if not (whole and isinstance(key["study"], str)):
-            raise KeyError("a field")
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{file}: is no key of a user study ({error!r}); pass the file that --key wrote") from error
-    return key
-
-
-def read_keys(files: Sequence[Path]) -> dict[str, dict[str, Any]]:
-    """{study: its key}. InputError for a column that two keys would share."""
-    keys: dict[str, dict[str, Any]] = {}
+def read_keys(files: Sequence[Path]) -> dict[str, Key]:
+    """{study: its key}. InputError for a column that two keys would share, and for what `user_study.py make` did not
+    write."""
+    keys: dict[str, Key] = {}
     columns: dict[tuple[str, str], Path] = {}
+    remedy = "pass the file that --key wrote"
     for file in files:
-        key = read_key(file)
-        for column in {(key["dataset"], question["experiment"]) for question in key["questions"].values()}:
+        key = read_json(file, remedy)
+        try:
+            experiments = {question["experiment"]: {*question["choices"]} for question in key["questions"].values()}
+            keys[str(key["study"])] = key
+            mine = {(key["dataset"], experiment) for experiment in experiments}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{file}: is no key of a user study ({error!r}); {remedy}") from error
+        for column in mine:
             other = columns.setdefault(column, file)
             if other != file:
                 raise InputError(f"{other} and {file}: both hold {' '.join(column)}; make one with another --dataset")
-        keys[key["study"]] = key
     return keys
 
 
-def read_votes(files: Sequence[Path], keys: dict[str, dict[str, Any]], incomplete: bool = False) -> dict[str, Votes]:
+def read_votes(files: Sequence[Path], keys: dict[str, Key], incomplete: bool = False) -> dict[str, Votes]:
     """{study: votes}. InputError that names file and line for answers that do not fit a key, for a participant who
     comes twice, and, unless `incomplete`, for one who left a question out."""
     votes: dict[str, Votes] = {study: {} for study in keys}
     origin: dict[tuple[str, str], Path] = {}
     for file in files:
-        for line, row in enumerate(_read_answers(file), start=2):
+        rows = read_table(file, COLUMNS, f"its columns are {','.join(COLUMNS)}; pass the file as the page saved it")
+        if not rows:
+            raise InputError(f"{file}: holds no answer; ask for the file again")
+        for line, row in enumerate(rows, start=2):
             study, participant, question, choice = (row[column] for column in COLUMNS[:4])
             where = f"{file}, row {line}"
             if study not in keys:
                 raise InputError(f"{where}: answers study {study!r}; pass its key (given: {', '.join(keys)})")
-            if question not in keys[study]["questions"]:
+            asked = keys[study]["questions"]
+            if question not in asked:
                 raise InputError(f"{where}: question {question!r} is not in the key of {study}; ask for the file again")
-            if choice not in keys[study]["questions"][question]["choices"]:
+            if choice not in asked[question]["choices"]:
                 raise InputError(f"{where}: {choice!r} is no choice of question {question}; ask for the file again")
             first = origin.setdefault((study, participant), file)
             answers = votes[study].setdefault(participant, {})
@@ -92,14 +91,7 @@ def read_votes(files: Sequence[Path], keys: dict[str, dict[str, Any]], incomplet
     return votes
 
 
-def _read_answers(file: Path) -> list[dict[str, str]]:
-    rows = read_table(file, COLUMNS, f"its columns are {','.join(COLUMNS)}; pass the file as the page saved it")
-    if not rows:
-        raise InputError(f"{file}: holds no answer; ask for the file again")
-    return rows
-
-
-def columns(keys: dict[str, dict[str, Any]], votes: dict[str, Votes], seed: int = 0) -> list[Column]:
+def columns(keys: dict[str, Key], votes: dict[str, Votes], seed: int = 0) -> list[Column]:
     """Data set after data set, as in Table 2. InputError for an experiment that nobody answered."""
     table = []
     for study, key in keys.items():

@@ -12,7 +12,7 @@ import run_colorization
 from datasets.captioned_images import read_pairs
 from datasets.words import color_words
 from evaluation.report import strip_panels
-from scripts import contact_sheet, plot_log, prepare_samples
+from scripts import contact_sheet, prepare_samples
 from utils.color import rgb_to_lab
 from utils.drawing import captioned_grid, strip
 
@@ -81,8 +81,3 @@ def test_contact_sheet_spreads_over_the_photographs(samples, tested, tmp_path, m
     chosen = read_pairs(samples, "test")[::6]  # of twelve photographs
     cells = [(strip(strip_panels(tested / "test", name)[:3]), caption) for name, caption in chosen]
     assert len(cells) == 2 and np.array_equal(sheet, captioned_grid([[cell] for cell in cells], 2))
-
-
-def test_curves_are_drawn(tested, tmp_path, monkeypatch):
-    call(monkeypatch, plot_log, tested / "log.jsonl", "--output", tmp_path / "curves.png")
-    assert np.asarray(Image.open(tmp_path / "curves.png").convert("L")).std() > 5
