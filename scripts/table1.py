@@ -2,8 +2,8 @@
 
     python scripts/table1.py --config configs/scenes.yaml --output_dir output/table1 --seeds 0 1 2
 
-It writes OUTPUT/table1.md, table1.csv and table1.png. OUTPUT/<variant>/seed<k>/ is a training; in it lie its tests,
-scenes/ and photographs/, and run.log. Call it again to go on after an interruption: what is done is not done again.
+It writes OUTPUT/table1.md and table1.csv. OUTPUT/<variant>/seed<k>/ is a training; in it lie its tests, scenes/ and
+photographs/, and run.log. Call it again to go on after an interruption: what is done is not done again.
 Flags after `--` go to every training and test; `--configs other.yaml` adds a row, trained as that file says.
 Differs: the paper's Table 1 has PSNR, SSIM and LPIPS of photographs alone, which hardly tell whose colour is whose.
 """
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,14 +25,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import yaml
-from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from datasets.scenes import TEST_SPLITS
 from evaluation.scene_report import FIGURES
 from evaluation.statistics import Interval, bootstrap_difference
-from evaluation.tables import interval
+from evaluation.tables import interval, number, write_csv
 from utils import options
 from utils.errors import InputError
 from utils.progress import progress
@@ -100,11 +99,11 @@ def main(words: list[str] | None = None) -> int:
     except InputError as error:
         print(f"table1.py: {error}", file=sys.stderr)
         return 2
-    write_csv(asked.output_dir / "table1.csv", results)
+    lines = csv_rows(chain(*results.values()))
+    write_csv(asked.output_dir / "table1.csv", lines, dict.fromkeys(chain(*lines)))
     text = markdown(results, shlex.join(["python", "scripts/table1.py", *words]))
     (asked.output_dir / "table1.md").write_text(text, encoding="utf-8")
-    draw(asked.output_dir / "table1.png", results)
-    say(f"{asked.output_dir / 'table1.md'}, table1.csv, table1.png")
+    say(f"{asked.output_dir / 'table1.md'}, table1.csv")
     return 0
 
 
@@ -143,11 +142,6 @@ def check_flags(file: Path, args: argparse.Namespace) -> None:
             raise InputError(f"{file}: --{flag} {was} there, {wanted} now; pass the former, or another --output_dir")
 
 
-def read_log(run: Run) -> list[dict[str, Any]]:
-    file = run.folder / "log.jsonl"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
-
-
 def train(run: Run) -> None:
     done = max((line["epoch"] for line in read_log(run)[-1:]), default=0)
     if done == run.args.epochs:
@@ -156,6 +150,11 @@ def train(run: Run) -> None:
         metrics.unlink()
     say(f"{run.name}: training, {done} of {run.args.epochs} epochs are done")
     call(run, "training", [*run.flags, "--output_dir", str(run.folder), "--auto_resume"])
+
+
+def read_log(run: Run) -> list[dict[str, Any]]:
+    file = run.folder / "log.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
 
 
 def test(run: Run, kind: str, flags: list[str]) -> None:
@@ -222,10 +221,10 @@ def over_seeds(figures: Sequence[dict[str, float] | None]) -> dict[str, float] |
     return {"mean": sum(means) / len(means), "low": min(means), "high": max(means)}
 
 
-def write_csv(file: Path, variants: dict[str, list[Result]]) -> None:
-    """A line for each run and split; the photographs of a run are one more split."""
+def csv_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
+    """One for each run and split; the photographs of a run are one more split."""
     lines, none = [], dict.fromkeys(Interval._fields, "")
-    for result in chain(*variants.values()):
+    for result in results:
         run = {"variant": result.run.variant, "seed": result.run.args.seed}
         for split, summary in result.scenes.items():
             figures = {f"{key}_{part}": value for key in FIGURES for part, value in (summary[key] or none).items()}
@@ -233,10 +232,7 @@ def write_csv(file: Path, variants: dict[str, list[Result]]) -> None:
             lines.append(run | {"split": split} | figures | references)
         if result.photographs is not None:
             lines.append(run | {"split": "photographs"} | {k: result.photographs["model"][k] for k in PHOTOGRAPHS})
-    with file.open("w", newline="", encoding="utf-8") as out:
-        writer = csv.DictWriter(out, list(dict.fromkeys(chain(*lines))), restval="")
-        writer.writeheader()
-        writer.writerows(lines)
+    return lines
 
 
 def markdown(variants: dict[str, list[Result]], command: str) -> str:
@@ -246,55 +242,37 @@ def markdown(variants: dict[str, list[Result]], command: str) -> str:
     references = {"accuracy": [mixture, chance], "counter_accuracy": [chance]}
     updates = " or ".join(dict.fromkeys(str(line["step"]) for result in results for line in result.log[-1:]))
     text = f"# Table 1, ours\n\n`{command}`\n\nUpdates of each run: {updates}.\n\n{NOTES}"
-    for key, (heading, _, _) in FIGURES.items():
-        text += table(f"{key}: {heading}", TEST_SPLITS, figure_rows(variants, key) + references.get(key, []))
-    full, rows = variants.get("full"), []
-    for name, runs in variants.items() if full else ():
-        values = [paired_difference(full, runs, split) for split in TEST_SPLITS]
-        rows += [[name, *(interval(value, 100.0, 1) for value in values)]] if name != "full" else []
+    for key, (heading, *look) in FIGURES.items():
+        rows = [
+            [name, *(interval(over_seeds([r.scenes[split][key] for r in runs]), *look) for split in TEST_SPLITS)]
+            for name, runs in rows_of(variants)
+        ]
+        text += table(f"{key}: {heading}", TEST_SPLITS, rows + references.get(key, []))
+    full = variants.get("full")
+    others = {name: runs for name, runs in variants.items() if full and name != "full"}
+    rows = [
+        [name, *(interval(paired_difference(full, runs, split), 100.0, 1) for split in TEST_SPLITS)]
+        for name, runs in others.items()
+    ]
     text += table("accuracy of full less the row's, paired, points", TEST_SPLITS, rows)
     if results[0].photographs is not None:
         models = {r.run.name: r.photographs["model"] for r in results} | {"ab = 0": results[0].photographs["gray"]}
-        rows = [[name, *("-" if m[k] is None else f"{m[k]:.3f}" for k in PHOTOGRAPHS)] for name, m in models.items()]
+        rows = [[name, *(number(model[key], 3) for key in PHOTOGRAPHS)] for name, model in models.items()]
         text += table("photographs", PHOTOGRAPHS, rows)
     return text
+
+
+def rows_of(variants: dict[str, list[Result]]) -> Iterator[tuple[str, list[Result]]]:
+    """Each run by itself, and all of a variant where it has several seeds."""
+    for variant, runs in variants.items():
+        yield from ((result.run.name, [result]) for result in runs)
+        if len(runs) > 1:
+            yield f"{variant}, mean of {len(runs)}", runs
 
 
 def table(heading: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     lines = [["", *columns], ["---", *("---:" for _ in columns)], *rows]
     return f"\n## {heading}\n\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
-
-
-def figure_rows(variants: dict[str, list[Result]], key: str) -> list[list[str]]:
-    """A row for each run, and one over the seeds of a variant where it has several."""
-    rows = []
-    for variant, runs in variants.items():
-        for group in [*([run] for run in runs), *([runs] if len(runs) > 1 else [])]:
-            values = (over_seeds([result.scenes[split][key] for result in group]) for split in TEST_SPLITS)
-            name = group[0].run.name if len(group) == 1 else f"{variant}, mean of {len(group)}"
-            rows.append([name, *(interval(value, *FIGURES[key][1:]) for value in values)])
-    return rows
-
-
-def draw(file: Path, variants: dict[str, list[Result]]) -> None:
-    """Left, the accuracies, the mixture's as dashed lines; right, the accuracy on val along the trainings."""
-    picture = Figure(figsize=(12, 4), layout="constrained")
-    left, right = picture.subplots(1, 2)
-    places, width = np.arange(len(TEST_SPLITS)), 0.8 / len(variants)
-    for number, (name, runs) in enumerate(variants.items()):
-        figures = [over_seeds([result.scenes[split]["accuracy"] for result in runs]) for split in TEST_SPLITS]
-        mean, low, high = (100 * np.array([value[part] for value in figures]) for part in Interval._fields)
-        look = {"color": f"C{number}", "label": name}
-        left.bar(places + number * width, mean, width, yerr=np.maximum([mean - low, high - mean], 0), **look)
-        for result in runs:
-            accuracy = [100 * line["val"]["instances"]["accuracy"]["mean"] for line in result.log]
-            right.plot([line["step"] for line in result.log], accuracy, marker=".", **look)
-    mixture = [100 * next(iter(variants.values()))[0].scenes[split]["references"]["mixture"] for split in TEST_SPLITS]
-    left.hlines(mixture, places - width / 2, places + 0.8 - width / 2, "black", "dashed", label="mixture")
-    left.set(ylabel="instance colour accuracy, %", xticks=places + 0.4 - width / 2, xticklabels=TEST_SPLITS)
-    left.legend(frameon=False, fontsize=8)
-    right.set(xlabel="update", ylabel="instance colour accuracy on val, %")
-    picture.savefig(file, dpi=110)
 
 
 if __name__ == "__main__":
