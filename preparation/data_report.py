@@ -10,6 +10,7 @@ import io
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from PIL import Image, ImageOps
 THUMBNAIL = 160  # pixels, the longer side
 EXAMPLES = 12  # findings of a check on the page
 TWINS = 4  # pictures of a finding on the page
+_PAGE = Path(__file__).with_suffix(".html")
 _FAMILY_COLORS = {"tan": "#d2b48c", "white": "#f4f4f4", "yellow": "#f2d000", "orange": "#ff9020", "pink": "#ff8fb5"}
 
 Report = dict[str, Any]
@@ -56,7 +58,7 @@ def write_page(file: Path, report: Report, read: Read) -> None:
     for finding in report["findings"]:
         found[finding["check"]].append(finding)
     errors = _errors(report)
-    page = _PAGE.format(
+    page = Template(_PAGE.read_text(encoding="utf-8")).substitute(
         path=html.escape(str(report["data_path"])),
         against=f" against {html.escape(report['against'])}" if report["against"] else "",
         kind="error" if errors else "fit",
@@ -176,36 +178,3 @@ PLOTS = {"length of captions": _draw_tokens, "chroma": _draw_chroma, "colours": 
 
 def _data(kind: str, stream: io.BytesIO) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Data check</title>
-<style>
-body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #222 }}
-table {{ border-collapse: collapse; margin: 1rem 0 1.5rem; font-size: .9em }}
-th, td {{ padding: .3rem .8rem; border-bottom: 1px solid #ddd; text-align: right }}
-th, .checks td:last-child {{ text-align: left; font-weight: 400 }}
-.verdict {{ font-size: 1.2em; padding: .6rem 1rem; border-left: .4rem solid #2a7 }}
-.verdict.error {{ border-color: #b00 }}
-tr.error, h2.error {{ color: #b00 }} tr.warning, h2.warning {{ color: #850 }}
-a {{ color: inherit }}
-.plot {{ width: 49%; vertical-align: top }}
-.figures {{ display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start }}
-figure {{ margin: 0; min-width: 11rem; width: min-content; overflow-wrap: anywhere }}
-figure div {{ display: flex; gap: .3rem }}
-figure img {{ height: 8rem }}
-figcaption {{ max-height: 14rem; overflow-y: auto }}
-.none {{ display: inline-block; padding: 2.5rem 1rem; background: #eee; color: #666 }}
-small {{ color: #666 }}
-</style></head><body>
-<h1>Data check</h1>
-<p>{path}{against}</p>
-<p class="verdict {kind}">{verdict}</p>
-{counts}
-{checks}
-<div>{plots}</div>
-<h2>A few pairs</h2><div class="figures">{samples}</div>
-{sections}
-</body></html>
-"""
