@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.pictures.find_pictures import Found, composed, find_pictures, is_companion, lies_in, sort
+from datasets.pictures.find_pictures import Found, composed, find_pictures, is_companion, lies_in
 from datasets.pictures.formats import ENDINGS
 from datasets.words.captions import check_caption
 from inference.colored_photo import SUFFIXES
@@ -85,7 +85,7 @@ def _look_up(source: str, barred: Iterable[Path]) -> list[Found]:
         if companion or any(lies_in(os.path.realpath(path), one) for one in real_barred):
             continue
         if not os.path.isdir(path):
-            sort(path, files.setdefault(path.parent, Found(path.parent)))
+            files.setdefault(path.parent, Found(path.parent)).add(path)
         elif "**" not in source:  # which has searched the folders already
             folders.append(find_pictures(path, barred))
     return [*folders, *files.values()]

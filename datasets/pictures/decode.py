@@ -56,8 +56,10 @@ def decode_rgb(file: PictureFile, at_least: tuple[int, int] | None = None) -> Im
     with naming(file.name, file.remedy):
         if at_least is not None and file.tiff is None and file.orientation == 1:
             file.image.draft("RGB", at_least)
-        plain = file.format in ("JPEG", "MPO") and file.image.mode in ("RGB", "L")
-        profile = _profile(file, file.image.mode, []) if plain else None
+        image = file.image
+        plain = file.format in ("JPEG", "MPO", "PNG", "WEBP") and image.mode in ("RGB", "L") and _white(file) == 255
+        plain = plain and not {"transparency", "gamma", "chromaticity"} & image.info.keys()
+        profile = _profile(file, image.mode, []) if plain else None
         if plain and (profile is None or profile.is_srgb):  # as most pictures: nothing has to be worked out
             file.load()
             image = file.image

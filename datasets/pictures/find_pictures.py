@@ -37,6 +37,16 @@ class Found:
     others: Counter[str] = field(default_factory=Counter)  # number of the other files by their endings, lower case
     unlisted: list[str] = field(default_factory=list)  # folders that could not be looked into, and why
 
+    def add(self, path: Path) -> None:
+        """A file, by its name's ending, or by its contents where there is none."""
+        ending = path.suffix.lower()
+        if openable(path) or (not ending and format_of(path) is not None):
+            self.pictures.append(path)
+        elif ending in _OTHERS:
+            self.unopened.append(path)
+        else:
+            self.others[ending or "without an ending"] += 1
+
     def failures(self) -> list[str]:
         """What keeps photographs from being read, in words for the user: a line each."""
         lines = [f"{reason}; change its permissions" for reason in self.unlisted]
@@ -57,21 +67,10 @@ def find_pictures(folder: Path, without: Iterable[Path] = ()) -> Found:
     """without: folders and files that are passed over, however they are reached."""
     found = Found(folder)
     for path in walk(folder, without, found.unlisted):
-        sort(path, found)
-    for paths in (found.pictures, found.unopened):
-        paths.sort()
+        found.add(path)
+    found.pictures.sort()
+    found.unopened.sort()
     return found
-
-
-def sort(path: Path, found: Found) -> None:
-    """Add a file to what was found."""
-    ending = path.suffix.lower()
-    if openable(path) or (not ending and format_of(path) is not None):
-        found.pictures.append(path)
-    elif ending in _OTHERS:
-        found.unopened.append(path)
-    else:
-        found.others[ending or "without an ending"] += 1
 
 
 def names_picture(path: Path) -> bool:
