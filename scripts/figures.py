@@ -41,8 +41,7 @@ from utils.progress import progress
 SIDE = 256  # pixels of a panel's longer side
 LINE = 26  # letters below a panel, a few fewer than fit
 TURNS = torch.arange(-180.0, 180.0, 5.0)  # degrees that Fig. 3 tries
-BRIGHTER, DARKER = 0.4, 2.5  # gammas within LuminanceAugmentation's own range
-
+GAMMAS = {"brighter": 0.4, "darker": 2.5}  # within LuminanceAugmentation's own range
 
 Panel = tuple[NDArray, str]  # (H, W, 3) uint8 and the words below it
 
@@ -50,9 +49,7 @@ Panel = tuple[NDArray, str]  # (H, W, 3) uint8 and the words below it
 def main(words: list[str] | None = None) -> int:
     options = parse(words)
     try:
-        rows = {"augmentation": augmentation, "ablations": ablations, "legacy": legacy}[options.figure](options)
-        sheet = np.concatenate(_equal_widths(rows))
-        ColoredPhoto(sheet).save(options.output)
+        ColoredPhoto(_sheet(options.draw(options))).save(options.output)
     except InputError as error:
         print(f"figures.py: {error}", file=sys.stderr)
         return 2
@@ -63,18 +60,19 @@ def main(words: list[str] | None = None) -> int:
 def parse(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     figures = parser.add_subparsers(dest="figure", required=True)
-    for name in ("augmentation", "ablations", "legacy"):
-        figure = figures.add_parser(name)
+    for draw in (augmentation, ablations, legacy):
+        figure = figures.add_parser(draw.__name__)
+        figure.set_defaults(draw=draw)
         add = figure.add_argument
-        add("photos", nargs="+" if name != "ablations" else "*", help="files, folders or patterns")
+        add("photos", nargs="*" if draw is ablations else "+", help="files, folders or patterns")
         add("--output", type=Path, required=True, help="picture to write")
-        if name != "augmentation":
-            add("--captions", type=Path, required=name == "legacy", help="JSON or CSV, as scripts/colorize.py takes it")
+        if draw is not augmentation:
+            add("--captions", type=Path, required=draw is legacy, help="JSON or CSV, as scripts/colorize.py takes it")
             add("--device", default="auto", help=DEVICE_HELP)
-        if name == "ablations":
+        if draw is ablations:
             add("--networks", nargs="+", required=True, metavar="NAME=CHECKPOINT", help="a column each")
             add("--scenes", type=int, default=4, help="generated scenes, where no photographs are given (default: 4)")
-        if name == "legacy":
+        if draw is legacy:
             add("--checkpoint", default=str(DEFAULT_CHECKPOINT), help="file, folder or hub name")
     return parser.parse_args(words)
 
@@ -83,9 +81,8 @@ def augmentation(options: argparse.Namespace) -> list[list[Panel]]:
     """Fig. 3, a row for each photograph."""
     rows = []
     for path, _ in progress(_found(options).named, "augmentation", "photo"):
-        photo = read_photo(path)
-        picture = upright(photo.colored(_rgb(photo.pixels)).image, SIDE)
-        rgb = torch.from_numpy(picture / np.float32(255)).permute(2, 0, 1)[None]
+        picture = upright(_image(read_photo(path)), SIDE)
+        rgb = _tensor(picture)
         gray = color.luminance(rgb)
         turned = color.luminance(rotate_hue(rgb.expand(len(TURNS), -1, -1, -1), TURNS))  # (turns, 1, H, W)
         spread = turned.flatten(1).std(dim=1)
@@ -93,7 +90,7 @@ def augmentation(options: argparse.Namespace) -> list[list[Panel]]:
         panels = [(picture, "photograph"), (_picture(gray), "its luminance")]
         for title, place in (("spread", int(spread.argmax())), ("turned round", int(likeness.argmin()))):
             panels.append((_picture(turned[place : place + 1]), f"{title}: hue {TURNS[place]:+.0f} degrees"))
-        for title, gamma in (("brighter", BRIGHTER), ("darker", DARKER)):
+        for title, gamma in GAMMAS.items():
             bent = gamma_correct(gray / color.L_MAX, torch.tensor([gamma])) * color.L_MAX
             panels.append((_picture(bent), f"{title}: gamma {gamma}"))
         rows.append(panels)
@@ -108,22 +105,19 @@ def ablations(options: argparse.Namespace) -> list[list[Panel]]:
     networks = [(name, Colorizer.from_checkpoint(file, options.device)) for name, file in pairs]
     if not options.photos:
         batch = Scenes("instances", networks[0][1].network.img_size, options.scenes).render(range(options.scenes))
-        pictures = [Image.fromarray(rgb.permute(1, 2, 0).numpy()) for rgb in batch.rgb]
-        captioned = list(zip(pictures, batch.captions, strict=True))
+        photos = (from_image(Image.fromarray(rgb.permute(1, 2, 0).numpy())) for rgb in batch.rgb)
+        captioned = list(zip(photos, batch.captions, strict=True))
     elif options.captions is None:
         raise InputError("ablations of photographs need --captions FILE")
     else:
         captioned = [(read_photo(path), caption) for path, captions in _captioned(options) for caption in captions]
     rows = []
-    for picture, caption in progress(captioned, "ablations", "caption"):
-        photo = from_image(picture) if isinstance(picture, Image.Image) else picture
+    for photo, caption in progress(captioned, "ablations", "caption"):
         panels = [(_gray(photo), caption)]
         for name, colorizer in networks:
             (colored,) = colorizer.colorize(colorizer.encode(photo), [caption])
             panels.append((_panel(colored.image), name))
-        if photo.pixels.ndim == 3:
-            panels.append((_panel(photo.colored(photo.pixels).image), "truth"))
-        rows.append(panels)
+        rows.append(panels + [(_panel(_image(photo)), "truth")] * (photo.pixels.ndim == 3))
     return rows
 
 
@@ -133,9 +127,8 @@ def legacy(options: argparse.Namespace) -> list[list[Panel]]:
     rows = []
     for path, captions in progress(_captioned(options), "photographs", "photo"):
         encoded = colorizer.encode(read_photo(path))
-        results = colorizer.colorize(encoded, captions)
-        panels = [(_panel(colored.image), caption) for colored, caption in zip(results, captions, strict=True)]
-        rows.append([(_gray(encoded.photo), ""), *panels])
+        results = (_panel(colored.image) for colored in colorizer.colorize(encoded, captions))
+        rows.append([(_gray(encoded.photo), ""), *zip(results, captions, strict=True)])
     return rows
 
 
@@ -152,20 +145,25 @@ def _captioned(options: argparse.Namespace) -> list[tuple[Path, list[str]]]:
     return [(path, own) for (path, _), own in zip(found.named, captions, strict=True)]
 
 
-def _rgb(pixels: NDArray) -> NDArray:
-    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
-
-
 def _panel(image: Image.Image) -> NDArray:
     """Upright, the longer side SIDE; small pictures enlarged by whole pixels."""
     times = max(1, SIDE // max(image.size))
-    return upright(image, SIDE) if times == 1 else np.repeat(np.repeat(upright(image, SIDE), times, 0), times, 1)
+    return upright(image, SIDE).repeat(times, axis=0).repeat(times, axis=1)
+
+
+def _image(photo: Photo) -> Image.Image:
+    pixels = photo.pixels if photo.pixels.ndim == 3 else photo.pixels[..., None].repeat(3, axis=2)
+    return photo.colored(pixels).image
 
 
 def _gray(photo: Photo) -> NDArray:
     """What the network is given, at a panel's size."""
-    shown = _panel(photo.colored(_rgb(photo.pixels)).image)
-    return _picture(color.luminance(torch.from_numpy(shown / np.float32(255)).permute(2, 0, 1)[None]))
+    return _picture(color.luminance(_tensor(_panel(_image(photo)))))
+
+
+def _tensor(picture: NDArray) -> Tensor:
+    """(H, W, 3) uint8 -> (1, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(picture / np.float32(255)).permute(2, 0, 1)[None]
 
 
 def _picture(lightness: Tensor) -> NDArray:
@@ -174,11 +172,11 @@ def _picture(lightness: Tensor) -> NDArray:
     return color.to_uint8(color.lab_to_rgb(lab), rounded=True)[0].permute(1, 2, 0).numpy()
 
 
-def _equal_widths(rows: list[list[Panel]]) -> list[NDArray]:
-    """Each row drawn, on white of the widest one's width."""
+def _sheet(rows: list[list[Panel]]) -> NDArray:
+    """The rows one below another, each on white of the widest one's width."""
     drawn = [captioned_grid([row], 1, lines=1 + max(len(words) for _, words in row) // LINE) for row in rows]
     width = max(picture.shape[1] for picture in drawn)
-    return [np.pad(p, ((0, 0), (0, width - p.shape[1]), (0, 0)), constant_values=255) for p in drawn]
+    return np.concatenate([np.pad(p, ((0, 0), (0, width - p.shape[1]), (0, 0)), constant_values=255) for p in drawn])
 
 
 if __name__ == "__main__":
