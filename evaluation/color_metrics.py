@@ -114,21 +114,13 @@ class Colorfulness(NamedTuple):
     absolute: Tensor  # (B,) of most colorization papers
 
 
-def colorfulness(rgb: Tensor) -> Tensor:
-    """Hasler & Suesstrunk (2003): (B,), 0 for a gray image, about 15 slightly, 45 averagely, 109 extremely colourful.
+def colorfulness_both(rgb: Tensor) -> Colorfulness:
+    """Hasler & Suesstrunk (2003): 0 for a gray image, about 15 slightly, 45 averagely, 109 extremely colourful.
 
         rg = R - G,  yb = (R + G) / 2 - B,  sqrt(var_rg + var_yb) + 0.3 sqrt(mean_rg^2 + mean_yb^2)
 
-    ValueError unless rgb is uint8 images.
-    """
-    return colorfulness_both(rgb).signed
-
-
-def colorfulness_both(rgb: Tensor) -> Colorfulness:
-    """`colorfulness`, and the same of |rg| and |yb|, as most colorization papers compute it: another figure, whose
-    variances are lower and whose means are higher. Never compare one with the other.
-
-    ValueError unless rgb is uint8 images.
+    Also the same of |rg| and |yb|, as most colorization papers compute it: another figure, whose variances are lower
+    and whose means are higher. Never compare one with the other. ValueError unless rgb is uint8 images.
     """
     check_images(rgb)
     red, green, blue = rgb.flatten(2).int().unbind(1)

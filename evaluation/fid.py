@@ -9,8 +9,8 @@ features compare our systems with each other, and never with a published FID. Bo
 network is reported beside the figure. Pictures are enlarged to 299 x 299 as pytorch-fid does (bilinear, no antialias).
 """
 
-import pickle
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 from torchvision.models import Inception3
 
+from evaluation.metrics import read_tensors
 from evaluation.protocol import ROWS, Colorized
 from utils import distributed
-from utils.errors import InputError, reason
+from utils.errors import InputError
 from utils.progress import progress
 
 SIDE = 299
@@ -43,7 +44,7 @@ class FID:
     @classmethod
     def load(cls, path: str | Path) -> "FID":
         """path: either file of the module's docstring, in any floating dtype. InputError for an unfit file."""
-        tensors = _read(path)
+        tensors = read_tensors(path, "weights for FID", f"pass {_FILES}")
         last = tensors.get("fc.weight")
         classes = None if last is None else len(last)
         if classes not in NETWORKS:
@@ -124,36 +125,17 @@ def _covariance_root(features: Tensor) -> Tensor:
 class _Pooled(nn.Module):
     """An Inception block whose pooling branch, the last channels, pools in another way."""
 
-    def __init__(self, block: nn.Module, pool: Any) -> None:
+    def __init__(self, block: nn.Module, pool: Callable[..., Tensor]) -> None:
         super().__init__()
         self.block, self.pool = block, pool
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = self.block.branch_pool(self.pool(x))
+        pooled = self.block.branch_pool(self.pool(x, 3, stride=1, padding=1))
         return torch.cat([self.block(x)[:, : -pooled.shape[1]], pooled], dim=1)
 
 
 def _pool_as_in_2015(network: nn.Module) -> None:
     """TensorFlow's averages leave padding out; the last block of the 2015 graph takes the maximum instead."""
     for name in ("5b", "5c", "5d", "6b", "6c", "6d", "6e", "7b", "7c"):
-        pool = _largest if name == "7c" else _average
+        pool = max_pool2d if name == "7c" else partial(avg_pool2d, count_include_pad=False)
         setattr(network, f"Mixed_{name}", _Pooled(getattr(network, f"Mixed_{name}"), pool))
-
-
-def _average(x: Tensor) -> Tensor:
-    return avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
-
-
-def _largest(x: Tensor) -> Tensor:
-    return max_pool2d(x, 3, stride=1, padding=1)
-
-
-def _read(path: str | Path) -> Mapping[str, Tensor]:
-    try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        why = f"{type(error).__name__}: {reason(error)}"
-        raise InputError(f"{path}: cannot be read as weights for FID ({why}); pass {_FILES}") from error
-    if not isinstance(tensors, Mapping) or not all(isinstance(t, Tensor) for t in tensors.values()):
-        raise InputError(f"{path}: is not a mapping of names to tensors; pass {_FILES}")
-    return tensors

@@ -13,10 +13,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from evaluation.color_metrics import check_images, colorfulness
+from evaluation.color_metrics import check_images
 from utils.errors import InputError, reason
-
-__all__ = ["LPIPS", "BackboneMissing", "WindowSums", "colorfulness", "is_cached", "psnr", "ssim"]
 
 DATA_RANGE = 255
 SSIM_WINDOW = 7
@@ -50,26 +48,15 @@ def psnr(a: Tensor, b: Tensor) -> Tensor:
     return 10.0 * torch.log10(DATA_RANGE**2 * a.shape[1:].numel() / squares.double())
 
 
-def ssim(a: Tensor, b: Tensor) -> Tensor:
-    """Structural similarity (Wang et al. 2004) as scikit-image defines it by default: (B,), at most 1.
+class WindowSums:
+    """Images ready for SSIM (Wang et al. 2004) as scikit-image defines it by default; one truth serves several.
 
         S = (2 m_a m_b + C1) (2 v_ab + C2) / ((m_a^2 + m_b^2 + C1) (v_a + v_b + C2)),  C_i = (255 K_i)^2
 
     Means m over a uniform 7 x 7 window, sample (co)variances v, averaged over the three channels and the windows that
-    lie wholly in the image. On a CPU one image at a time, because its maps then stay in the cache.
-
-    ValueError unless a and b are uint8 images of one shape, no side below 7.
-    """
-    check_images(a, b)
-    pieces = zip(a.split(1), b.split(1), strict=True) if a.device.type == "cpu" else [(a, b)]
-    return torch.cat([WindowSums(x).ssim(WindowSums(y)) for x, y in pieces])
-
-
-class WindowSums:
-    """A batch of images, ready to be compared by SSIM: its own sums over windows serve several comparisons.
-
-    All sums are whole numbers below 2^31, exact in int32: with the sums s over a window of N = 49 pixels, N m = s and
-    N (N - 1) v_ab = N s_ab - s_a s_b. Top and bottom of S are taken times (N (N - 1)) (N N), in float64.
+    lie wholly in the image. All sums are whole numbers below 2^31, exact in int32: with the sums s over a window of
+    N = 49 pixels, N m = s and N (N - 1) v_ab = N s_ab - s_a s_b. Top and bottom of S are taken times (N (N - 1)) (N N),
+    in float64.
     """
 
     def __init__(self, images: Tensor) -> None:
@@ -77,13 +64,14 @@ class WindowSums:
         check_images(images)
         if min(images.shape[2:]) < SSIM_WINDOW:
             raise ValueError(f"SSIM needs sides of at least {SSIM_WINDOW} pixels, not {tuple(images.shape[2:])}")
-        self.values = images.int()
+        self.images, self.values = images, images.int()
         self.squares = self.values * self.values
         self.sums = _box_sum(self.values)
         self.squared_sums = self.sums * self.sums
 
     def ssim(self, other: "WindowSums") -> Tensor:
-        """Of each image and its partner in `other`: (B,) float64."""
+        """Of each image and its partner in `other`: (B,) float64, at most 1. ValueError unless of one shape."""
+        check_images(self.images, other.images)
         n = SSIM_WINDOW**2
         c1, c2 = n * n * (SSIM_K1 * DATA_RANGE) ** 2, n * (n - 1) * (SSIM_K2 * DATA_RANGE) ** 2
         product, squares = self.sums * other.sums, self.squared_sums + other.squared_sums
@@ -92,6 +80,16 @@ class WindowSums:
         top = product.double().mul_(2).add_(c1).mul_(covariance.double().mul_(2).add_(c2))
         bottom = squares.double().add_(c1).mul_(variances.double().add_(c2))
         return top.div_(bottom).mean(dim=(1, 2, 3))
+
+
+def _box_sum(images: Tensor) -> Tensor:
+    """Sums over all 7 x 7 windows: (B, 3, H, W) -> (B, 3, H - 6, W - 6)."""
+    for dim in (2, 3):
+        size = images.shape[dim] - SSIM_WINDOW + 1
+        pairs = images.narrow(dim, 0, size + 4) + images.narrow(dim, 1, size + 4)  # 7 = 2 + 2 + 2 + 1
+        total = pairs.narrow(dim, 0, size) + pairs.narrow(dim, 2, size)
+        images = total.add_(pairs.narrow(dim, 4, size)).add_(images.narrow(dim, 6, size))
+    return images
 
 
 class LPIPS(nn.Module):
@@ -130,7 +128,8 @@ class LPIPS(nn.Module):
         if net not in LPIPS_BACKBONES:
             raise InputError(f"no LPIPS backbone '{net}': use one of {', '.join(LPIPS_BACKBONES)}")
         if weights is not None:
-            return cls(net, _read_tensors(weights), str(weights))
+            remedy = "pass a torch file of tensors, a state dict with torchvision's names"
+            return cls(net, read_tensors(weights, "LPIPS weights", remedy), str(weights))
         source = LPIPS_BACKBONES[net]
         try:
             tensors = source.get_state_dict(progress=False, check_hash=True, map_location="cpu")
@@ -166,15 +165,16 @@ class LPIPS(nn.Module):
         return self.distance(self.features(a), self.features(b))
 
 
-def _read_tensors(path: str | Path) -> Mapping[str, Tensor]:
-    """A torch file of named tensors, or InputError."""
+def read_tensors(path: str | Path, what: str, remedy: str) -> Mapping[str, Tensor]:
+    """A torch file of named tensors, or InputError. what: it is to be read as."""
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        why = f"{type(error).__name__}: {reason(error)}"
-        raise InputError(f"{path}: cannot be read as LPIPS weights ({why}); pass a torch file of tensors") from error
+        raise InputError(
+            f"{path}: cannot be read as {what} ({type(error).__name__}: {reason(error)}); {remedy}"
+        ) from error
     if not isinstance(tensors, Mapping) or not all(isinstance(t, Tensor) for t in tensors.values()):
-        raise InputError(f"{path}: is not a mapping of names to tensors; pass a state dict with torchvision's names")
+        raise InputError(f"{path}: is not a mapping of names to tensors; {remedy}")
     return tensors
 
 
@@ -194,13 +194,3 @@ def _package_names(package: Mapping[str, Tensor], given: Mapping[str, Tensor], o
                 f"{origin}: '{theirs}' is {tensor.dtype} {tuple(tensor.shape)}, not floating {tuple(shape)}; {remedy}"
             )
     return {ours: given[theirs] for theirs, ours in names.items()}
-
-
-def _box_sum(images: Tensor) -> Tensor:
-    """Sums over all 7 x 7 windows: (B, 3, H, W) -> (B, 3, H - 6, W - 6)."""
-    for dim in (2, 3):
-        size = images.shape[dim] - SSIM_WINDOW + 1
-        pairs = images.narrow(dim, 0, size + 4) + images.narrow(dim, 1, size + 4)  # 7 = 2 + 2 + 2 + 1
-        total = pairs.narrow(dim, 0, size) + pairs.narrow(dim, 2, size)
-        images = total.add_(pairs.narrow(dim, 4, size)).add_(images.narrow(dim, 6, size))
-    return images
