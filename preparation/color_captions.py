@@ -4,8 +4,8 @@ Open in the paper: its recipe was never published; it says that samples whose ca
 """
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from datasets.words import color_words
 from preparation.caption_lists import Pair
@@ -56,22 +56,9 @@ def speaks_of_gray_photo(caption: str) -> bool:
     return not named & set(color_words.CHROMATIC)
 
 
-def select(pairs: Iterable[Pair]) -> tuple[list[Pair], Counter[str]]:
-    """The pairs that every rule keeps, in order, and how many each rule dropped ("kept": the rest)."""
-    pairs = list(pairs)
-    dropped = [drop_rule(pair.caption) for pair in progress(pairs, "rules", "caption")]
-    said_gray = Counter(
-        pair.image for pair, rule in zip(pairs, dropped, strict=True) if rule == "black_and_white_photo"
-    )
-    kept, counts, seen = [], Counter(dict.fromkeys((*RULES, "kept"), 0)), defaultdict(set)
-    for pair, rule in zip(pairs, dropped, strict=True):
-        words = " ".join(pair.caption.lower().split())
-        if rule is None and said_gray[pair.image] >= SAID_GRAY:
-            rule = "picture_said_gray"
-        elif rule is None and words in seen[pair.image]:
-            rule = "repeated"
-        counts[rule or "kept"] += 1
-        if rule is None:
-            kept.append(pair)
-            seen[pair.image].add(words)
-    return kept, counts
+def judge(pairs: Iterable[Pair]) -> Iterator[tuple[Pair, str | None]]:
+    """Each pair with the rule that drops it; "repeated" is left to `selection.select`."""
+    judged = [(pair, drop_rule(pair.caption)) for pair in progress(list(pairs), "rules", "caption")]
+    said_gray = Counter(pair.image for pair, rule in judged if rule == "black_and_white_photo")
+    for pair, rule in judged:
+        yield pair, "picture_said_gray" if rule is None and said_gray[pair.image] >= SAID_GRAY else rule

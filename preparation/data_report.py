@@ -144,7 +144,7 @@ def _plot(report: Report, title: str, draw: Callable[[Axes, Report], None]) -> s
 def _draw_tokens(axes: Axes, report: Report) -> None:
     for split, tokens in report["tokens"].items():
         lengths, counts = np.array(tokens, int).reshape(-1, 2).T
-        shares = np.bincount(lengths, 100 * counts / max(counts.sum(), 1), minlength=2)
+        shares = np.bincount(lengths, 100 * counts / max(counts.sum(), 1), minlength=lengths.max(initial=0) + 2)
         axes.step(np.arange(len(shares)), shares, where="mid", label=split)
     axes.axvline(report["max_words"], color="black", linestyle="--", label=f"{report['max_words']}: cut off behind")
     axes.set(title="Length of captions", xlabel="tokens, [CLS] and [SEP] counted", ylabel="captions, %")

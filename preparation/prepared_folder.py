@@ -10,15 +10,14 @@ import argparse
 import json
 import os
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from datasets.shards import sha256
-from preparation.caption_lists import LIST_ORIGIN, Pair, read_list
-from preparation.multi_instance import same_picture
+from preparation.caption_lists import LIST_ORIGIN, Pair
 from preparation.picture_copies import ENDINGS, MIN_CHROMA, copy_all
+from preparation.selection import Selection
 from utils.errors import InputError
 from utils.files import write_text
 from utils.progress import progress
@@ -26,34 +25,13 @@ from utils.text_files import read_json
 
 SHOWN = 50  # names that the report lists of what is missing, unreadable or without chroma
 IMAGE_RULES = {
+    "without_source": "its source was left out by --without",
     "excluded": "its picture is in a list that --exclude names",
     "missing": "its picture is not in the folders",
     "unreadable": "its picture cannot be decoded",
     "without_chroma": "its picture has less chroma than --min_chroma (preparation/picture_copies.py)",
 }
 _REMEDY = "pass the same, another folder, or --overwrite"
-
-
-class Selection(NamedTuple):
-    """The captions that stay before any picture was looked at."""
-
-    pairs: list[Pair]
-    counts: Counter[str]  # of every rule, and "kept"
-    rules: dict[str, str]
-    followed: bool  # a list that is taken as it is: nothing leaves it but what --skip_missing allows
-    details: dict[str, Any]  # more for the report
-
-    def without(self, rule: str, names: Iterable[str]) -> "Selection":
-        """Less the pairs of these images, counted under the rule."""
-        names = set(names)
-        pairs = [pair for pair in self.pairs if pair.image not in names]
-        gone, counts = len(self.pairs) - len(pairs), Counter(self.counts)
-        counts[rule] += gone
-        counts["kept"] = counts.pop("kept") - gone  # stays last
-        return self._replace(pairs=pairs, counts=counts)
-
-    def names(self) -> list[str]:
-        return list(dict.fromkeys(pair.image for pair in self.pairs))
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -86,21 +64,6 @@ def run(script: str, options: argparse.Namespace, prepare: Callable[[argparse.Na
         print(f"{script}: {error}; make room, or change the permissions, and go on", file=sys.stderr)
         return 2
     return 0
-
-
-def follow(path: Path, rule_of: Callable[[str], str | None]) -> Selection:
-    """A published list as it is; the report says what our rules would have dropped of it."""
-    pairs = read_list(path)
-    ours = Counter(rule_of(pair.caption) or "kept" for pair in pairs)
-    return Selection(pairs, Counter(kept=len(pairs)), {}, True, {"our_rules_would": dict(sorted(ours.items()))})
-
-
-def exclude(selection: Selection, lists: list[Path]) -> Selection:
-    """Without the pictures of these lists, whatever name they have there."""
-    if not lists:
-        return selection
-    gone = {same_picture(pair.image) for path in lists for pair in read_list(path)}
-    return selection.without("excluded", (name for name in selection.names() if same_picture(name) in gone))
 
 
 class PreparedFolder:

@@ -16,10 +16,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from preparation.caption_lists import read_coco_captions
-from preparation.color_captions import RULES, drop_rule, select
+from preparation.color_captions import RULES, drop_rule, judge
 from preparation.multi_instance import SOURCES, coco_name
 from preparation.picture_copies import ImageFolders
-from preparation.prepared_folder import PreparedFolder, Selection, add_flags, exclude, follow, run
+from preparation.prepared_folder import PreparedFolder, add_flags, run
+from preparation.selection import exclude, follow, select
 from utils.errors import InputError
 
 
@@ -41,7 +42,7 @@ def prepare(options: argparse.Namespace) -> None:
         selection = follow(options.list, drop_rule)
         sources = {"--list": [options.list]}
     else:
-        selection = Selection(*select(read_coco_captions(options.captions)), RULES, False, {})
+        selection = select(judge(read_coco_captions(options.captions)), RULES)
         sources = {"--captions": [options.captions]}
     folder = PreparedFolder("prepare_coco.py", options, sources | {"--exclude": options.exclude})
     years = ("COCO_train2014_", "COCO_val2014_")

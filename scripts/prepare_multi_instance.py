@@ -13,7 +13,7 @@ The same command goes on where it was interrupted. docs/DATA.md says where to do
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ from datasets.words import color_words
 from models.text import BERT_VOCABULARY, MAX_WORDS, CaptionTokenizer
 from preparation import colored_things
 from preparation.caption_lists import Pair
-from preparation.multi_instance import RULES, SOURCES, Judged, file_names, read_mdetr, read_narratives, source_of
+from preparation.multi_instance import RULES, SOURCES, file_names, read_mdetr, read_narratives, source_of
 from preparation.picture_copies import ImageFolders
-from preparation.prepared_folder import PreparedFolder, Selection, add_flags, exclude, follow, run
+from preparation.prepared_folder import PreparedFolder, add_flags, run
+from preparation.selection import exclude, follow, select
 from utils.errors import InputError
 from utils.progress import progress
 
@@ -33,7 +34,6 @@ BATCH = 1000  # captions tokenised at once
 OWN_RULES = RULES | {
     "repeated": "the picture has the same caption already",
     "beyond_captions_per_image": "the picture has --captions_per_image captions already",
-    "without_source": "its source was left out by --without",
 }
 
 
@@ -60,7 +60,7 @@ def prepare(options: argparse.Namespace) -> None:
     else:
         judged = (one for path in options.mdetr for one in read_mdetr(path))
         narrated = (one for path in options.narratives for one in read_narratives(path))
-        selection = select([judged, narrated], options.captions_per_image)
+        selection = select(progress(chain(judged, narrated), "rules", "caption"), OWN_RULES, options.captions_per_image)
     selection = exclude(selection, options.exclude)
     if options.without:
         gone = (name for name in selection.names() if source_of(name) in options.without)
@@ -95,25 +95,6 @@ def read_folders(options: argparse.Namespace) -> dict[str, ImageFolders] | None:
         return None
     given["vg"], given["GQA"] = given["vg"] or given["GQA"], given["GQA"] or given["vg"]
     return {name: ImageFolders(folders, *SOURCES[name]) for name, folders in given.items() if folders}
-
-
-def select(files: Iterable[Iterable[Judged]], most: int | None) -> Selection:
-    """The captions that the rules keep, in the order of the files. most: captions of one picture."""
-    counts = Counter(dict.fromkeys(RULES, 0) | {"repeated": 0, "beyond_captions_per_image": 0, "kept": 0})
-    kept: list[Pair] = []
-    seen: dict[str, set[str]] = {}
-    for pair, rule in progress((judged for file in files for judged in file), "rules", "caption"):
-        if rule is None:
-            captions = seen.setdefault(pair.image, set())
-            if pair.caption.lower() in captions:
-                rule = "repeated"
-            elif most is not None and len(captions) >= most:
-                rule = "beyond_captions_per_image"
-            else:
-                captions.add(pair.caption.lower())
-                kept.append(pair)
-        counts[rule or "kept"] += 1
-    return Selection(kept, counts, OWN_RULES, False, {})
 
 
 def cut(pairs: list[Pair]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import pytest
 from conftest import SHARED, assert_linear, needs_shared
 
 from preparation.caption_lists import Pair, read_coco_captions, read_list
-from preparation.color_captions import RULES, drop_rule, select
+from preparation.color_captions import RULES, drop_rule, judge
+from preparation.selection import select
 
 LISTS = SHARED / "data" / "lists"
 
@@ -54,7 +55,7 @@ def test_every_caption_is_counted_once_and_the_rest_keeps_its_order():
         Pair("b.jpg", "a black and white photo on a wall"),
         Pair("b.jpg", "a white wall"),
     ]
-    kept, counts = select(pairs)
+    kept, counts, *_ = select(judge(pairs), RULES)
     assert kept == [("a.jpg", "A red bus"), ("a.jpg", "a blue bus"), ("b.jpg", "A red bus"), ("b.jpg", "a white wall")]
     assert counts == Counter(
         black_and_white_photo=3, picture_said_gray=1, repeated=1, no_color_word=1, empty=1, kept=4
@@ -63,7 +64,7 @@ def test_every_caption_is_counted_once_and_the_rest_keeps_its_order():
 
 @needs_shared("data/lists")
 def test_the_rules_agree_with_the_published_list_of_validation_images():
-    kept, counts = select(read_coco_captions(LISTS / "coco_captions_val2017.json"))
+    kept, counts, *_ = select(judge(read_coco_captions(LISTS / "coco_captions_val2017.json")), RULES)
     assert counts.total() == 25_014 and 4000 < counts["kept"] < 4200
     published = {pair.image for pair in read_list(LISTS / "lcoder_selected_val.json")}
     ours = {pair.image for pair in kept}
