@@ -456,7 +456,7 @@ def small_release(monkeypatch, tmp_path):
     text = BertConfig(**TEXT | {"vocab_size": 30522, "max_position_embeddings": 80})
     small = partial(released, **SMALL | {"text_config": text, "num_words": 80})
     monkeypatch.setattr(models, "released", small)
-    monkeypatch.setattr(models.release_file, "released", small)
+    monkeypatch.setattr("models.lcoins.release_file.released", small)
     network = small()
     beside = {"proj_img.fc1.weight": torch.zeros(2, 2)}
     beside |= {"text_encoder.bert_model.embeddings.position_ids": torch.arange(3)}

@@ -112,7 +112,7 @@ def test_the_authors_file_becomes_one_of_ours(tmp_path, monkeypatch):
     numbers |= {"num_heads": 5, "num_groups": 4, "group_mixing": 6, "channels": (10, 8, 6, 5, 3)}
     small = partial(released, **numbers | {"text_config": BertConfig(**text)})
     monkeypatch.setattr(models, "released", small)
-    monkeypatch.setattr(models.release_file, "released", small)
+    monkeypatch.setattr("models.lcoins.release_file.released", small)
     torch.manual_seed(0)
     weights = {name: tensor.half().float() for name, tensor in small().state_dict().items()}
     torch.save({"model": weights, "epoch": 79}, tmp_path / "authors.pth")
