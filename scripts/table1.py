@@ -2,8 +2,8 @@
 
     python scripts/table1.py --config configs/scenes.yaml --output_dir output/table1 --seeds 0 1 2
 
-It writes OUTPUT/table1.md and table1.csv. OUTPUT/<variant>/seed<k>/ is a training; in it lie its tests, scenes/ and
-photographs/, and run.log. Call it again to go on after an interruption: what is done is not done again.
+It writes OUTPUT/table1.md and table1.csv. OUTPUT/<variant>/seed<k>/ is a training; in it lie its test,
+scenes/, and run.log. Call it again to go on after an interruption: what is done is not done again.
 Flags after `--` go to every training and test; `--configs other.yaml` adds a row, trained as that file says.
 Differs: the paper's Table 1 has PSNR, SSIM and LPIPS of photographs alone, which hardly tell whose colour is whose.
 """
@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from datasets.scenes import TEST_SPLITS
 from evaluation.scene_report import FIGURES
 from evaluation.statistics import Interval, bootstrap_difference
-from evaluation.tables import interval, number, write_csv
+from evaluation.tables import interval, write_csv
 from utils import options
 from utils.errors import InputError
 from utils.progress import progress
@@ -46,7 +46,6 @@ VARIANTS = {
 }
 OURS = ("--config", "--output_dir", "--seed", "--resume", "--eval", "--test")  # flags that are given here
 PLACE = ("config", "output_dir", "resume", "auto_resume")  # two runs that differ in these alone are the same
-PHOTOGRAPHS = ("psnr", "ssim", "lpips")
 NOTES = """In brackets: of one seed, the 95 % bootstrap interval over whole scenes; of a mean, the lowest and highest.
 mixture: each instance in the mean of the caption's colours: knows which colours, but not whose. chance: any colour.
 w/o GE has no groups: its ARI is "-". w/o CL leaves the grouping layer untrained, so its ARI means nothing: "-" too.
@@ -65,7 +64,6 @@ class Result(NamedTuple):
     run: Run
     scenes: dict[str, dict[str, Any]]  # split -> `instances.summarize_instances`; no ARI where it means nothing
     correct: dict[str, dict[tuple, float]]  # split -> `read_correct`
-    photographs: dict[str, Any] | None  # `engine.summarize`
     log: list[dict[str, Any]]  # a line an epoch
 
 
@@ -76,8 +74,6 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="every variant is trained once with each")
     parser.add_argument("--variants", nargs="*", choices=VARIANTS, default=list(VARIANTS), help="all if not given")
     parser.add_argument("--configs", nargs="+", default=[], help="YAMLs of other systems, a row each")
-    parser.add_argument("--data_path", help="captioned photographs to test on too")
-    parser.add_argument("--lpips_weights", help="file of the LPIPS backbone, for the photographs")
     end = words.index("--") if "--" in words else len(words)
     return parser.parse_args(words[:end], argparse.Namespace(flags=words[end + 1 :]))
 
@@ -85,22 +81,16 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
 def main(words: list[str] | None = None) -> int:
     words = sys.argv[1:] if words is None else words
     asked = parse_arguments(words)
-    tests = {"scenes": ["--data_set", "scenes"]}
-    if asked.data_path is not None:
-        weights = ["--lpips_weights", asked.lpips_weights] if asked.lpips_weights else []
-        tests["photographs"] = ["--data_set", "captioned_images", "--data_path", asked.data_path, *weights]
     results: dict[str, list[Result]] = {}  # of each variant, its seeds
     try:
         for run in progress(plan(asked), "table 1", "run"):
             train(run)
-            for kind, flags in tests.items():
-                test(run, kind, flags)
-            results.setdefault(run.variant, []).append(read_result(run, tests))
+            test(run)
+            results.setdefault(run.variant, []).append(read_result(run))
     except InputError as error:
         print(f"table1.py: {error}", file=sys.stderr)
         return 2
-    lines = csv_rows(chain(*results.values()))
-    write_csv(asked.output_dir / "table1.csv", lines, dict.fromkeys(chain(*lines)))
+    write_csv(asked.output_dir / "table1.csv", csv_rows(chain(*results.values())))
     text = markdown(results, shlex.join(["python", "scripts/table1.py", *words]))
     (asked.output_dir / "table1.md").write_text(text, encoding="utf-8")
     say(f"{asked.output_dir / 'table1.md'}, table1.csv")
@@ -146,8 +136,7 @@ def train(run: Run) -> None:
     done = max((line["epoch"] for line in read_log(run)[-1:]), default=0)
     if done == run.args.epochs:
         return say(f"{run.name}: is trained")
-    for metrics in run.folder.glob("*/metrics.json"):  # of earlier weights
-        metrics.unlink()
+    (run.folder / "scenes" / "metrics.json").unlink(missing_ok=True)  # of earlier weights
     say(f"{run.name}: training, {done} of {run.args.epochs} epochs are done")
     call(run, "training", [*run.flags, "--output_dir", str(run.folder), "--auto_resume"])
 
@@ -157,18 +146,18 @@ def read_log(run: Run) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
 
 
-def test(run: Run, kind: str, flags: list[str]) -> None:
-    folder, start = run.folder / kind, ["--finetune", str(run.folder / "checkpoint-last.pth"), "--no-auto_resume"]
-    words = [*run.flags, *flags, *start, "--test", "--output_dir", str(folder)]
+def test(run: Run) -> None:
+    folder, start = run.folder / "scenes", ["--finetune", str(run.folder / "checkpoint-last.pth"), "--no-auto_resume"]
+    words = [*run.flags, *start, "--test", "--output_dir", str(folder)]
     args = options.parse(words)
     args.finetune = None  # the folder may be moved
     if all((folder / name).is_file() for name in ("metrics.json", "index.html")):  # the page is written last
         check_flags(folder / "args.yaml", args)
-        return say(f"{run.name}: is tested on {kind}")
-    say(f"{run.name}: testing on {kind}")
+        return say(f"{run.name}: is tested")
+    say(f"{run.name}: testing")
     folder.mkdir(exist_ok=True)
     (folder / "args.yaml").write_text(yaml.safe_dump(vars(args)))
-    call(run, f"test on {kind}", words)
+    call(run, "test", words)
 
 
 def call(run: Run, what: str, words: list[str]) -> None:
@@ -183,12 +172,11 @@ def call(run: Run, what: str, words: list[str]) -> None:
         sys.exit(status if status > 0 else 128 - status)  # ended by a signal: as shells number it
 
 
-def read_result(run: Run, tests: Iterable[str]) -> Result:
-    metrics = {kind: json.loads((run.folder / kind / "metrics.json").read_text()) for kind in tests}
-    for summary in metrics["scenes"].values() if not run.args.counter_color else ():
+def read_result(run: Run) -> Result:
+    scenes = json.loads((run.folder / "scenes" / "metrics.json").read_text())
+    for summary in scenes.values() if not run.args.counter_color else ():
         summary.update(ari=None, foreground_ari=None)
-    correct = read_correct(run.folder / "scenes" / "per_instance.csv")
-    return Result(run, metrics["scenes"], correct, metrics.get("photographs"), read_log(run))
+    return Result(run, scenes, read_correct(run.folder / "scenes" / "per_instance.csv"), read_log(run))
 
 
 def read_correct(file: Path) -> dict[str, dict[tuple, float]]:
@@ -222,7 +210,7 @@ def over_seeds(figures: Sequence[dict[str, float] | None]) -> dict[str, float] |
 
 
 def csv_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
-    """One for each run and split; the photographs of a run are one more split."""
+    """One for each run and split."""
     lines, none = [], dict.fromkeys(Interval._fields, "")
     for result in results:
         run = {"variant": result.run.variant, "seed": result.run.args.seed}
@@ -230,8 +218,6 @@ def csv_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
             figures = {f"{key}_{part}": value for key in FIGURES for part, value in (summary[key] or none).items()}
             references = {f"reference_{name}": value for name, value in summary["references"].items()}
             lines.append(run | {"split": split} | figures | references)
-        if result.photographs is not None:
-            lines.append(run | {"split": "photographs"} | {k: result.photographs["model"][k] for k in PHOTOGRAPHS})
     return lines
 
 
@@ -254,12 +240,7 @@ def markdown(variants: dict[str, list[Result]], command: str) -> str:
         [name, *(interval(paired_difference(full, runs, split), 100.0, 1) for split in TEST_SPLITS)]
         for name, runs in others.items()
     ]
-    text += table("accuracy of full less the row's, paired, points", TEST_SPLITS, rows)
-    if results[0].photographs is not None:
-        models = {r.run.name: r.photographs["model"] for r in results} | {"ab = 0": results[0].photographs["gray"]}
-        rows = [[name, *(number(model[key], 3) for key in PHOTOGRAPHS)] for name, model in models.items()]
-        text += table("photographs", PHOTOGRAPHS, rows)
-    return text
+    return text + table("accuracy of full less the row's, paired, points", TEST_SPLITS, rows)
 
 
 def rows_of(variants: dict[str, list[Result]]) -> Iterator[tuple[str, list[Result]]]:
@@ -270,7 +251,7 @@ def rows_of(variants: dict[str, list[Result]]) -> Iterator[tuple[str, list[Resul
             yield f"{variant}, mean of {len(runs)}", runs
 
 
-def table(heading: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def table(heading: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [["", *columns], ["---", *("---:" for _ in columns)], *rows]
     return f"\n## {heading}\n\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 

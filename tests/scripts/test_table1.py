@@ -10,7 +10,7 @@ from typing import TextIO
 
 import pytest
 import yaml
-from conftest import ROOT, write_data
+from conftest import ROOT
 from processes import ranks
 
 from datasets.scenes import TEST_SPLITS
@@ -85,7 +85,7 @@ def read_csv(file: Path) -> list[dict[str, str]]:
 
 def results(folder: Path, *words: str) -> dict[str, list[Result]]:
     runs = table1.plan(table1.parse_arguments(["--config", CONFIG, "--output_dir", str(folder), *words, "--", *FLAGS]))
-    return {run.variant: [table1.read_result(run, ["scenes"])] for run in runs}
+    return {run.variant: [table1.read_result(run)] for run in runs}
 
 
 def sections(text: str) -> dict[str, dict[str, list[str]]]:
@@ -138,9 +138,7 @@ def test_variants_differ_in_their_flag_alone(made):
 def test_a_second_call_runs_nothing(copy, program, capsys):
     assert call(copy, *TWO) == 0
     said = [line.split("  ", 1)[1] for line in capsys.readouterr().out.splitlines()]
-    assert said[:4] == [
-        f"{name}, seed 0: is {what}" for name in ("full", "wo_ge") for what in ("trained", "tested on scenes")
-    ]
+    assert said[:4] == [f"{name}, seed 0: is {what}" for name in ("full", "wo_ge") for what in ("trained", "tested")]
     assert not (program.parent / "words.json").exists()
 
 
@@ -197,26 +195,11 @@ def test_other_flags_are_refused_by_name(made, program, capsys, words, flags, me
     assert not (program.parent / "words.json").exists()
 
 
-def test_photographs_are_tested_and_their_folder_is_remembered(copy, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(table1, "subprocess", Forked)
-    data, other = (write_data(tmp_path / name, {"test": 3}) for name in ("data", "other"))
-    words = ("--variants", "full", "--data_path")
-    assert call(copy, *words, str(data)) == 0
-    metrics = json.loads((copy / "full" / "seed0" / "photographs" / "metrics.json").read_text())
-    line = read_csv(copy / "table1.csv")[-1]
-    assert (line["split"], line["accuracy_mean"], line["lpips"]) == ("photographs", "", "")
-    assert (float(line["psnr"]), float(line["ssim"])) == (metrics["model"]["psnr"], metrics["model"]["ssim"])
-    cells = sections((copy / "table1.md").read_text())["photographs"]["full, seed 0"]
-    assert cells == [f"{metrics['model']['psnr']:.3f}", f"{metrics['model']['ssim']:.3f}", "-"]
-    assert call(copy, *words, str(other)) == 2
-    assert f"--data_path {data} there, {other} now" in capsys.readouterr().err
-
-
 def hand_made(file: Path, answers: list[tuple[int, str, bool]], split: str = "clear") -> Result:
     """answers: scene, colour, correct."""
     rows = [f"{split},{scene},cup,{color},{correct}" for scene, color, correct in answers]
     file.write_text("\n".join(["split,index,noun,color,correct", *rows]) + "\n")
-    return Result(None, {}, table1.read_correct(file), None, [])
+    return Result(None, {}, table1.read_correct(file), [])
 
 
 def test_paired_difference_of_hand_made_answers(tmp_path):
@@ -265,5 +248,5 @@ def test_without_counter_colours_the_groups_mean_nothing(made):
     (run,) = table1.plan(
         table1.parse_arguments(["--config", CONFIG, "--output_dir", str(made), "--variants", "wo_cl", "--", *FLAGS])
     )
-    trained = table1.read_result(run._replace(folder=made / "full" / "seed0"), ["scenes"])
+    trained = table1.read_result(run._replace(folder=made / "full" / "seed0"))
     assert all(summary["ari"] is None and summary["foreground_ari"] is None for summary in trained.scenes.values())
