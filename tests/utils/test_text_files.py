@@ -66,7 +66,7 @@ def test_the_other_json_files_are_read_in_every_encoding(write):
     path = write("boxes.json", json.dumps({"caf\u00e9.jpg": [[0, 0, 1, 1, 0.9, 0]]}, indent=1, ensure_ascii=False))
     assert caption_objects.read_boxes(path) == {"caf\u00e9.jpg": [[0, 0, 1, 1, 0.9, 0]]}
     key = {"study": "s", "dataset": "d", "questions": {"q": {"experiment": "reality", "choices": {}}}}
-    assert user_votes.read_key(write("key.json", json.dumps(key, indent=1))) == key
+    assert user_votes.read_keys([write("key.json", json.dumps(key, indent=1))]) == {"s": key}
     image = {"id": 1, "file_name": "a.jpg", "caption": CAPTION, "data_source": "coco"}
     path = write("big.json", json.dumps({"images": [image], "annotations": []}, indent=1, ensure_ascii=False))
     assert [judged.pair.caption for judged in read_mdetr(path)] == [" ".join(CAPTION.split())]
