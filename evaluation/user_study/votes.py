@@ -36,24 +36,30 @@ class Column(NamedTuple):
     shares: dict[str, Share]  # system -> ..., in the order of the key
 
 
+def read_key(file: Path) -> Key:
+    """InputError unless `scripts/user_study.py make` wrote it."""
+    key = read_json(file, "pass the file that --key wrote")
+    try:
+        questions = key["questions"].values()
+        whole = all({*question} >= {"experiment", "choices"} for question in questions) and "dataset" in key
+        if not (whole and isinstance(key["study"], str)):
+            raise KeyError("a field")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{file}: is no key of a user study ({error!r}); pass the file that --key wrote") from error
+    return key
+
+
 def read_keys(files: Sequence[Path]) -> dict[str, Key]:
-    """{study: its key}. InputError for a column that two keys would share, and for what `user_study.py make` did not
-    write."""
+    """{study: its key}. InputError for a column that two keys would share."""
     keys: dict[str, Key] = {}
     columns: dict[tuple[str, str], Path] = {}
-    remedy = "pass the file that --key wrote"
     for file in files:
-        key = read_json(file, remedy)
-        try:
-            experiments = {question["experiment"]: {*question["choices"]} for question in key["questions"].values()}
-            keys[str(key["study"])] = key
-            mine = {(key["dataset"], experiment) for experiment in experiments}
-        except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{file}: is no key of a user study ({error!r}); {remedy}") from error
-        for column in mine:
+        key = read_key(file)
+        for column in {(key["dataset"], question["experiment"]) for question in key["questions"].values()}:
             other = columns.setdefault(column, file)
             if other != file:
                 raise InputError(f"{other} and {file}: both hold {' '.join(column)}; make one with another --dataset")
+        keys[key["study"]] = key
     return keys
 
 
