@@ -1,18 +1,17 @@
-"""Training and evaluation: two plain functions that know nothing of the network or the losses.
-
-B batch; H, W image side; N_G groups; N_I image tokens.
-"""
+"""Training and evaluation: plain functions that know no system by name. A system says what a batch teaches it
+(`losses = model(batch)`) and how it colours one (`system.colorize(batch)`)."""
 
 import contextlib
 import math
+import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
-from timm.scheduler.scheduler import Scheduler
-from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -20,93 +19,145 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from datasets.words import color_words
-from evaluation.figures import figures, means
-from evaluation.metrics import LPIPS
-from evaluation.protocol import ROWS, Colorized, LabBatch, check_finite, colorized, pieces
+from datasets import set_epoch
+from models.system import Coloring, System
 from utils import distributed
+from utils.checkpoint import save
 from utils.devices import autocast
-from utils.errors import DivergedError
+from utils.errors import DivergedError, Interrupted
+from utils.interruption import Interruption
 from utils.log import MetricLog, Waits
 from utils.progress import progress
-from utils.side_by_side import side_by_side
+from utils.train_state import TrainState
 
-__all__ = ["ROWS", "TrainState", "attention_for_training", "evaluate", "summarize", "summarize_subsets"]
-__all__ += ["train_one_epoch"]
+LAST, BEST = "checkpoint-last.pth", "checkpoint-best.pth"
 
 
-@dataclass
-class TrainState:
-    """What a checkpoint holds."""
+@dataclass(frozen=True)
+class RunOptions:
+    """How a training goes on; the flags of the same names."""
 
-    network: nn.Module
-    model: nn.Module  # `network`, or DistributedDataParallel around it
-    ema: ModelEmaV3 | None
-    optimizer: Optimizer
-    schedule: Scheduler
-    scaler: GradScaler  # enabled for fp16 alone
-    step: int = 0  # updates done
-    scheduled: int = 0  # the same, where the schedule counts them: by batches of the present size and epochs done
-    epoch: int = 0  # epochs done
-    seen: int = 0  # samples of the present epoch, all ranks', that the updates have used
-    best: float = -math.inf  # highest mean PSNR on val, dB
+    device: torch.device
+    amp: str  # of `utils.devices.autocast`
+    epochs: int
+    update_images: int  # of all processes
+    update_freq: int = 1
+    clip_grad: float | None = None  # largest norm of the gradient
+    eval_every: int = 1
+    save_every: int | None = None
+    keep_checkpoints: int = 0
 
-    @property
-    def evaluated(self) -> nn.Module:
-        """The weights that are evaluated: the moving average where there is one."""
-        return self.network if self.ema is None else self.ema.module
+
+class Evaluated(NamedTuple):
+    """What the metrics on val say of an epoch."""
+
+    summary: dict[str, Any]  # for log.jsonl; its ["model"]["psnr"] picks checkpoint-best
+    table: str
+    draw: Callable[[], Any]  # the picture for TensorBoard, (H, W, 3) uint8
+
+
+def train(
+    state: TrainState,
+    loader: DataLoader,
+    run: RunOptions,
+    log: MetricLog,
+    output_dir: Path,
+    content: Callable[[], dict[str, Any]],
+    validate: Callable[[System], Evaluated],
+) -> None:
+    """Epochs of training; after every `eval_every`-th and the last the metrics on val, checkpoint-last and, at the best
+    PSNR so far, checkpoint-best.
+
+    content: what a checkpoint holds, asked for on every rank. Raises Interrupted after SIGTERM or SIGINT: the step is
+    finished and checkpoint-last holds it.
+    """
+    updates = len(loader) // run.update_freq  # per epoch
+
+    def save_as(*names: str) -> None:
+        """LAST comes last: killed before it, the epoch's end is done again, and its best is found again."""
+        held = content()
+        for name in names:
+            save(output_dir / name, held)
+
+    def after_update() -> bool:
+        due = run.save_every is not None and state.step % run.save_every == 0
+        asked = interruption.asked()
+        if due or asked:
+            save_as(LAST)
+        return not asked
+
+    with Interruption() as interruption:
+        while state.epoch < run.epochs:
+            started, first_step = time.monotonic(), state.step
+            set_epoch(loader, state.epoch, state.seen)
+            state.scheduled = state.epoch * updates + state.seen // run.update_images
+            log.start_epoch(state.epoch, state.seen)
+            if not train_one_epoch(state, loader, run, log, after_update):
+                raise Interrupted(
+                    f"{output_dir / LAST}: saved at step {state.step}, as asked; go on with --auto_resume"
+                )
+            state.epoch, state.seen = state.epoch + 1, 0
+            rate = (state.step - first_step) * run.update_images / (time.monotonic() - started)
+            if state.epoch % run.eval_every and state.epoch < run.epochs:
+                continue
+            found = validate(state.evaluated)
+            psnr = math.inf if found.summary["model"]["psnr"] is None else found.summary["model"]["psnr"]
+            improved, state.best = psnr > state.best, max(state.best, psnr)
+            log.end_epoch(state.epoch, state.step, rate, *found)
+            save_as(*(BEST, LAST) if improved else (LAST,))
+            distributed.on_main(partial(_keep, output_dir, state.epoch, run.keep_checkpoints))
+
+
+def _keep(output_dir: Path, epoch: int, count: int) -> None:
+    """checkpoint-<epoch>.pth of the last `count` epochs. The newest is another name of checkpoint-last, not a copy."""
+    if count == 0:
+        return
+    name = output_dir / f"checkpoint-{epoch:04d}.pth"
+    name.unlink(missing_ok=True)
+    os.link(output_dir / LAST, name)
+    for old in sorted(output_dir.glob("checkpoint-[0-9]*.pth"))[:-count]:
+        old.unlink()
 
 
 def train_one_epoch(
     state: TrainState,
-    criterion: nn.Module,
-    prepare: Callable[[Tensor], tuple[Tensor, Tensor]],
     loader: DataLoader,
-    device: torch.device,
-    amp: str,
-    update_freq: int,
-    clip_grad: float | None,
+    run: RunOptions,
     log: MetricLog,
     after_update: Callable[[], bool] = lambda: True,
 ) -> bool:
     """One pass over `loader`, one update every `update_freq` batches (a rest that fills no update is left out).
 
-    criterion: its `shared(batches, device)` is what the losses of an update's batches have in common; then called with
-    the network's output, ab, the batch and that.
-    prepare: RGB (B, 3, H, W) in [0, 1] -> gray (B, 1, H, W) and ab (B, 2, H, W), both in [-1, 1].
-    clip_grad: largest norm of the gradient.
     after_update: called after every update; False, on every rank alike, ends the pass. Returns whether it was whole.
     Raises DivergedError on every rank, before the update, when a gradient is not finite.
     """
     model, optimizer, scaler = state.model.train(), state.optimizer, state.scaler
     parameters = [p for p in model.parameters() if p.requires_grad]
     waits = Waits(loader)
-    for batches in _grouped(waits, update_freq):
+    for batches in _grouped(waits, run.update_freq):
         state.schedule.step_update(state.scheduled)  # the rate is set before the step that uses it
-        shared = criterion.shared(batches, device)
+        batches = state.system.begin_update(batches, run.device)
         totals: dict[str, Tensor] = {}
         for place, batch in enumerate(batches, start=1):
-            batch = batch.to(device)
-            gray, ab = prepare(batch.rgb)
-            with _gradients_reduced(model, when=place == len(batches)), attention_for_training(device, amp):
-                with autocast(device, amp):
-                    output = model(gray, batch.words, batch.counter_words, batch.color_counter)
-                losses = criterion(output, ab, batch, shared)
+            batch = batch.to(run.device)
+            with _gradients_reduced(model, when=place == len(batches)), attention_for_training(run.device, run.amp):
+                with autocast(run.device, run.amp):
+                    losses = model(batch)
                 scaler.scale(losses["total"] / len(batches)).backward()
             totals = {name: totals.get(name, 0) + value.detach() / len(batches) for name, value in losses.items()}
 
         # DDP has averaged the gradients: the norm is the same number on every rank, so all ranks stop together.
         scaler.unscale_(optimizer)
-        norm = nn.utils.clip_grad_norm_(parameters, math.inf if clip_grad is None else clip_grad)
+        norm = nn.utils.clip_grad_norm_(parameters, math.inf if run.clip_grad is None else run.clip_grad)
         if not torch.isfinite(norm):
             _raise_unless_overflow(scaler, state.step, totals, batches)
         scaler.step(optimizer)  # fp16: leaves the weights alone when the gradient overflowed
         scaler.update()
         # Gradients that are summed over batches stay where they are: freed, DDP would hold the sum beside its buckets.
-        optimizer.zero_grad(set_to_none=update_freq == 1)
+        optimizer.zero_grad(set_to_none=run.update_freq == 1)
         state.step, state.scheduled = state.step + 1, state.scheduled + 1
         if state.ema is not None:
-            state.ema.update(state.network, state.step)
+            state.ema.update(state.system, state.step)
         images = sum(len(batch.names) for batch in batches)
         state.seen += images * distributed.world_size()
         log.update(state.step, images, _learning_rate(optimizer), waits.take(), grad_norm=norm, **totals)
@@ -115,10 +166,33 @@ def train_one_epoch(
     return True
 
 
+@torch.no_grad()
+def evaluate(
+    system: System,
+    loader: Iterable[Any],
+    device: torch.device,
+    amp: str,
+    measure: Callable[[Any, Coloring], list[dict[str, Any]]],
+) -> list[dict[str, Any]]:
+    """One row per pair, all ranks', in file order, on every rank; the same for any batch size and number of processes.
+
+    measure: a batch, its RGB in float64, and what the system makes of it -> a row for each pair, with its `index`
+    (`evaluation.protocol.Measure`). Raises what it raises.
+    """
+    system.eval()
+    rows: list[dict[str, Any]] = []
+    with autocast(device, amp):  # around the loop: weights are cast once, not once a batch
+        for batch in progress(loader, "evaluation", "batch"):
+            batch = batch.to(device, torch.float64)
+            rows += measure(batch, system.colorize(batch))
+    everyone = (row for part in distributed.gather_objects(rows) for row in part)
+    return sorted(everyone, key=lambda row: row["index"])
+
+
 @contextlib.contextmanager
 def attention_for_training(device: torch.device, amp: str) -> Iterator[None]:
     """On a CPU in 16 bits, attention by plain products: there the backward pass of the fused kernel takes several times
-    as long, and a training step twice as long (scripts/benchmark.py, fused_attention_time_ratio)."""
+    as long, and a training step twice as long (docs/BENCHMARKS.md)."""
     if device.type != "cpu" or amp == "none":
         yield
         return
@@ -167,79 +241,3 @@ def _raise_unless_overflow(scaler: GradScaler, step: int, losses: dict[str, Tens
 def _learning_rate(optimizer: Optimizer) -> float:
     """The highest of the groups: the one that layer decay leaves alone."""
     return max(group["lr"] for group in optimizer.param_groups)
-
-
-@torch.no_grad()
-def evaluate(
-    network: nn.Module,
-    loader: Iterable[Any],
-    device: torch.device,
-    amp: str,
-    lpips: LPIPS | None = None,
-    visit: Callable[[Colorized], None] | None = None,
-    protocol: str = "paper",
-    photograph: Callable[[str], Tensor] | None = None,
-) -> list[dict[str, Any]]:
-    """One row per pair, all ranks', in file order, on every rank; the same for any batch size and number of processes.
-
-    Predicted ab joined with the photograph's own L; truth and prediction go through Lab to bytes, as `protocol` says
-    (`evaluation.protocol`; the paper's, Sec. 5, by default). A row holds index, name, caption and `{row}_{metric}` for
-    the rows
-      model    the network
-      gray     ab = 0: doing nothing
-      ceiling  the truth after the Lab round trip, against the photograph itself: what the protocol loses
-      truth    colourfulness alone
-    `visit` is called with everything this rank evaluates, for pictures; photograph: of `evaluation.protocol.colorized`.
-    Raises DivergedError where the network's ab is not finite.
-    """
-    network.eval()
-    rows: list[dict[str, Any]] = []
-    with autocast(device, amp):  # around the loop: weights are cast once, not once a batch
-        for batch in progress(loader, "evaluation", "batch"):
-            squashed = LabBatch.of(batch.rgb.to(device))
-            batch = batch.to(device)
-            output = network(squashed.gray.float(), batch.words)
-            check_finite(output.ab, batch.names)
-            measure = partial(_measured, partial(colorized, batch, squashed, output, protocol, photograph), lpips)
-            for part, values in side_by_side(measure, pieces(squashed, protocol), device):
-                rows += _rows(part, values)
-                if visit is not None:
-                    visit(part)
-    everyone = (row for part in distributed.gather_objects(rows) for row in part)
-    return sorted(everyone, key=lambda row: row["index"])
-
-
-def _measured(
-    colorize: Callable[[slice], Colorized], lpips: LPIPS | None, place: slice
-) -> tuple[Colorized, dict[str, Tensor]]:
-    part = colorize(place)
-    return part, figures(part.compared(), part.truth, lpips)
-
-
-def _rows(part: Colorized, values: dict[str, Tensor]) -> list[dict[str, Any]]:
-    table = torch.stack(list(values.values()), dim=1).tolist()  # one wait for the device
-    return [
-        {"index": index, "name": name, "caption": caption} | dict(zip(values, row, strict=True))
-        for index, name, caption, row in zip(part.indices, part.names, part.captions, table, strict=True)
-    ]
-
-
-def summarize(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """`evaluation.figures.means` of all pairs."""
-    return means(rows)
-
-
-def summarize_subsets(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The same of the pairs whose captions hold a chromatic word, words of two or more colours, and, under the name of
-    each basic colour, a word of it ("grey" is gray: `color_words.family`). Colours that no caption names are left out.
-    """
-    subsets: dict[str, list[dict[str, Any]]] = {"chromatic": [], "two_or_more_colors": []}
-    subsets |= {name: [] for name in (*color_words.CHROMATIC, *color_words.ACHROMATIC)}
-    for row in rows:
-        caption = row["caption"]
-        colors = {color_words.family(caption[start:end]) for start, end in color_words.find(caption)}
-        held = {"chromatic": not colors.isdisjoint(color_words.CHROMATIC), "two_or_more_colors": len(colors) > 1}
-        for name in subsets:
-            if held.get(name, name in colors):
-                subsets[name].append(row)
-    return {name: means(held) for name, held in subsets.items() if held or name in ("chromatic", "two_or_more_colors")}

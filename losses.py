@@ -78,7 +78,7 @@ class ColorizationLoss(nn.Module):
         self.beta = beta
         self.word_weight = word_weight
 
-    def shared(self, batches: Sequence[Any], device: torch.device) -> Tensor:
+    def counter_count(self, batches: Sequence[Any], device: torch.device) -> Tensor:
         """Captions that have a counter caption, per batch: the mean over an update's batches and all ranks (scalar).
 
         `forward` divides by it, not by its own batch's: neither --update_freq nor the number of processes weighs a
@@ -90,9 +90,9 @@ class ColorizationLoss(nn.Module):
         count = distributed.mean_over_ranks(count / len(batches))
         return count.clamp(min=1 / (len(batches) * distributed.world_size()))
 
-    def forward(self, output: Any, target: Tensor, batch: Any, shared: Tensor) -> dict[str, Tensor]:
-        """output: what the network gave for `batch` (`models.lcoins`); target: ab (B, 2, H, W) in [-1, 1]; shared: of
-        the update that the batch is part of. The update's losses are the means of its batches'.
+    def forward(self, output: Any, target: Tensor, batch: Any) -> dict[str, Tensor]:
+        """output: what the network gave for `batch` (`models.lcoins.network`); target: ab (B, 2, H, W) in [-1, 1].
+        An update's losses are the means of its batches'; `batch.counter_count` is what they share.
 
         A batch without counter captions (w/o CL) has L_ctr = 0. Recoloured samples have their own target; the mean of
         L_word is over all samples of the batch, those that are not recoloured counting 0.
@@ -100,10 +100,10 @@ class ColorizationLoss(nn.Module):
         if batch.recolored is not None:
             target = target.index_copy(0, batch.recolored_at, batch.recolored[:, 0].to(target.dtype))
         chroma = chroma_loss(output.ab, target)
-        counter = chroma.new_zeros(()) if batch.counter_words is None else self._counter_color(output, batch, shared)
+        counter = chroma.new_zeros(()) if batch.counter_words is None else self._counter_color(output, batch)
         losses = {"chroma": chroma, "counter_color": counter}
         total = self.alpha * chroma + self.beta * counter
-        if self.word_weight > 0:
+        if self.word_weight > 0 and batch.recolored is not None and batch.counter_words is not None:
             losses["word"] = self._word(output, batch) if batch.color_counter else chroma.new_zeros(())
             total = total + self.alpha * self.word_weight * losses["word"]
         return losses | {"total": total}
@@ -112,14 +112,8 @@ class ColorizationLoss(nn.Module):
         of_pairs = word_loss(output.ab[batch.recolored_at], output.counter_ab[batch.recolored_at], batch.recolored)
         return of_pairs.sum() / len(output.ab)
 
-    def _counter_color(self, output: Any, batch: Any, shared: Tensor) -> Tensor:
+    def _counter_color(self, output: Any, batch: Any) -> Tensor:
         """This batch's part in the mean of Eq. (15) over the captions that have a colour word; the others take none."""
-        per_caption = counter_color_loss(
-            output.language,
-            output.group,
-            output.counter_language,
-            output.counter_group,
-            batch.words.mask,
-            batch.counter_words.mask,
-        )
-        return torch.where(batch.has_counter, per_caption, 0.0).sum() / shared
+        features = output.language, output.group, output.counter_language, output.counter_group
+        per_caption = counter_color_loss(*features, batch.words.mask, batch.counter_words.mask)
+        return torch.where(batch.has_counter, per_caption, 0.0).sum() / batch.counter_count

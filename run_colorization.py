@@ -1,6 +1,6 @@
-"""Train, evaluate and test L-CoIns from the command line: parse, build, then train, evaluate or test.
+"""Train, evaluate and test systems of colorization: flags, system, data, then train, evaluate or test.
 
-torchrun --nproc_per_node=8 run_colorization.py --config configs/lcoins.yaml --data_path DATA --output_dir DIR
+torchrun --nproc_per_node=8 run_colorization.py --config configs/lcoins/paper.yaml --data_path DATA --output_dir DIR
 python run_colorization.py --finetune DIR/checkpoint-best.pth --data_path DATA --output_dir DIR --test
 """
 
@@ -10,70 +10,235 @@ import sys
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
+import yaml
 
-import build
-import starting_point
-from datasets.scenes import TEST_SPLITS, Scenes
-from engine import evaluate, summarize, summarize_subsets
-from evaluation import measures, obedience, report, scene_report
-from evaluation.instances import evaluate_instances, recolor, summarize_instances
-from evaluation.protocol import Colorized
-from evaluation.scene_report import Recolored
-from models.lcoins.network import LCoIns
-from models.text import CaptionTokenizer
-from training import train
-from utils import distributed, options
+import datasets
+import models
+from datasets import build_dataset, build_eval_loader, build_train_loader
+from datasets.scenes import TEST_SPLITS, SceneOptions
+from engine import LAST, Evaluated, RunOptions, evaluate, train
+from evaluation import measure, obedience, report, scene_report
+from evaluation.instances import evaluate_instances, shown_scenes, summarize_instances
+from evaluation.measure import Measure
+from inference import onnx_file
+from models.restore import authors_of, named_in, restore
+from models.system import System
+from utils import checkpoint, distributed, files, options, seeds
+from utils.devices import check_compiler, precision
 from utils.errors import DivergedError, FaultError, InputError, Interrupted
-from utils.lock import OutputLock
+from utils.files import OutputLock
+from utils.log import MetricLog
+from utils.train_state import TrainState, check_resumable
 
 logger = logging.getLogger(__name__)
-SHOWN_SCENES, SHOWN_CAPTIONS = 4, 4  # of each split, on the page
 
 
 def main(argv: list[str] | None = None) -> None:
-    args = options.parse(argv)
+    args = parse(argv)
     device = distributed.setup(args.device)
     try:
         distributed.setup_logging()
-        output_dir = build.prepare_output(args)
+        output_dir = files.output_folder(args.output_dir)
         with OutputLock(output_dir):
-            start = starting_point.read_start(args, output_dir)
-            starting_point.settle_machine(args, start, device)
-            network, tokenizer = starting_point.build_network(args, start)
+            start = read_start(args, output_dir)
+            settle_machine(args, start, device)
+            system = build_system(args, start).to(device)
+            data = options.pick(datasets.options_of(args.data_set), args)
             if args.resume is None or args.eval or args.test:
                 start = None  # its file is mapped: the disk keeps it as long as anybody refers to it
-            network.to(device)
             if args.eval or args.test:
-                test(args, network, tokenizer, device, output_dir)
+                (test_scenes if isinstance(data, SceneOptions) else test)(args, system, data, device, output_dir)
             else:
-                train(args, network, tokenizer, start, device, output_dir)
+                fit(args, system, data, start, device, output_dir)
     finally:
         distributed.shutdown()
 
 
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """The resolved flags: the shared ones, the system's and the data set's."""
+
+    def config_type(name: str) -> type:
+        return models.system_of(name).Config
+
+    def held(early: argparse.Namespace) -> str | None:
+        """A checkpoint decides; --model may name the paper's for the authors' file, as their own command does."""
+        last = Path(early.output_dir or "output") / LAST
+        path = early.resume or (str(last) if early.auto_resume and last.is_file() else early.finetune)
+        name, ours = (None, False) if path is None else named_in(path)
+        if ours and early.model not in (None, name):
+            raise InputError(
+                f"{path}: holds another architecture than --model {early.model} (the checkpoint: {name}); pass the"
+                " checkpoint's"
+            )
+        return name
+
+    system = options.Family("model", models.PAPER_MODEL, models.MODELS, config_type, held)
+    data_set = options.Family("data_set", "captioned_images", datasets.DATA_SETS, datasets.options_of)
+    args = options.parse(argv, (system, data_set))
+    options.pick(datasets.options_of(args.data_set), args)  # checks them
+    if args.finetune is None and args.resume is None:  # else the checkpoint decides on what is not given
+        config = models.config_of(args.model)
+        for flag in options.flags_of(type(config)):
+            if getattr(args, flag.name) is None:
+                setattr(args, flag.name, getattr(config, flag.name))
+    return args
+
+
+def read_start(args: argparse.Namespace, output_dir: Path) -> Any | None:
+    """The checkpoint that the run starts from, if any. --auto_resume becomes --resume where there is one to resume."""
+    last = output_dir / LAST
+    if args.auto_resume and args.resume is None and last.is_file():
+        args.resume = str(last)
+    path = args.resume or args.finetune
+    if path is None and (args.eval or args.test):
+        raise InputError("--eval and --test need a checkpoint: pass --finetune FILE")
+    if path is None or onnx_file.is_onnx(path):
+        return None
+    start = checkpoint.load(path)
+    ours = authors_of(start) is None
+    if ours:
+        start = checkpoint.check_format(path, start)
+    if args.resume is not None and not (ours and "optimizer" in start):
+        raise InputError(f"--resume {args.resume}: holds no run of ours, but weights; start from them with --finetune")
+    return start
+
+
+def settle_machine(args: argparse.Namespace, start: dict[str, Any] | None, device: torch.device) -> None:
+    """--amp auto becomes what the run uses: fp32 in --eval and --test, so that their figures are the same on every
+    machine; what a resumed run has used; else what the device multiplies natively.
+
+    Raises InputError where --compile is given and nothing can be compiled.
+    """
+    if args.compile:
+        check_compiler(device)
+    if args.amp == "auto" and (args.eval or args.test):
+        args.amp = "none"
+    elif args.amp == "auto" and args.resume is not None and start["run"].get("amp") is not None:
+        args.amp = start["run"]["amp"]
+        logger.info("--amp auto: %s, as %s was trained", args.amp, args.resume)
+    args.amp = precision(args.amp, device)
+
+
+def build_system(args: argparse.Namespace, start: Any | None) -> System:
+    """From the checkpoint, or from scratch; fills the flags that were not given.
+
+    Every rank draws the same weights, then noise of its own.
+    """
+    seeds.seed_all(seeds.derive(args.seed, seeds.WEIGHTS))
+    path = args.resume or args.finetune
+    if path is not None and onnx_file.is_onnx(path):
+        only_test = args.resume is None and (args.eval or args.test)
+        return onnx_file.read_for_test(path, only_test, args.device, args.amp, args.compile, args.input_size)
+    flags = [flag.name for flag in options.flags_of(models.system_of(args.model).Config)]
+    given = {name: getattr(args, name) for name in flags if getattr(args, name) is not None}
+    if args.input_size is not None:
+        given["img_size"] = args.input_size
+    if start is None:
+        system = models.system_of(args.model).from_scratch(args.model, models.config_of(args.model, **given))
+    else:
+        trained = args.resume is not None and not (args.eval or args.test)
+        system, notes = restore(path, start, averaged=not trained, **given)
+        for note in notes:
+            logger.info("%s", note)
+    for name in flags:
+        setattr(args, name, getattr(system.config, name))
+    system.set_grad_checkpointing(args.grad_checkpointing)
+    if args.compile:
+        system.compile()
+    seeds.seed_all(seeds.derive(args.seed, seeds.NOISE, distributed.rank()))
+    return system
+
+
+def fit(
+    args: argparse.Namespace,
+    system: System,
+    data: datasets.Options,
+    start: dict[str, Any] | None,
+    device: torch.device,
+    output_dir: Path,
+) -> None:
+    """Train, and evaluate on val; start: the checkpoint, whole, where one is resumed."""
+    counter = "counter" in system.inputs
+    source = data, args.data_path
+    loader = build_train_loader(
+        *source,
+        system.img_size,
+        system.tokenizer,
+        counter,
+        args.batch_size,
+        args.num_workers,
+        args.seed,
+        pin_memory=device.type == "cuda",
+    )
+    if len(loader) < args.update_freq:
+        raise InputError(
+            f"--update_freq {args.update_freq}: an epoch has {len(loader)} batches, so no update; pass fewer"
+        )
+    val = build_eval_loader(
+        *source, "val", system.img_size, system.tokenizer, args.batch_size, args.num_workers, args.dist_eval
+    )
+    updates = len(loader) // args.update_freq  # per epoch
+    images = args.update_freq * args.batch_size * distributed.world_size()
+    run = RunOptions(
+        device,
+        args.amp,
+        args.epochs,
+        images,
+        args.update_freq,
+        args.clip_grad,
+        args.eval_every,
+        args.save_every,
+        args.keep_checkpoints,
+    )
+
+    def validate(evaluated: System) -> Evaluated:
+        sheet = report.Sheet()
+        summary = measure.means(evaluate(evaluated, val, device, args.amp, Measure(visits=[sheet.add])))
+        if isinstance(data, SceneOptions):
+            scenes = evaluate_instances(evaluated, val.dataset, device, args.amp, args.batch_size)
+            summary["instances"] = summarize_instances(scenes)
+        return Evaluated(summary, report.table(summary), sheet.draw)
+
+    flags = [*options.flags_of(system.Config), *options.flags_of(type(data))]
+    refused = [*options.REFUSED, *(flag.name for flag in flags if flag.metadata["resume"] == "refused")]
+    if args.resume is not None:
+        check_resumable(start, args, refused, system.img_size)
+    state = TrainState.start(system, args, updates, device)
+    with MetricLog(output_dir, Path(args.log_dir or output_dir), args.epochs, updates * images, args.print_freq) as log:
+        if args.resume is not None:
+            state.resume(start, args, log, free=[flag.name for flag in flags if flag.metadata["resume"] == "free"])
+            start.clear()  # its file is mapped: the disk would keep it, once it is replaced, until the last epoch
+        given = {name: value for name, value in options.plain(args).items() if value is not None}
+        distributed.on_main(lambda: files.write_text(output_dir / "args.yaml", yaml.safe_dump(given)))
+        train(state, loader, run, log, output_dir, lambda: state.content(log, options.plain(args)), validate)
+
+
 def test(
-    args: argparse.Namespace, network: LCoIns, tokenizer: CaptionTokenizer, device: torch.device, output_dir: Path
+    args: argparse.Namespace, system: System, data: datasets.Options, device: torch.device, output_dir: Path
 ) -> None:
     """--eval: the metrics on val. --test: on test, with pictures, tables and the page."""
-    if args.data_set == "scenes":
-        test_scenes(args, network, tokenizer, device, output_dir)
-        return
-    loader = build.build_eval_loader(args, network, tokenizer, "test" if args.test else "val")
-    lpips, fid = measures.build_lpips(args, device), measures.build_fid(args, device)
+    split = "test" if args.test else "val"
+    loader = build_eval_loader(
+        data,
+        args.data_path,
+        split,
+        system.img_size,
+        system.tokenizer,
+        args.batch_size,
+        args.num_workers,
+        args.dist_eval,
+    )
+    lpips = measure.build_lpips(args.lpips_net, args.lpips_weights, device)
+    fid = measure.build_fid(args.fid_weights, device)
     names = report.output_names(loader.dataset.pairs)
-    photograph = measures.build_photograph(args, loader.dataset)
+    photograph = measure.build_photograph(loader.dataset) if args.protocol == "full" else None
     with report.PictureSaver(output_dir, names) if args.test else nullcontext() as save:
-
-        def visit(part: Colorized) -> None:
-            if save is not None:
-                save(part)
-            if fid is not None:
-                fid.add(part)
-
-        rows = evaluate(network, loader, device, args.amp, lpips, visit, args.protocol, photograph)
-    summary = summarize(rows) | {"protocol": args.protocol, "subsets": summarize_subsets(rows)}
+        visits = [visit for visit in (save, fid and fid.add) if visit is not None]
+        rows = evaluate(system, loader, device, args.amp, Measure(lpips, visits, args.protocol, photograph))
+    summary = measure.means(rows) | {"protocol": args.protocol, "subsets": measure.summarize_subsets(rows)}
     summary["fid_network"] = None if fid is None else fid.name
     summary["fid_pictures"] = None if fid is None else len({row["name"] for row in rows})
     for row, distance in (fid.distances() if fid is not None else {}).items():
@@ -82,9 +247,7 @@ def test(
     more = []
     if args.obedience:
         summary["obedience"] = obedience.summarize(
-            obedience.evaluate(
-                network, loader, loader.dataset.pairs, tokenizer, device, args.amp, loader.dataset.regions
-            )
+            obedience.evaluate(system, loader, loader.dataset.pairs, device, args.amp, loader.dataset.regions)
         )
         more = [obedience.table_rows(summary["obedience"])]
         logger.info("%s", obedience.table(summary["obedience"]))
@@ -94,30 +257,20 @@ def test(
 
 
 def test_scenes(
-    args: argparse.Namespace, network: LCoIns, tokenizer: CaptionTokenizer, device: torch.device, output_dir: Path
+    args: argparse.Namespace, system: System, data: SceneOptions, device: torch.device, output_dir: Path
 ) -> None:
     """The same for Scenes, on val or the four test splits: every instance's colour, under captions and counter ones."""
     rows, pictures = {}, {}
     for split in TEST_SPLITS if args.test else ("val",):
-        scenes = build.build_scenes(args, network, split)
-        rows[split] = evaluate_instances(
-            network, scenes, tokenizer, device, args.amp, args.batch_size, shared=args.dist_eval
-        )
+        scenes = build_dataset(data, args.data_path, split, system.img_size)
+        rows[split] = evaluate_instances(system, scenes, device, args.amp, args.batch_size, shared=args.dist_eval)
         if args.test:
-            pictures[split] = distributed.on_main(partial(_shown, network, scenes, tokenizer, device, args.amp))
+            pictures[split] = distributed.on_main(partial(shown_scenes, system, scenes, device, args.amp))
     summaries = {split: summarize_instances(of_split) for split, of_split in rows.items()}
     logger.info("%s", scene_report.table(summaries))
     if args.test:
         distributed.on_main(lambda: scene_report.save(output_dir, rows, summaries, pictures))
         logger.info("page: %s", (output_dir / "index.html").resolve())
-
-
-def _shown(
-    network: LCoIns, scenes: Scenes, tokenizer: CaptionTokenizer, device: torch.device, amp: str
-) -> list[Recolored]:
-    """The page's pictures of a split."""
-    shown = range(min(SHOWN_SCENES, len(scenes)))
-    return [recolor(network, scenes, index, SHOWN_CAPTIONS, tokenizer, device, amp) for index in shown]
 
 
 def run(argv: list[str] | None = None) -> int:

@@ -1,79 +1,122 @@
 """Data sets and their loaders. Not Hugging Face's `datasets`: never install that package beside this one."""
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from datasets.batch import Collate
-from datasets.captioned_images import Augmentation, CaptionedImages
-from datasets.scenes import Scenes
+from datasets.captioned_images import Augmentation, CaptionedImages, CaptionedOptions
+from datasets.scenes import SceneOptions, Scenes
 from utils import distributed, seeds
 from utils.errors import InputError
 
-DATA_SETS = ("captioned_images", "scenes")
+logger = logging.getLogger(__name__)
+DATA_SETS = {"captioned_images": CaptionedOptions, "scenes": SceneOptions}  # --data_set: its flags
+Options = CaptionedOptions | SceneOptions
 _BLOCKS = 8  # of a window
 
 
-class SceneOptions(NamedTuple):
-    """What `--data_set scenes` may narrow; see `datasets.scenes.Scenes`."""
-
-    length: int = 20000  # scenes of an epoch of training
-    eval_length: int = 500  # scenes of every other split
-    instances: tuple[int, int] = (2, 5)  # fewest, most
-    colors: int | None = None  # of COLORS, from the first; None: all
-    shapes: int | None = None  # of SHAPES, from the first; None: all
-    curriculum: int = 0  # epochs of training that begin with the fewest of all these
+def options_of(name: str) -> type:
+    """The dataclass of a data set's flags. Raises InputError for an unknown name."""
+    if name not in DATA_SETS:
+        raise InputError(f"--data_set {name}: unknown; pass one of {', '.join(DATA_SETS)}")
+    return DATA_SETS[name]
 
 
 def build_dataset(
-    name: str,
+    options: Options,
     data_path: str | None,
     split: str,
     size: int,
-    augmentation: Augmentation | None = None,
+    train: bool = False,
+    counter: bool = False,
     seed: int = 0,
-    scenes: SceneOptions | None = None,
-    correspondence: str | None = None,
-    uncaptioned: str | None = None,
 ) -> CaptionedImages | Scenes:
-    """The data set `--data_set` names; `augmentation` only for training (of it, Scenes read `counter` alone).
+    """The data set that `options` are of, augmented where it is to `train`.
 
-    correspondence: file of `datasets.words.correspondence` for this split's captions, for the batches' matrices;
-    uncaptioned: folder of photographs that join the pairs with empty captions.
-    Raises InputError where data is missing.
+    counter: draw counter captions for Eq. (15). Raises InputError where data is missing.
     """
-    if name not in DATA_SETS:
-        raise InputError(f"--data_set {name}: unknown; pass one of {', '.join(DATA_SETS)}")
-    if name == "scenes":
+    if isinstance(options, SceneOptions):
         if data_path is not None:
             raise InputError(f"--data_path {data_path}: scenes are made, not read; leave it out")
-        if correspondence is not None:
-            raise InputError(f"--correspondence {correspondence}: is for captions that are read; scenes are made")
-        if uncaptioned is not None or (
-            augmentation is not None and max(augmentation.caption_dropout, augmentation.recolor) > 0
-        ):
-            raise InputError(
-                "--uncaptioned, --caption_dropout, --recolor: are for captions that are read; scenes are made"
-            )
-        scenes = scenes or SceneOptions()
-        length = scenes.eval_length if augmentation is None else scenes.length
-        counter = augmentation is not None and augmentation.counter
-        narrowed = (*scenes.instances, scenes.colors, scenes.shapes)
-        return Scenes(split, size, length, seed, *narrowed, counter=counter, curriculum=scenes.curriculum)
+        length = options.scenes if train else options.eval_scenes
+        narrowed = (*options.scene_instances, options.scene_colors, options.scene_shapes)
+        curriculum = options.scene_curriculum if train else 0
+        return Scenes(
+            split, size, length, seed if train else 0, *narrowed, counter=counter and train, curriculum=curriculum
+        )
     if data_path is None:
         raise InputError("--data_path: pass the folder with cap-img-pairs_{train,val,test}.json and the images")
-    metadata = None if correspondence is None else Path(correspondence)
-    photographs = None if uncaptioned is None else Path(uncaptioned)
+    if not train:
+        return CaptionedImages(Path(data_path), split, size)
+    augmentation = Augmentation(
+        tuple(options.crop_scale), options.flip, counter, options.caption_dropout, options.recolor
+    )
+    metadata, photographs = (
+        None if path is None else Path(path) for path in (options.correspondence, options.uncaptioned)
+    )
     return CaptionedImages(Path(data_path), split, size, augmentation, seed, metadata, photographs)
+
+
+def build_train_loader(
+    options: Options,
+    data_path: str | None,
+    size: int,
+    tokenizer: Any,
+    counter: bool,
+    batch_size: int,
+    num_workers: int,
+    seed: int,
+    pin_memory: bool,
+) -> DataLoader:
+    """Of the split `train`, without images that cannot be read, as far as the options allow. Raises InputError."""
+    dataset = build_dataset(options, data_path, "train", size, True, counter, seed)
+    window = 0
+    if isinstance(options, CaptionedOptions):
+        window = options.shuffle_window
+        if options.recolor > 0 and not counter:
+            logger.warning("--recolor without counter captions (w/o CL): L_word compares the two, and is left out")
+        broken = distributed.on_main(dataset.unreadable)
+        if len(broken) > options.skip_unreadable:
+            raise InputError(
+                f"{dataset.folder}: {len(broken)} unreadable images, --skip_unreadable allows"
+                f" {options.skip_unreadable}: {', '.join(broken[:20])}; restore them or allow more"
+            )
+        if broken:
+            logger.warning("left out as unreadable (%d): %s", len(broken), ", ".join(broken))
+            dataset.leave_out(broken)
+    return build_loader(
+        dataset, tokenizer, batch_size, num_workers, True, counter, True, seed, pin_memory, shuffle_window=window
+    )
+
+
+def build_eval_loader(
+    options: Options,
+    data_path: str | None,
+    split: str,
+    size: int,
+    tokenizer: Any,
+    batch_size: int,
+    num_workers: int,
+    shared: bool = True,
+) -> DataLoader:
+    """Every pair of the split, none left out: a broken image is an error before anything is computed."""
+    dataset = build_dataset(options, data_path, split, size)
+    broken = distributed.on_main(dataset.unreadable)
+    if broken:
+        names = ", ".join(broken[:20])
+        raise InputError(f"{dataset.folder}: {len(broken)} unreadable images: {names}; restore them or their pairs")
+    return build_loader(dataset, tokenizer, batch_size, num_workers, train=False, shared=shared)
 
 
 def build_loader(
     dataset: Dataset,
-    tokenize: Callable[[list[str]], Any],
+    tokenize: Callable[[list[str]], Any] | None,
     batch_size: int,
     num_workers: int,
     train: bool,
@@ -103,13 +146,14 @@ def build_loader(
         sampler = _EveryPairOnce(len(dataset), shared)
     dataset.near_file_order = not train or shuffle_window > 0
     with_pairs = getattr(dataset, "correspondence", None) is not None
+    recolors = getattr(getattr(dataset, "augmentation", None), "recolor", 0) > 0
     encode = tokenize.tokenizer.encode_batch if with_pairs else None
     return DataLoader(
         dataset,
         batch_size,
         sampler=sampler,
         num_workers=num_workers,
-        collate_fn=Collate(tokenize, counter, encode),
+        collate_fn=Collate(tokenize, counter, encode, recolors),
         drop_last=train,
         pin_memory=pin_memory,
         generator=torch.Generator(),  # of the workers' seeds: the process's own generator stays as it is

@@ -26,7 +26,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Batch:
-    rgb: Tensor  # (B, 3, H, W) uint8 sRGB on the host; float32 in [0, 1] after `to`
+    rgb: Tensor  # (B, 3, H, W) uint8 sRGB on the host; in [0, 1] after `to`
     words: Any  # models.text.Words: ids (B, N_L) int64, mask (B, N_L) bool
     counter_words: Any | None  # the same of the counter captions; None where nobody asked for them
     has_counter: Tensor  # (B,) bool: the counter caption reads differently
@@ -34,20 +34,29 @@ class Batch:
     names: list[str]
     indices: list[int]
     correspondence: Tensor | None = None  # (B, N_L, N_L) bool, [b, object, colour]; see datasets.correspondence
-    recolored: Tensor | None = None  # (R, 2, 2, H, W) in [-1, 1] of R samples, see `Sample`; None where none is
+    recolored: Tensor | None = None  # (R, 2, 2, H, W) in [-1, 1] of R samples, see `Sample`; None where nothing is
     recolored_at: Tensor | None = None  # (R,) int64: their places in the batch
+    counter_count: Tensor | None = None  # scalar: counter captions of a batch, the mean over an update's and all ranks'
+
+    @classmethod
+    def plain(cls, rgb: Tensor, captions: Sequence[str], words: Any) -> "Batch":
+        """Photographs with captions and nothing else, to be coloured. rgb: as here, or already in [0, 1]."""
+        names = [str(place) for place in range(len(rgb))]
+        has_counter = torch.zeros(len(rgb), dtype=torch.bool)
+        return cls(rgb, words, None, has_counter, list(captions), names, list(range(len(rgb))))
 
     @property
     def color_counter(self) -> bool:
         """Whether it is known what some of the counter captions ask for, so that the network is to say it."""
-        return self.recolored is not None and self.counter_words is not None
+        return self.recolored is not None and len(self.recolored) > 0 and self.counter_words is not None
 
-    def to(self, device: torch.device) -> "Batch":
-        """On `device`, RGB as float32 in [0, 1]: bytes cross the bus, not floats."""
+    def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> "Batch":
+        """On `device`, RGB of `dtype` in [0, 1]: bytes cross the bus, not floats."""
+        rgb = self.rgb.to(device, non_blocking=True)
         return dataclasses.replace(
             self,
-            rgb=self.rgb.to(device, non_blocking=True).float() / 255,
-            words=self.words.to(device, non_blocking=True),
+            rgb=rgb.to(dtype) / 255 if rgb.dtype == torch.uint8 else rgb.to(dtype),
+            words=_if_any(self.words, lambda w: w.to(device, non_blocking=True)),
             counter_words=self.counter_words and self.counter_words.to(device, non_blocking=True),
             has_counter=self.has_counter.to(device, non_blocking=True),
             **{name: _if_any(getattr(self, name), lambda t: t.to(device, non_blocking=True)) for name in _OPTIONAL},
@@ -58,7 +67,7 @@ class Batch:
         return dataclasses.replace(
             self,
             rgb=self.rgb.pin_memory(),
-            words=self.words.pin_memory(),
+            words=_if_any(self.words, lambda w: w.pin_memory()),
             counter_words=self.counter_words and self.counter_words.pin_memory(),
             has_counter=self.has_counter.pin_memory(),
             **{name: _if_any(getattr(self, name), Tensor.pin_memory) for name in _OPTIONAL},
@@ -68,8 +77,8 @@ class Batch:
 _OPTIONAL = ("correspondence", "recolored", "recolored_at")
 
 
-def _if_any(tensor: Tensor | None, change: Callable[[Tensor], Tensor]) -> Tensor | None:
-    return None if tensor is None else change(tensor)
+def _if_any(held: Any | None, change: Callable[[Any], Any]) -> Any | None:
+    return None if held is None else change(held)
 
 
 class Collate:
@@ -77,21 +86,24 @@ class Collate:
 
     def __init__(
         self,
-        tokenize: Callable[[list[str]], Any],
+        tokenize: Callable[[list[str]], Any] | None,
         counter: bool,
         encode: Callable[[list[str]], Sequence[Any]] | None = None,
+        recolors: bool = False,
     ) -> None:
-        """tokenize: captions -> Words; counter: whether counter captions are wanted (training with Eq. 15).
+        """tokenize: captions -> Words, None where nobody reads them; counter: whether counter captions are wanted
+        (training with Eq. 15); recolors: whether samples may be recoloured.
 
         encode: captions -> the same tokens with their `offsets` in the caption, where the samples have correspondence.
         """
         self.tokenize = tokenize
         self.counter = counter
         self.encode = encode
+        self.recolors = recolors
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
         captions = [s.caption for s in samples]
-        words = self.tokenize(captions)
+        words = None if self.tokenize is None else self.tokenize(captions)
         counter_words = None
         has_counter = torch.zeros(len(samples), dtype=torch.bool)
         if self.counter:
@@ -101,9 +113,14 @@ class Collate:
         if self.encode is not None:
             offsets = [encoding.offsets for encoding in self.encode(captions)]
             correspondence = matrices(captions, [s.correspondence for s in samples], offsets)
+        rgb, recolored = torch.stack([s.rgb for s in samples]), None
         places = [place for place, s in enumerate(samples) if s.recolored is not None]
+        if places:
+            recolored = torch.stack([samples[place].recolored for place in places])
+        elif self.recolors:
+            recolored = torch.empty(0, 2, 2, *rgb.shape[2:])
         return Batch(
-            rgb=torch.stack([s.rgb for s in samples]),
+            rgb=rgb,
             words=words,
             counter_words=counter_words,
             has_counter=has_counter,
@@ -111,6 +128,6 @@ class Collate:
             names=[s.name for s in samples],
             indices=[s.index for s in samples],
             correspondence=correspondence,
-            recolored=torch.stack([samples[place].recolored for place in places]) if places else None,
-            recolored_at=torch.tensor(places) if places else None,
+            recolored=recolored,
+            recolored_at=None if recolored is None else torch.tensor(places, dtype=torch.int64),
         )

@@ -21,6 +21,7 @@ from datasets.words import color_words, correspondence
 from datasets.words.captions import check_caption
 from datasets.words.mirror import mirror
 from utils.errors import InputError
+from utils.options import setting
 from utils.progress import progress
 from utils.text_files import read_json
 
@@ -36,6 +37,34 @@ class Augmentation:
     counter: bool  # draw a counter caption for Eq. (15)
     caption_dropout: float = 0.0  # probability that a caption is shown as an empty one, and its counter caption not
     recolor: float = 0.0  # probability that one of the named colours is replaced in picture and captions
+
+
+@dataclass(frozen=True)
+class CaptionedOptions:
+    """Flags of --data_set captioned_images, all of training."""
+
+    crop_scale: tuple[float, float] = setting((0.5, 1.0), "share of the area a random crop keeps, from to")
+    flip: float = setting(0.5, "probability of a horizontal flip where the caption can be mirrored", low=0, high=1)
+    uncaptioned: str | None = setting(None, "folder of photographs that join the training with empty captions")
+    caption_dropout: float = setting(0.0, "probability that training shows an empty caption instead", low=0, high=1)
+    recolor: float = setting(
+        0.0,
+        "probability that training shows a named colour as two others, in picture and captions alike",
+        low=0,
+        high=1,
+    )
+    correspondence: str | None = setting(
+        None,
+        "object-colour pairs of the training captions (scripts/correspondence.py writes such a JSON), which every batch"
+        " then holds; for systems that learn from them, L-CoIns does not",
+    )
+    shuffle_window: int = setting(0, "pairs that are shuffled at a time, for a far disk; 0: all", low=0)
+    skip_unreadable: int = setting(0, "leave out at most so many broken training images, by name", low=0)
+
+    def __post_init__(self) -> None:
+        low, high = self.crop_scale
+        if not 0 < low <= high <= 1:
+            raise InputError(f"--crop_scale {low} {high}: shares of the area, pass 0 < from <= to <= 1")
 
 
 class CaptionedImages(Dataset):

@@ -1,6 +1,6 @@
 """Evaluation on Scenes: does every instance have the colour that the caption gives it?
 
-B scenes; N = 5 places for instances; H, W image side; N_G groups; N_I image tokens.
+B scenes; N = 5 places for instances; H, W image side; N_G regions (groups); N_I image tokens.
 Every scene is colorized twice: under its caption, and under its counter caption, which gives the instances of the same
 gray picture other colours. Differs: the paper shows its claims by pictures (Fig. 1) and has none of these figures.
 """
@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from datasets.batch import Batch
 from datasets.scenes import COLORS, PALETTE, SHAPES, SceneBatch, Scenes
 from evaluation.instance_metrics import (
     adjusted_rand_index,
@@ -25,8 +26,9 @@ from evaluation.instance_metrics import (
     reference_accuracy,
 )
 from evaluation.protocol import check_finite
-from evaluation.scene_report import Coloring, Recolored
+from evaluation.scene_report import Recolored, UnderCaption
 from evaluation.statistics import bootstrap_interval
+from models import Coloring, System
 from utils import color, distributed
 from utils.devices import autocast
 from utils.drawing import group_map
@@ -34,6 +36,7 @@ from utils.progress import progress
 
 CENTERS = torch.tensor([PALETTE[name] for name in COLORS], dtype=torch.float64)  # (10, 2), CIE units
 NOUNS = tuple(SHAPES)
+SHOWN_SCENES, SHOWN_CAPTIONS = 4, 4  # of each split, on the page
 
 
 class ColorizedScenes(NamedTuple):
@@ -44,15 +47,14 @@ class ColorizedScenes(NamedTuple):
     gray: Tensor  # (B, 1, H, W) in [-1, 1]
     ab: Tensor  # (B, 2, H, W) in [-1, 1], under the caption
     counter_ab: Tensor  # the same under the counter caption
-    assignment: Tensor  # (B, N_G, N_I), under the caption
-    counter_assignment: Tensor
+    regions: Tensor  # (B, R, N) of `models.Coloring`, under the caption; R = 0 where there are none
+    counter_regions: Tensor
 
 
 @torch.no_grad()
 def evaluate_instances(
-    network: nn.Module,
+    system: System,
     scenes: Scenes,
-    tokenize: Callable[[list[str]], Any],
     device: torch.device,
     amp: str,
     batch_size: int,
@@ -69,25 +71,24 @@ def evaluate_instances(
 
     shared: rank r takes the scenes r, r + W, ...; else rank 0 takes all. Raises DivergedError where ab is not finite.
     """
-    network.eval()
+    system.eval()
     mine = distributed.share(len(scenes), shared)
     rows: list[dict[str, Any]] = []
     for start in progress(range(0, len(mine), batch_size), f"scenes, {scenes.split}", "batch"):
         indices = mine[start : start + batch_size]
         batch = scenes.render(indices)
-        gray = color.split(batch.rgb.to(device).float() / 255)[0]
-        with autocast(device, amp):
-            own, counter = (
-                network(gray, tokenize(captions).to(device)) for captions in (batch.captions, batch.counter_captions)
-            )
+        gray = color.split(batch.rgb.to(device).float() / 255)[0].cpu()
+        own, counter = (
+            colorings(system, batch.rgb, captions, device, amp) for captions in (batch.captions, batch.counter_captions)
+        )
         colorized = ColorizedScenes(
             batch,
             indices,
-            gray.cpu(),
+            gray,
             own.ab.float().cpu(),
             counter.ab.float().cpu(),
-            own.assignment.float().cpu(),
-            counter.assignment.float().cpu(),
+            _regions(own),
+            _regions(counter),
         )
         for ab in (colorized.ab, colorized.counter_ab):
             check_finite(ab, batch.names)
@@ -98,13 +99,26 @@ def evaluate_instances(
     return sorted(rows, key=lambda row: row["index"])
 
 
+def colorings(system: System, rgb: Tensor, captions: Sequence[str], device: torch.device, amp: str) -> Coloring:
+    """rgb: (B, 3, H, W) uint8, one picture a caption."""
+    words = None if system.tokenizer is None else system.tokenizer(list(captions))
+    with autocast(device, amp):
+        return system.colorize(Batch.plain(rgb, captions, words).to(device))
+
+
+def _regions(coloring: Coloring) -> Tensor:
+    if coloring.regions is None:
+        return torch.zeros(len(coloring.ab), 0, 1)
+    return coloring.regions.float().cpu()
+
+
 def _rows(colorized: ColorizedScenes) -> list[dict[str, Any]]:
     batch, gray = colorized.scenes, colorized.gray
     scored = batch.named & batch.masks.flatten(2).any(dim=2)  # (B, N)
     nothing, _ = _figures(gray, torch.zeros_like(colorized.ab), batch.masks, batch.colors)
     own_error, own_answer = _figures(gray, colorized.ab, batch.masks, batch.colors)
     counter_error, counter_answer = _figures(gray, colorized.counter_ab, batch.masks, batch.counter_colors)
-    ari, foreground_ari = _grouping(batch.masks, colorized.assignment)
+    ari, foreground_ari = _grouping(batch.masks, colorized.regions)
     ground = torch.where(batch.background_named, batch.background_color, -1)
     named = torch.cat([torch.where(batch.named, batch.colors, -1), ground[:, None]], dim=1)  # (B, N + 1)
 
@@ -210,38 +224,36 @@ def _indices(names: Sequence[Sequence[str]]) -> Tensor:
     return torch.tensor([[COLORS.index(name) for name in row] + [-1] * (width - len(row)) for row in names])
 
 
+def shown_scenes(system: System, scenes: Scenes, device: torch.device, amp: str) -> list[Recolored]:
+    """The page's pictures of a split."""
+    shown = range(min(SHOWN_SCENES, len(scenes)))
+    return [recolor(system, scenes, index, SHOWN_CAPTIONS, device, amp) for index in shown]
+
+
 @torch.no_grad()
-def recolor(
-    network: nn.Module,
-    scenes: Scenes,
-    index: int,
-    count: int,
-    tokenize: Callable[[list[str]], Any],
-    device: torch.device,
-    amp: str,
-) -> Recolored:
+def recolor(system: System, scenes: Scenes, index: int, count: int, device: torch.device, amp: str) -> Recolored:
     """One gray scene under `count` captions (`Scenes.recolored`), its own first, for the page."""
-    network.eval()
+    system.eval()
     batch, variations = scenes.render([index]), scenes.recolored(index, count)
-    gray = color.split(batch.rgb.to(device).float() / 255)[0].expand(count, -1, -1, -1)
-    with autocast(device, amp):
-        output = network(gray, tokenize([caption for caption, _ in variations]).to(device))
-    gray, ab = gray.cpu(), output.ab.float().cpu()
+    gray = color.split(batch.rgb.float() / 255)[0].expand(count, -1, -1, -1)
+    rgb = batch.rgb.expand(count, -1, -1, -1)
+    coloring = colorings(system, rgb, [caption for caption, _ in variations], device, amp)
+    ab, regions = coloring.ab.float().cpu(), _regions(coloring)
     check_finite(ab, batch.names * count)
     nothing, pictures = (_pictures(color.colorize(gray, chroma)) for chroma in (torch.zeros_like(ab), ab))
     masks, wanted = batch.masks.expand(count, -1, -1, -1), torch.tensor([colors for _, colors in variations])
     _, answers = _figures(gray, ab, masks, wanted)
     scored = (batch.named & batch.masks.flatten(2).any(dim=2))[0].nonzero().flatten().tolist()
-    colorings = [
-        Coloring(
+    shown = [
+        UnderCaption(
             caption,
             pictures[i],
-            group_map(output.assignment[i].float().cpu().numpy(), nothing[i]),
+            group_map(regions[i].numpy(), nothing[i]),
             [(NOUNS[batch.shapes[0, k]], COLORS[colors[k]], COLORS[answers[i, k]]) for k in scored],
         )
         for i, (caption, colors) in enumerate(variations)
     ]
-    return Recolored(batch.names[0], nothing[0], colorings)
+    return Recolored(batch.names[0], nothing[0], shown)
 
 
 def _pictures(rgb: Tensor) -> NDArray:

@@ -12,13 +12,14 @@ A network that ignores the words scores 0 in both; its row is computed in the sa
 caption. Differs: the paper shows obedience by pictures and a user study, and has none of these figures.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from datasets.batch import Batch
 from datasets.regions import Regions, mask
 from datasets.scenes import PALETTE
 from datasets.words import color_words
@@ -28,8 +29,9 @@ from evaluation.metrics import psnr
 from evaluation.obedience_metrics import inside, word_response
 from evaluation.protocol import LabBatch, check_finite
 from evaluation.statistics import Interval, bootstrap_interval
-from utils import color, distributed
-from utils.devices import autocast
+from models import System
+from utils import color, devices, distributed
+from utils.errors import InputError
 from utils.progress import progress
 
 COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
@@ -43,10 +45,9 @@ RESPONSES |= {"inside": "of the change in the word's region, %", "region": "regi
 
 @torch.no_grad()
 def evaluate(
-    network: nn.Module,
+    system: System,
     loader: Iterable[Any],
     pairs: Sequence[tuple[str, str]],
-    tokenize: Callable[[list[str]], Any],
     device: torch.device,
     amp: str,
     regions: Regions,
@@ -58,7 +59,7 @@ def evaluate(
     `from`, the colour replaced, or None; `region`, the replaced word's share of the picture, or None; and `responses`,
     one for each other colour: to, right, angle, share, inside.
     """
-    network.eval()
+    system.eval()
     rows = []
     for batch in progress(loader, "obedience", "batch"):
         squashed = LabBatch.of(batch.rgb.to(device))
@@ -69,7 +70,7 @@ def evaluate(
         for index, caption, counter, (_, others) in zip(batch.indices, batch.captions, counters, replaced, strict=True):
             described = [caption, "", _other_caption(pairs, index), counter]
             asked.append([text for text in described if text is not None] + others)
-        found = _colorize(network, squashed.gray.float(), asked, tokenize, device, amp)
+        found = _colorize(system, batch.to(device, torch.float64).rgb, asked, device, amp)
         for i, ab in enumerate(found):
             check_finite(ab, [batch.names[i]] * len(ab))
             own = LabBatch(*(part[i : i + 1] for part in squashed))
@@ -83,23 +84,26 @@ def evaluate(
 
 
 def _colorize(
-    network: nn.Module,
-    gray: Tensor,
-    asked: list[list[str]],
-    tokenize: Callable[[list[str]], Any],
-    device: torch.device,
-    amp: str,
+    system: System, rgb: Tensor, asked: Sequence[Sequence[str]], device: torch.device, amp: str
 ) -> list[Tensor]:
-    """Each photograph's ab (K, 2, S, S) float64 in [-1, 1] under its captions. gray: (B, 1, S, S) in [-1, 1]."""
+    """rgb: (B, 3, S, S) in [0, 1]; asked: the captions of each picture. Returns the ab (K, 2, S, S) of each, float64.
+
+    What can be read once for all captions of a picture is."""
+    if system.tokenizer is None:
+        raise InputError(f"--obedience: {system.name} reads no words; leave the flag out")
     captions = [caption for of_one in asked for caption in of_one]
-    of = torch.arange(len(asked)).repeat_interleave(torch.tensor([len(of_one) for of_one in asked]))
+    of = torch.tensor([place for place, of_one in enumerate(asked) for _ in of_one], device=device)
     parts = []
-    with autocast(device, amp):
-        image = network.encode_image(gray)  # (B, N_I, C)
+    with devices.autocast(device, amp):
+        image = system.encode_image(rgb) if system.reads_apart else None
         for start in range(0, len(captions), TOGETHER):
             part = slice(start, start + TOGETHER)
-            words = tokenize(captions[part]).to(device)
-            parts.append(network.colorize(image[of[part]], network.encode_text(words), words.mask).ab.double())
+            words = system.tokenizer(captions[part]).to(device)
+            if image is not None:
+                coloring = system.decode(image[of[part]], system.encode_text(words), words.mask)
+            else:
+                coloring = system.colorize(Batch.plain(rgb[of[part]], captions[part], words))
+            parts.append(coloring.ab.double())
     return list(torch.cat(parts).split([len(of_one) for of_one in asked]))
 
 

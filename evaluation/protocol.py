@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from models import Coloring
 from utils import color
 from utils.errors import DivergedError
 from utils.side_by_side import side_by_side
@@ -22,7 +23,7 @@ ROWS = ("model", "gray", "ceiling")
 
 
 class Colorized(NamedTuple):
-    """Evaluated pairs of one size, as `visit` of `engine.evaluate` sees them; all images uint8 (B, 3, H, W)."""
+    """Evaluated pairs of one size, as the visits of `measure.Measure` see them; all images uint8 (B, 3, H, W)."""
 
     indices: list[int]  # places of the pairs in their file
     names: list[str]
@@ -31,7 +32,7 @@ class Colorized(NamedTuple):
     gray: Tensor  # ab = 0
     predicted: Tensor
     truth: Tensor  # the photograph after the Lab round trip
-    assignment: Tensor  # (B, N_G, N_I)
+    regions: Tensor  # (B, R, N) of `models.Coloring`; R = 0 where there are none
 
     def compared(self) -> dict[str, Tensor]:
         """What each of ROWS sets against the truth."""
@@ -74,26 +75,27 @@ def pieces(squashed: LabBatch, protocol: str) -> list[slice]:
 def colorized(
     batch: Any,
     squashed: LabBatch,
-    output: Any,
+    coloring: Coloring,
     protocol: str,
     photograph: Callable[[str], Tensor] | None,
     part: slice,
 ) -> Colorized:
     """One of the `pieces` of a batch.
 
-    batch: datasets.batch.Batch; squashed: its photographs at the network's size; output: the network's, with `ab`
-    (B, 2, S, S) in [-1, 1] and `assignment`; photograph: image name -> uint8 (3, H, W), asked by `full` alone.
+    squashed: the batch's photographs at the system's size; photograph: image name -> uint8 (3, H, W), asked by `full`
+    alone.
     """
     own = LabBatch(*(tensor[part] for tensor in squashed))
     if protocol == "full":
         (name,) = batch.names[part]
         own = LabBatch.of(photograph(name).to(own.photo.device).unsqueeze(0))
-    chromas = (torch.zeros_like(own.ab), enlarge(output.ab[part], own.photo.shape[2:]), own.ab)
+    chromas = (torch.zeros_like(own.ab), enlarge(coloring.ab[part], own.photo.shape[2:]), own.ab)
     nothing, predicted, truth = (
         color.to_uint8(color.colorize(own.gray, ab), rounded=protocol == "rounded") for ab in chromas
     )
     words = batch.indices[part], batch.names[part], batch.captions[part]
-    return Colorized(*words, own.photo, nothing, predicted, truth, output.assignment[part])
+    regions = coloring.ab.new_zeros(len(coloring.ab), 0, 1) if coloring.regions is None else coloring.regions
+    return Colorized(*words, own.photo, nothing, predicted, truth, regions[part])
 
 
 def enlarge(ab: Tensor, size: tuple[int, int]) -> Tensor:

@@ -113,8 +113,8 @@ def _panels(colorized: Colorized) -> Iterator[tuple[np.ndarray, ...]]:
     """Per image: gray, result, truth, groups, each (H, W, 3) uint8."""
     images = (colorized.gray, colorized.predicted, colorized.truth)
     stacks = [image.permute(0, 2, 3, 1).cpu().numpy() for image in images]
-    for gray, result, truth, assignment in zip(*stacks, colorized.assignment.float().cpu().numpy(), strict=True):
-        yield gray, result, truth, group_map(assignment, gray)
+    for gray, result, truth, regions in zip(*stacks, colorized.regions.float().cpu().numpy(), strict=True):
+        yield gray, result, truth, group_map(regions, gray)
 
 
 def save_pictures(folder: Path, name: str, gray: np.ndarray, result: np.ndarray, truth: np.ndarray, groups: np.ndarray):

@@ -44,7 +44,7 @@ b { color: #b00 }
 """
 
 
-class Coloring(NamedTuple):
+class UnderCaption(NamedTuple):
     """One gray scene under one caption."""
 
     caption: str
@@ -58,7 +58,7 @@ class Recolored(NamedTuple):
 
     name: str
     gray: np.ndarray
-    colorings: list[Coloring]
+    colorings: list[UnderCaption]
 
 
 def table(summaries: dict[str, dict[str, Any]]) -> str:
@@ -123,7 +123,7 @@ def _scene(folder: Path, scene: Recolored) -> str:
     return f'<div class="scene">{cells}</div>\n'
 
 
-def _answers(coloring: Coloring) -> str:
+def _answers(coloring: UnderCaption) -> str:
     return ", ".join(
         f"{noun} {wanted}" + ("" if answer == wanted else f" <b>(painted {answer})</b>")
         for noun, wanted, answer in coloring.answers

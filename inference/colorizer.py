@@ -21,17 +21,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from datasets.batch import Batch
 from datasets.words import color_words
 from datasets.words.captions import check_caption, shorten
 from inference import onnx_file
 from inference.colored_photo import ColoredPhoto
 from inference.enlarge import explain, gray_of, hardly_colorable, paint
 from inference.hub_folder import HubMixin
-from inference.onnx_file import OnnxNetwork
 from inference.photo import Photo, from_image, turn_back
-from models.portable import architecture_of, content_of
-from models.restore import Network, restore
-from models.text import CaptionTokenizer, Words
+from models.restore import restore
+from models.system import System
+from models.text import Words
 from utils import checkpoint, color, devices
 from utils.errors import InputError
 
@@ -76,7 +76,7 @@ class EncodedPhoto(NamedTuple):
 
     photo: Photo
     gray: NDArray  # (H, W) of the photograph's luminance, `inference.enlarge.gray_of`
-    tokens: Tensor  # (1, N_I, C)
+    tokens: Tensor  # (1, N_I, C); the photograph itself, (1, 3, S, S), where a system reads no image apart
 
 
 class Colorizer(HubMixin):
@@ -88,32 +88,30 @@ class Colorizer(HubMixin):
 
     def __init__(
         self,
-        network: Network | OnnxNetwork,
-        tokenizer: CaptionTokenizer,
+        system: System,
         device: str = "auto",
         amp: str = "auto",
         compile: bool = False,
-        architecture: dict[str, Any] | None = None,
         copied: bool = True,
     ) -> None:
-        """network: stays as it is, its copy is frozen and moved; not `copied`, it is given away, which saves memory;
+        """system: stays as it is, its copy is frozen and moved; not `copied`, it is given away, which saves memory;
         device: of `devices.choose`; amp: of `devices.precision`, 'auto' being what the device multiplies natively;
-        compile: by torch.compile, which takes minutes at the first photograph; architecture: what rebuilds the network,
-        as its checkpoint says it, for whoever wants to save it again. Raises InputError for a device that is not there,
-        or where nothing can be compiled."""
-        self.architecture = architecture
+        compile: by torch.compile, which takes minutes at the first photograph. Raises InputError for a device that is
+        not there, or where nothing can be compiled."""
         self.device = devices.choose(device)
         self.amp = devices.precision(amp, self.device)
         if compile:
             devices.check_compiler(self.device)
-        self.network = (copy.deepcopy(network) if copied else network).eval().requires_grad_(False).to(self.device)
-        self.tokenizer = tokenizer
+        self.system = (copy.deepcopy(system) if copied else system).eval().requires_grad_(False).to(self.device)
+        self.tokenizer = system.tokenizer
         if self.device.type == "cpu":
-            devices.linear_by_onednn(self.network, self.amp)
+            devices.linear_by_onednn(self.system, self.amp)
         maybe = torch.compile if compile else lambda function: function
-        self._encode_image, self._encode_text, self._colorize = (
-            maybe(step) for step in (self.network.encode_image, self.network.encode_text, self.network.colorize)
-        )
+        if self.system.reads_apart:
+            steps = self.system.encode_image, self.system.encode_text, self.system.decode
+            self._encode_image, self._encode_text, self._decode = map(maybe, steps)
+        else:
+            self._colorize = maybe(self.system.colorize)
         self._read = lru_cache(KEPT_CAPTIONS)(self._read_caption)
 
     @classmethod
@@ -129,18 +127,15 @@ class Colorizer(HubMixin):
                     f"{path}: an ONNX file is computed on the CPU as it is; leave --device, --amp and --compile out, or"
                     " pass the checkpoint that it was made from"
                 )
-            return cls(*onnx_file.read(path), "cpu", "none", copied=False)
-        content = checkpoint.load(path)
-        network, tokenizer, notes = restore(path, content)
+            return cls(onnx_file.read(path), "cpu", "none", copied=False)
+        system, notes = restore(path, checkpoint.load(path))
         for note in notes:
             logger.info("%s", note)
-        return cls(network, tokenizer, device, amp, compile, architecture_of(network, content), copied=False)
+        return cls(system, device, amp, compile, copied=False)
 
     def content(self) -> dict[str, Any]:
-        """What a weights file holds of it (utils/checkpoint.py). Raises InputError where there is no `architecture`."""
-        if self.architecture is None:
-            raise InputError("nothing says what rebuilds this network; take a Colorizer.from_checkpoint of its weights")
-        return content_of(self.network, self.tokenizer, self.architecture)
+        """What a weights file holds of it (utils/checkpoint.py)."""
+        return self.system.content()
 
     def __call__(
         self, image: Image.Image, caption: str | Sequence[str], strength: float = 1.0
@@ -159,11 +154,12 @@ class Colorizer(HubMixin):
     @torch.no_grad()
     def encode_all(self, photos: Sequence[Photo]) -> list[EncodedPhoto]:
         """In one pass of the image encoder; the last digits may differ from those of one at a time."""
-        squares = np.stack([photo.square(self.network.img_size) for photo in photos])
-        rgb = torch.from_numpy(squares).permute(0, 3, 1, 2).to(self.device) / 255
-        gray = color.normalize_luminance(color.luminance(rgb))  # (B, 1, S, S)
-        with devices.autocast(self.device, self.amp):
-            tokens = self._encode_image(gray)
+        squares = np.stack([photo.square(self.system.img_size) for photo in photos])
+        rgb = torch.from_numpy(squares).permute(0, 3, 1, 2).to(self.device) / 255  # (B, 3, S, S)
+        tokens = rgb
+        if self.system.reads_apart:
+            with devices.autocast(self.device, self.amp):
+                tokens = self._encode_image(rgb)
         return [_encoded(photo, own[None]) for photo, own in zip(photos, tokens, strict=True)]
 
     def colorize(
@@ -180,7 +176,7 @@ class Colorizer(HubMixin):
 
     def _color(self, encoded: EncodedPhoto, caption: str, strength: float, explain_words: bool) -> Colored:
         words, language = self._read(caption)
-        ab, soft = self._decode(encoded.tokens, language, words.mask)
+        ab, soft = self._coloring(encoded.tokens, caption, words, language)
         photo = encoded.photo
         stored = turn_back(ab * np.float32(strength), photo.orientation)
         rgb = paint(encoded.gray, explain(encoded.gray, stored), photo.pixels.dtype)
@@ -190,29 +186,40 @@ class Colorizer(HubMixin):
             explanation = Explanation(ab, groups, soft, self._word_effects(encoded.tokens, words, caption, ab))
         return Colored(photo.colored(rgb), [*photo.notes, *self.notes(caption)], explanation)
 
-    def _read_caption(self, caption: str) -> tuple[Words, Tensor]:
+    def _read_caption(self, caption: str) -> tuple[Words | None, Tensor | None]:
         """Its tokens, and what the text encoder says of them: the same for every photograph."""
-        words = self.tokenizer([caption]).to(self.device)
+        words = None if self.tokenizer is None else self.tokenizer([caption]).to(self.device)
         return words, self._encode_words(words)
 
     @torch.no_grad()
-    def _encode_words(self, words: Words) -> Tensor:
+    def _encode_words(self, words: Words | None) -> Tensor | None:
+        if not self.system.reads_apart:
+            return None
         with devices.autocast(self.device, self.amp):
             return self._encode_text(words)
 
     @torch.no_grad()
-    def _decode(self, tokens: Tensor, language: Tensor, word_mask: Tensor) -> tuple[NDArray, NDArray]:
-        """tokens: (1, N_I, C). Returns ab (2, S, S) in CIE units and the soft assignment (N_G, G, G), float32."""
+    def _coloring(
+        self, tokens: Tensor, caption: str, words: Words | None, language: Tensor | None
+    ) -> tuple[NDArray, NDArray]:
+        """tokens: of an `EncodedPhoto`. Returns ab (2, S, S) in CIE units and the regions (R, G, G), float32."""
         with devices.autocast(self.device, self.amp):
-            output = self._colorize(tokens, language, word_mask)
-        if not output.ab.isfinite().all():
+            if self.system.reads_apart:
+                coloring = self._decode(tokens, language, words.mask)
+            else:
+                coloring = self._colorize(Batch.plain(tokens, [caption], words))
+        if not coloring.ab.isfinite().all():
             raise InputError("the network's ab is not finite; pass --amp none, or another checkpoint")
-        side = round(tokens.shape[1] ** 0.5)
-        soft = output.soft_assignment[0].float().unflatten(1, (side, side))
-        return color.denormalize_ab(output.ab[0]).cpu().numpy(), soft.cpu().numpy()
+        ab = color.denormalize_ab(coloring.ab[0]).float().cpu().numpy()
+        if coloring.regions is None:
+            return ab, np.empty((0, 0, 0), np.float32)
+        side = round(coloring.regions.shape[2] ** 0.5)
+        return ab, coloring.regions[0].float().unflatten(1, (side, side)).cpu().numpy()
 
-    def _word_effects(self, tokens: Tensor, words: Words, caption: str, ab: NDArray) -> list[WordEffect]:
+    def _word_effects(self, tokens: Tensor, words: Words | None, caption: str, ab: NDArray) -> list[WordEffect]:
         """The caption is read once for each of its words, with that word's tokens hidden from every attention."""
+        if words is None:
+            return []
         spans = self.tokenizer.tokenizer.encode(caption).offsets
         effects = []
         for match in _WORD.finditer(caption):
@@ -220,16 +227,18 @@ class Colorizer(HubMixin):
             if not hidden.any():
                 continue  # beyond what the text encoder takes, or of no token ("\u200b")
             rest = words.mask & ~hidden.to(self.device)
+            without = ab
             if rest.any():
-                without, _ = self._decode(tokens, self._encode_words(Words(words.ids, rest)), rest)
-            else:
-                without = ab
+                others = Words(words.ids, rest)
+                without, _ = self._coloring(tokens, caption, others, self._encode_words(others))
             effects.append(WordEffect(match.start(), match.end(), np.linalg.norm(without - ab, axis=0)))
         return effects
 
     def notes(self, caption: str) -> list[str]:
         """What of a caption the program knows not to be read or understood, in words for the user; each says which
         caption it means."""
+        if self.tokenizer is None:
+            return [f"{self.system.name} colours without words: the caption is not read"] if caption.strip() else []
         if not caption.strip():
             return ["the caption is empty: the colours follow the photograph alone"]
         encoded = self.tokenizer.tokenizer.encode(caption)

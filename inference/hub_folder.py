@@ -13,9 +13,10 @@ import torch
 from huggingface_hub import ModelHubMixin
 from huggingface_hub.constants import CONFIG_NAME
 
-from utils import checkpoint, options
-from utils.beside import beside
+from models import config_of
+from utils import checkpoint
 from utils.errors import InputError
+from utils.files import temporary_folder
 
 LIBRARY = "lcoins"
 CARD = "README.md"
@@ -55,7 +56,7 @@ def write(folder: Path, content: dict[str, Any], dtype: torch.dtype) -> None:
 
     Raises InputError, with the folder as it was, where it holds something else or cannot be written.
     """
-    with beside(folder) as new:
+    with temporary_folder(folder) as new:
         check(folder)
         checkpoint.save_weights(new / checkpoint.WEIGHTS, content, dtype)
         config = _config(content, dtype)
@@ -78,13 +79,12 @@ def check(folder: Path) -> None:
 
 def _config(content: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:
     """What a reader may want to know. No name in it is an argument of Colorizer's: the hub's mixin would pass it on."""
-    held = content["architecture"]
-    weights = content["model"] if content["ema"] is None else content["ema"]
+    weights = checkpoint.averaged(content)
     return {
         "library_name": LIBRARY,
         "format": content["format"],
-        **held,
-        "text_config": json.loads(held["text_config"]),
+        "model": content["system"],
+        **content["config"],
         "parameters": sum(tensor.numel() for tensor in weights.values()),
         "dtype": str(dtype).removeprefix("torch."),
     }
@@ -92,7 +92,8 @@ def _config(content: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:
 
 def _card(config: dict[str, Any], size: int) -> str:
     """size: of the weights file, in bytes."""
-    without = [f"`--no-{flag}`" for flag in options.ARCHITECTURE if config[flag] is False]
+    usual = config_of(config["model"])
+    without = [f"`--no-{name}`" for name, value in config.items() if value is False and getattr(usual, name, value)]
     return _CARD_TEXT.format(
         library=LIBRARY,
         model=config["model"],

@@ -1,45 +1,74 @@
-"""A checkpoint -> the network it holds and its tokenizer: ours, a weights file of ours, or the authors'."""
+"""A checkpoint -> the system that it holds: ours, a weights file of ours, or one of the systems' authors."""
 
+import dataclasses
 from typing import Any
 
-from models import RELEASE_MODEL, create_model, text_config_from_json
-from models.lcoins.network import LCoIns
-from models.lcoins.release import ReleasedLCoIns, without_marks
-from models.lcoins.release_file import from_release, is_release
-from models.text import BERT_VOCABULARY, CaptionTokenizer
-from utils import checkpoint, options
+from models import MODELS, config_of, system_of
+from models.system import System
+from models.text import CaptionTokenizer
+from utils import checkpoint
 from utils.errors import InputError
 
-Network = LCoIns | ReleasedLCoIns
+
+def authors_of(content: Any) -> str | None:
+    """The model whose authors' checkpoint a loaded file is, if any."""
+    if isinstance(content, dict) and "format" in content:
+        return None
+    return next((name for name in MODELS if system_of(name).recognizes(content)), None)
 
 
-def restore(
-    path: str, content: dict[str, Any], averaged: bool = True, **overrides: Any
-) -> tuple[Network, CaptionTokenizer, list[str]]:
-    """The network, on the CPU, its tokenizer, and in words what was loaded and adapted.
+def named_in(path: str) -> tuple[str | None, bool]:
+    """The model that a file holds, and whether it is a checkpoint of ours; (None, False) for a file that cannot be
+    read, or that holds none."""
+    name = checkpoint.system_in(path)
+    if name is not None:
+        return _known(path, name), True
+    try:
+        return authors_of(checkpoint.load(path)), False
+    except InputError:
+        return None, False  # whoever reads it says why
+
+
+def restore(path: str, content: Any, averaged: bool = True, **given: Any) -> tuple[System, list[str]]:
+    """The system, on the CPU, and in words what was loaded and adapted.
 
     content: of the file `path`, as `utils.checkpoint.load` gives it; averaged: take the moving average where there is
-    one; overrides: of `models.create_model`, such as `img_size`. Raises InputError naming the file and the remedy.
+    one; given: numbers and settings of its config. Raises InputError naming the file and the remedy, also where a given
+    number (`utils.options.number`) is not the checkpoint's; of them `img_size` alone may change.
     """
-    if is_release(content):
-        network = create_model(RELEASE_MODEL, **overrides)
-        weights, notes = from_release(content, network.img_size)
-        checkpoint.load_fully(network, weights, path)
-        tokenizer = without_marks(CaptionTokenizer.from_vocabulary(BERT_VOCABULARY))
-        return network, tokenizer, [f"{len(weights)} tensors from {path}", *notes]
-
-    checkpoint.check_format(path, content)
-    held = content["architecture"]
-    missing = [name for name in (*options.ARCHITECTURE, "img_size", "text_config") if name not in held]
-    if missing:
-        raise InputError(f"{path}: its architecture lacks {missing[0]}; restore the file")
+    if (name := authors_of(content)) is not None:
+        system, notes = system_of(name).from_authors(name, content, config_of(name, **given))
+        return system, [f"{path}: the authors' checkpoint, of --model {name}", *notes]
+    content = checkpoint.check_format(path, content)
+    name = _known(path, content["system"])
+    fields = {field.name: field for field in dataclasses.fields(system_of(name).Config)}
+    held = {name: value for name, value in content["config"].items() if name in fields and _held(fields[name])}
+    whole = dataclasses.asdict(config_of(name)) | held
+    different = [
+        f"--{number} {given[number]} (the checkpoint: {whole[number]})"
+        for number in given.keys() - {"img_size"}
+        if _held(fields[number]) and given[number] != whole[number]
+    ]
+    if different:
+        raise InputError(f"{path}: holds another architecture than {', '.join(different)}; pass the checkpoint's")
     try:
-        numbers = {name: held[name] for name in (*options.ARCHITECTURE, "img_size")}
-        numbers |= {"text_config": text_config_from_json(held["text_config"])} | overrides
-        network = create_model(numbers.pop("model"), **numbers)
-        tokenizer = CaptionTokenizer.from_json(content["tokenizer"])
+        tokenizer = None if content["tokenizer"] is None else CaptionTokenizer.from_json(content["tokenizer"])
+        system = system_of(name)(name, config_of(name, **held | given), tokenizer)
     except InputError:
         raise
     except Exception as error:  # whatever timm, transformers and tokenizers make of damaged numbers
         raise InputError(f"{path}: its network or tokenizer cannot be built ({error}); restore the file") from error
-    return network, tokenizer, checkpoint.load_network(network, path, content, averaged)
+    system.stage = content["stage"]
+    weights = checkpoint.averaged(content) if averaged else content["tensors"]
+    loaded = f"{len(weights)} tensors from {path}" + (" (moving average)" if weights is content["ema"] else "")
+    return system, [loaded, *system.load(weights, path)]
+
+
+def _known(path: str, name: str) -> str:
+    if name not in MODELS:
+        raise InputError(f"{path}: holds {name!r}, which is unknown here; known are {', '.join(MODELS)}")
+    return name
+
+
+def _held(field: dataclasses.Field) -> bool:
+    return field.metadata["held"]

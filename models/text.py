@@ -1,4 +1,4 @@
-"""Caption -> language tokens (Sec. 3.3).  B batch; N_L language tokens; C token width."""
+"""Captions as a text encoder takes them.  B batch; N_L language tokens."""
 
 import json
 import os
@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from tokenizers import Tokenizer
 from tokenizers.implementations import BertWordPieceTokenizer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import pad
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer
 
 from utils.errors import InputError
 
@@ -64,7 +64,7 @@ class CaptionTokenizer:
 
     @classmethod
     def from_vocabulary(cls, file: Path = OWN_VOCABULARY) -> "CaptionTokenizer":
-        """WordPiece over `file`, one token a line (scripts/make_vocabulary.py made ours)."""
+        """WordPiece over `file`, one token a line (scripts/checkpoints/make_vocabulary.py made ours)."""
         tokenizer = BertWordPieceTokenizer(str(file), lowercase=True)
         tokenizer.enable_padding(pad_id=tokenizer.token_to_id("[PAD]"))
         return cls(Tokenizer.from_str(tokenizer.to_str()))
@@ -106,31 +106,3 @@ class CaptionTokenizer:
     @property
     def vocabulary_size(self) -> int:
         return self.tokenizer.get_vocab_size()
-
-
-class TextEncoder(nn.Module):
-    """A BERT-kind encoder of transformers, and the linear map to the grouping transformer's width."""
-
-    def __init__(self, encoder: PreTrainedModel, dim: int, sine_positions: bool = False) -> None:
-        """sine_positions: a BERT's word positions start as sine-cosine codes, on the scale of its random ones."""
-        super().__init__()
-        if getattr(encoder, "pooler", None) is not None:
-            encoder.pooler = None  # summarises the first token; no equation uses it, so it would never get a gradient
-        if sine_positions:
-            positions = encoder.embeddings.position_embeddings.weight  # (longest caption, width)
-            with torch.no_grad():
-                positions.copy_(_sine_codes(*positions.shape) * encoder.config.initializer_range * 2**0.5)
-        self.encoder = encoder
-        self.project = nn.Linear(encoder.config.hidden_size, dim)
-
-    def forward(self, words: Words) -> Tensor:
-        """Returns (B, N_L, C). Padding is masked inside the encoder; its own rows carry no meaning."""
-        hidden = self.encoder(input_ids=words.ids, attention_mask=words.mask.long()).last_hidden_state
-        return self.project(hidden)
-
-
-def _sine_codes(length: int, width: int) -> Tensor:
-    """(length, width): sines and cosines of wavelengths from 2 pi to 10000 * 2 pi words (Vaswani et al., 2017)."""
-    frequencies = 10000.0 ** (-torch.arange(0, width, 2) / width)
-    angles = torch.arange(length)[:, None] * frequencies
-    return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)

@@ -1,16 +1,17 @@
-"""Weights from elsewhere for the two encoders: a local file or folder, or a hub name. Each fits fully or is refused."""
+"""Weights into networks, all or nothing: tensors by name, and pretrained encoders from a file, a folder or a hub."""
 
 import os
 
 import timm
 import torch
 from safetensors.torch import load_file
+from timm.layers import resample_abs_pos_embed
 from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers import logging as transformers_logging
 
-from utils.checkpoint import load_fully, resample_positions, unwrap
+from utils.checkpoint import unwrap
 from utils.errors import InputError
 
 RANDOM = "random"
@@ -62,7 +63,7 @@ def _image_tensors(source: str) -> dict[str, Tensor]:
         raise _not_loaded("image", source, error) from error
 
 
-def text_config(source: str) -> PretrainedConfig:
+def text_config_of(source: str) -> PretrainedConfig:
     """The configuration of a BERT-kind encoder: a folder in Hugging Face's layout, or a hub name."""
     try:
         return AutoConfig.from_pretrained(source)
@@ -101,3 +102,24 @@ def _not_loaded(which: str, source: str, error: Exception) -> InputError:
         f"--{which}_encoder_weights {source}: cannot be loaded ({reason}); pass a local {kind}, a hub name that this"
         f" machine can reach, or '{RANDOM}' to start from random weights"
     )
+
+
+def load_fully(module: nn.Module, weights: dict[str, Tensor], origin: str) -> None:
+    """`load_state_dict`, strictly, with an error that names the first missing, unknown or misshapen tensor."""
+    own = module.state_dict()
+    missing, unknown = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
+    shapes = [n for n in own if n in weights and own[n].shape != weights[n].shape]
+    problems = [
+        *(f"{len(missing)} missing (first: {name})" for name in missing[:1]),
+        *(f"{len(unknown)} unknown (first: {name})" for name in unknown[:1]),
+        *(f"{name} is {tuple(weights[name].shape)}, not {tuple(own[name].shape)}" for name in shapes[:1]),
+    ]
+    if problems:
+        raise InputError(f"{origin}: does not fit this network: {'; '.join(problems)}; pass weights of the same sizes")
+    module.load_state_dict(weights, strict=True)
+
+
+def resample_positions(positions: Tensor, tokens: int) -> Tensor:
+    """(1, N, C) position codes on a square grid -> (1, tokens, C), bicubic."""
+    side = round(tokens**0.5)
+    return resample_abs_pos_embed(positions, [side, side], num_prefix_tokens=0)

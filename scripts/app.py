@@ -85,7 +85,7 @@ def end(number: int, frame: FrameType | None) -> None:
 
 def about(checkpoint: str, colorizer: Colorizer) -> str:
     """The network, for the visitor."""
-    name, side = Path(checkpoint).name, colorizer.network.img_size
+    name, side = Path(checkpoint).name, colorizer.system.img_size
     text = f"Your photograph keeps its size and luminance; {name} chooses colours from a copy of {side}×{side} pixels."
     if name == "scenes.safetensors":
         text += " It was trained on generated scenes like the last two examples: expect little of photographs."

@@ -17,11 +17,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from models import NAMES, PAPER_MODEL, SMALL_MODEL
+from models import MODELS, PAPER_MODEL, SMALL_MODEL
 from models.text import MAX_WORDS
 from scripts.benchmarking import rows
 from scripts.benchmarking.generated_data import write_photographs
-from scripts.benchmarking.system import System
+from scripts.benchmarking.system import Timed
 from scripts.benchmarking.timing import CORES, Figures, machine, matrix_row
 from utils import distributed, files
 from utils.devices import AMP, AMP_HELP, DEVICE_HELP, check_compiler, precision
@@ -59,7 +59,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=kind, allow_abbrev=False)
     add = parser.add_argument
     add("--device", default="auto", help=DEVICE_HELP)
-    add("--model", nargs="+", choices=NAMES, default=[PAPER_MODEL, SMALL_MODEL], help="architectures to measure")
+    add("--model", nargs="+", choices=list(MODELS), default=[PAPER_MODEL, SMALL_MODEL], help="architectures to measure")
     add("--input_size", type=int, default=None, help="image side in pixels; the model's own if not given")
     add("--batch_size", type=int, default=8, help="images per batch")
     add("--words", type=int, default=12, help="words per caption; the tokenizer adds its two marks")
@@ -86,7 +86,7 @@ def model_rows(name: str, args: argparse.Namespace, device: torch.device) -> dic
         kilobytes = write_photographs(data, (rows.FILL + rows.TIMED + 2) * CORES * args.batch_size, args.words)
         if "memory" in args.rows:  # before this process holds a network too
             figures["memory"] = show("memory", rows.memory_row(name, args, device, data))
-        system, repeats = System(name, args, device, data), args.repeats
+        system, repeats = Timed(name, args, device, data), args.repeats
         measured = {
             "forward": lambda: rows.forward_row(system, repeats),
             "training": lambda: rows.training_row(system, repeats),

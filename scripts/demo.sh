@@ -28,13 +28,13 @@ python scripts/colorize.py webapp/examples/astronaut.jpg --output "$output/photo
 photos=$(cd "$output/photos" && pwd)
 printf 'open now:\n  %s\n  %s\n' "$photos/camera_variants.png" "$photos/astronaut_variants.png"
 part "2 of 4: scenes"
-python run_colorization.py --config configs/scenes.yaml --finetune checkpoints/scenes.safetensors --test \
+python run_colorization.py --config configs/lcoins/scenes.yaml --finetune checkpoints/scenes.safetensors --test \
     --output_dir "$output/scenes"
 part "3 of 4: training"
 python scripts/prepare_samples.py "$output/data"
-python run_colorization.py --config configs/demo.yaml --data_path "$output/data" --output_dir "$output"
+python run_colorization.py --config configs/lcoins/demo.yaml --data_path "$output/data" --output_dir "$output"
 part "4 of 4: test"
-python run_colorization.py --config configs/demo.yaml --data_path "$output/data" --output_dir "$output/test" \
+python run_colorization.py --config configs/lcoins/demo.yaml --data_path "$output/data" --output_dir "$output/test" \
     --finetune "$output/checkpoint-last.pth" --test
 python scripts/contact_sheet.py "$output/test" --columns 4 --output "$output/sheet.png"
 

@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from inference import Colorizer, hub_folder, onnx_file
 from utils import checkpoint
-from utils.beside import beside
 from utils.errors import InputError
+from utils.files import temporary_folder
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,8 +40,6 @@ def main(arguments: list[str] | None = None) -> int:
         if kind != ".onnx" and options.dtype == "int8":
             raise InputError(f"--dtype int8: is for ONNX files, and {output} is none; leave it out")
         colorizer = Colorizer.from_checkpoint(options.checkpoint, "cpu", "none")
-        if colorizer.architecture is None:
-            raise InputError(f"{options.checkpoint}: is an export itself; pass the checkpoint that it was made from")
         write(output, kind, colorizer, options.dtype)
     except InputError as error:
         print(f"export.py: {error}", file=sys.stderr)
@@ -65,11 +63,11 @@ def write(output: Path, kind: str, colorizer: Colorizer, dtype: str | None) -> N
     """dtype: of --dtype, None where it was not given."""
     content = colorizer.content()
     if kind == ".onnx":
-        onnx_file.write(output, colorizer.network, content, int8=dtype == "int8")
+        onnx_file.write(output, colorizer.system, int8=dtype == "int8")
     elif kind == "folder":
         hub_folder.write(output, content, getattr(torch, dtype or "float16"))
     else:
-        with beside(output):  # for the folders above it, and what the disk may say to them
+        with temporary_folder(output):  # for the folders above it, and what the disk may say to them
             checkpoint.save_weights(output, content, getattr(torch, dtype or "float16"))
 
 

@@ -104,7 +104,7 @@ def ablations(options: argparse.Namespace) -> list[list[Panel]]:
         raise InputError(f"--networks {' '.join(options.networks)}: pass each as NAME=CHECKPOINT")
     networks = [(name, Colorizer.from_checkpoint(file, options.device)) for name, file in pairs]
     if not options.photos:
-        batch = Scenes("instances", networks[0][1].network.img_size, options.scenes).render(range(options.scenes))
+        batch = Scenes("instances", networks[0][1].system.img_size, options.scenes).render(range(options.scenes))
         photos = (from_image(Image.fromarray(rgb.permute(1, 2, 0).numpy())) for rgb in batch.rgb)
         captioned = list(zip(photos, batch.captions, strict=True))
     elif options.captions is None:

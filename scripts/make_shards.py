@@ -32,8 +32,8 @@ from datasets.image_files import find_images, image_size, read_image
 from datasets.pictures.picture_file import PictureFile
 from datasets.shards import FORMAT, VERSION, PackedImage, index_path, sha256
 from preparation.picture_copies import save_reduced
-from utils.beside import beside
 from utils.errors import InputError
+from utils.files import temporary_folder
 from utils.progress import progress
 
 SPLITS = ("train", "val", "test")
@@ -103,7 +103,7 @@ def pack(packing: Packing, options: argparse.Namespace) -> None:
     old = sorted(options.output.glob(f"{packing.split}-[0-9]*.tar"))
     if (target.exists() or old) and not options.overwrite:
         raise InputError(f"{target}: shards of {packing.split} are there already; pass --overwrite, or another folder")
-    with beside(target) as folder:
+    with temporary_folder(target) as folder:
         sums = write(packing, folder, options)
         shards = sorted(folder.glob("*.tar"))
         index = {

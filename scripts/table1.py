@@ -1,6 +1,6 @@
 """Table 1, ours: the full model and its four ablations, trained on generated scenes with equal steps and equal seeds.
 
-    python scripts/table1.py --config configs/scenes.yaml --output_dir output/table1 --seeds 0 1 2
+    python scripts/table1.py --config configs/lcoins/scenes.yaml --output_dir output/table1 --seeds 0 1 2
 
 It writes OUTPUT/table1.md and table1.csv. OUTPUT/<variant>/seed<k>/ is a training; in it lie its test,
 scenes/, and run.log. Call it again to go on after an interruption: what is done is not done again.
@@ -28,11 +28,11 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import run_colorization
 from datasets.scenes import TEST_SPLITS
 from evaluation.scene_report import FIGURES
 from evaluation.statistics import Interval, bootstrap_difference
 from evaluation.tables import interval, write_csv
-from utils import options
 from utils.errors import InputError
 from utils.progress import progress
 
@@ -114,7 +114,7 @@ def plan(asked: argparse.Namespace) -> list[Run]:
         for name, config, own in rows:
             folder = asked.output_dir / name / f"seed{seed}"
             flags = ["--config", config, *asked.flags, *own, "--seed", str(seed)]
-            args = options.parse([*flags, "--output_dir", str(folder), "--auto_resume"])
+            args = run_colorization.parse([*flags, "--output_dir", str(folder), "--auto_resume"])
             if args.data_set != "scenes" or args.eval or args.test or args.resume:
                 raise InputError(f"{config}: pass a training on --data_set scenes, without eval, test and resume")
             check_flags(folder / "args.yaml", args)
@@ -124,7 +124,7 @@ def plan(asked: argparse.Namespace) -> list[Run]:
 
 def check_flags(file: Path, args: argparse.Namespace) -> None:
     """InputError unless args.yaml, if it is there, is of these flags. A flag newer than the file had its default."""
-    now, defaults = (yaml.safe_load(yaml.safe_dump(vars(flags))) for flags in (args, options.parse([])))
+    now, defaults = (yaml.safe_load(yaml.safe_dump(vars(flags))) for flags in (args, run_colorization.parse([])))
     held = (yaml.safe_load(file.read_text()) or {}) if file.is_file() else now
     for flag in sorted({*held, *now} - {*PLACE}):
         was, wanted = held.get(flag, defaults.get(flag)), now.get(flag)
@@ -149,7 +149,7 @@ def read_log(run: Run) -> list[dict[str, Any]]:
 def test(run: Run) -> None:
     folder, start = run.folder / "scenes", ["--finetune", str(run.folder / "checkpoint-last.pth"), "--no-auto_resume"]
     words = [*run.flags, *start, "--test", "--output_dir", str(folder)]
-    args = options.parse(words)
+    args = run_colorization.parse(words)
     args.finetune = None  # the folder may be moved
     if all((folder / name).is_file() for name in ("metrics.json", "index.html")):  # the page is written last
         check_flags(folder / "args.yaml", args)

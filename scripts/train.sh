@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Train on all GPUs of this machine, or on its CPUs in one process.
-#   bash scripts/train.sh configs/lcoins.yaml DATA output/lcoins [more flags]
+#   bash scripts/train.sh configs/lcoins/paper.yaml DATA output/lcoins [more flags]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ $# -lt 3 ]; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Train on several machines under SLURM: one torchrun on each, one process for each of its GPUs.
-#   sbatch --nodes=2 --gpus-per-node=4 --cpus-per-task=32 scripts/train_slurm.sh configs/lcoins.yaml DATA output/lcoins
+#   sbatch --nodes=2 --gpus-per-node=4 --cpus-per-task=32 scripts/train_slurm.sh configs/lcoins/paper.yaml DATA output/lcoins
 # More flags may follow. All machines must see the three paths; --cpus-per-task counts the cores of each for its loaders.
 # Ten minutes before its time is over the job saves, ends and queues itself again, to go on from there.
 #SBATCH --job-name=lcoins

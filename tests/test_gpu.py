@@ -10,16 +10,15 @@ import torch
 from conftest import ROOT, write_data
 from PIL import Image
 
-import build
 import run_colorization
-import starting_point
 from augment import LuminanceAugmentation
+from datasets import CaptionedOptions, build_eval_loader
 from datasets.batch import Batch
-from engine import evaluate, summarize
+from engine import evaluate
+from evaluation.measure import Measure, means
 from inference import Colorizer
 from models import SCENES_MODEL, create_model
 from models.text import CaptionTokenizer
-from utils import options
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: PyTorch sees none here")
 RANDOM = ["--image_encoder_weights", "random", "--text_encoder_weights", "random", "--model", SCENES_MODEL]
@@ -29,18 +28,16 @@ COUNTER = ["a pink ball on a box", "a green cup and a very large blue star, on t
 
 
 def losses_and_gradients(device, *words):
-    args = options.parse([*RANDOM, *QUIET, *words])
-    network, tokenizer = starting_point.build_network(args, None)
-    network.to(device)
+    args = run_colorization.parse([*RANDOM, *QUIET, *words])
+    system = run_colorization.build_system(args, None).to(device)
+    tokenizer = system.tokenizer
     rgb = (torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 255).byte()
     both = torch.ones(2, dtype=torch.bool)
     batch = Batch(rgb, tokenizer(CAPTIONS), tokenizer(COUNTER), both, CAPTIONS, [], []).to(torch.device(device))
-    gray, ab = build.build_prepare(args)(batch.rgb)
-    criterion = build.build_criterion(args)
-    shared = criterion.shared([batch], torch.device(device))
-    losses = criterion(network(gray, batch.words, batch.counter_words), ab, batch, shared)
+    (batch,) = system.begin_update([batch], torch.device(device))
+    losses = system(batch)
     losses["total"].backward()
-    return losses, {name: p.grad.cpu() for name, p in network.named_parameters() if p.grad is not None}
+    return losses, {name: p.grad.cpu() for name, p in system.named_parameters() if p.grad is not None}
 
 
 @pytest.mark.parametrize("words", [[], ["--compile"]])
@@ -70,13 +67,13 @@ def test_luminance_augmentation_draws_on_the_device():
 
 def test_evaluation_figures_are_the_cpu_s(tmp_path):
     data = write_data(tmp_path / "data", {"val": 5})
-    args = options.parse([*RANDOM, "--data_path", str(data), "--batch_size", "2", "--num_workers", "0"])
-    network, tokenizer = starting_point.build_network(args, None)
-    loader = build.build_eval_loader(args, network, tokenizer, "val")
+    args = run_colorization.parse([*RANDOM, "--data_path", str(data), "--batch_size", "2", "--num_workers", "0"])
+    system = run_colorization.build_system(args, None)
+    loader = build_eval_loader(CaptionedOptions(), str(data), "val", system.img_size, system.tokenizer, 2, 0)
     figures = {}
     for device in ("cpu", "cuda"):  # rounded: the last bit decides which whole number is the one below
-        rows = evaluate(network.to(device), loader, torch.device(device), "none", protocol="rounded")
-        figures[device] = summarize(rows)
+        rows = evaluate(system.to(device), loader, torch.device(device), "none", Measure(protocol="rounded"))
+        figures[device] = means(rows)
     for name in ("psnr", "ssim", "ciede2000", "chroma_error"):
         for row in ("model", "gray"):
             assert figures["cuda"][row][name] == pytest.approx(figures["cpu"][row][name], rel=1e-4)
@@ -106,9 +103,9 @@ def test_a_shared_optimizer_and_bf16_gradients_under_nccl(tmp_path):
 
 def test_colorizer_paints_the_cpu_s_picture():
     torch.manual_seed(0)
-    network, tokenizer = create_model(SCENES_MODEL), CaptionTokenizer.from_vocabulary()
+    system = create_model(SCENES_MODEL, tokenizer=CaptionTokenizer.from_vocabulary())
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 130), dtype=np.uint8))
-    on_cpu = Colorizer(network, tokenizer, "cpu", "none")(photo, CAPTIONS)
-    on_gpu = Colorizer(network, tokenizer, "cuda", "none")(photo, CAPTIONS)
+    on_cpu = Colorizer(system, "cpu", "none")(photo, CAPTIONS)
+    on_gpu = Colorizer(system, "cuda", "none")(photo, CAPTIONS)
     for one, other in zip(on_cpu, on_gpu, strict=True):
         assert np.abs(np.asarray(one).astype(int) - np.asarray(other)).max() <= 2

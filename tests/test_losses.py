@@ -76,7 +76,8 @@ def test_chroma_loss_is_equation_13():
 
 def losses_of(criterion, output, target, batch):
     """Of an update of one batch."""
-    return criterion(output, target, batch, criterion.shared([batch], torch.device("cpu")))
+    count = criterion.counter_count([batch], torch.device("cpu"))
+    return criterion(output, target, dataclasses.replace(batch, counter_count=count))
 
 
 def output_and_batch():
@@ -125,11 +126,10 @@ def test_an_update_s_losses_do_not_hang_on_how_its_captions_are_shared_out(monke
         distributed, "mean_over_ranks", lambda own: own if ranks == 1 else torch.tensor(sum(counts) / ranks)
     )
     of_ranks = [parts] if ranks == 1 else [parts[:1], parts[1:]]
-    losses = [
-        criterion(*part, criterion.shared([part[2] for part in of_one], torch.device("cpu")))
-        for of_one in of_ranks
-        for part in of_one
-    ]
+    losses = []
+    for of_one in of_ranks:
+        count = criterion.counter_count([batch for _, _, batch in of_one], torch.device("cpu"))
+        losses += [criterion(out, ab, dataclasses.replace(own, counter_count=count)) for out, ab, own in of_one]
     for name, value in whole.items():
         torch.testing.assert_close(torch.stack([part[name] for part in losses]).mean(), value, msg=name)
 
@@ -164,8 +164,10 @@ def test_what_the_counter_caption_changes_is_compared_with_what_it_should_change
     total = 2.0 * (losses["chroma"] + 3.0 * losses["word"]) - 0.5 * losses["counter_color"]
     torch.testing.assert_close(losses["total"], total)
 
-    plain = losses_of(ColorizationLoss(word_weight=3.0), output, target, dataclasses.replace(batch, recolored=None))
-    assert plain["word"] == 0  # named in every update, so that means and logs have it
+    none = dataclasses.replace(batch, recolored=recolored[:0], recolored_at=torch.tensor([], dtype=torch.int64))
+    assert losses_of(ColorizationLoss(word_weight=3.0), output, target, none)["word"] == 0  # so that means have it
+    plain = dataclasses.replace(batch, recolored=None)
+    assert "word" not in losses_of(ColorizationLoss(word_weight=3.0), output, target, plain)
 
 
 def test_the_word_loss_of_an_update_does_not_hang_on_the_size_of_its_batches():
@@ -179,6 +181,8 @@ def test_the_word_loss_of_an_update_does_not_hang_on_the_size_of_its_batches():
         if place in (0, 2):
             pair = recolored[place // 2][None]
             own = dataclasses.replace(own, recolored=pair, recolored_at=torch.tensor([0]))
+        else:
+            own = dataclasses.replace(own, recolored=recolored[:0], recolored_at=torch.tensor([], dtype=torch.int64))
         words.append(losses_of(criterion, own_output, own_target, own)["word"])
     torch.testing.assert_close(torch.stack(words).mean(), whole)
 

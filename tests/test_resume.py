@@ -16,28 +16,28 @@ import yaml
 from conftest import ROOT, write_data
 from processes import ranks
 
+import engine
 import run_colorization
-import training
 from datasets import _Shuffled
 from datasets.captioned_images import CaptionedImages
-from utils import distributed
+from utils import checkpoint, distributed
+from utils.files import OutputLock
 from utils.interruption import Interruption
-from utils.lock import OutputLock
 from utils.log import MetricLog
 
-SMOKE = ["--config", str(ROOT / "configs" / "smoke.yaml"), "--device", "cpu", "--batch_size", "2"]
+SMOKE = ["--config", str(ROOT / "configs" / "lcoins" / "smoke.yaml"), "--device", "cpu", "--batch_size", "2"]
 
 
 def run(*words):
     return run_colorization.run(SMOKE + [str(word) for word in words])
 
 
-def content(folder, name=training.LAST):
+def content(folder, name=engine.LAST):
     return torch.load(folder / name, weights_only=True)
 
 
 def same_weights(one, two):
-    return all(torch.equal(one[part][name], two[part][name]) for part in ("model", "ema") for name in one[part])
+    return all(torch.equal(one[part][name], two[part][name]) for part in ("tensors", "ema") for name in one[part])
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_a_signal_ends_the_run_after_its_step_and_the_rest_is_the_same(
     signal_at(monkeypatch, 6, number)
     assert run(*words) == 75
     monkeypatch.undo()
-    assert f"{tmp_path / training.LAST}: saved at step 6, as asked; go on with --auto_resume" in capsys.readouterr().err
+    assert f"{tmp_path / engine.LAST}: saved at step 6, as asked; go on with --auto_resume" in capsys.readouterr().err
     held = content(tmp_path)
     assert (held["step"], held["epoch"], held["seen"]) == (6, 1, 4)
     torch.rand(7)  # the generator moves on between two processes
@@ -121,10 +121,8 @@ def test_a_run_killed_within_an_epoch_goes_on_from_its_last_checkpoint(data, who
 def test_a_line_without_its_checkpoint_is_written_once(data, tmp_path, monkeypatch):
     """Killed between the log's line and the checkpoint of an epoch."""
     words = ["--data_path", data, "--output_dir", tmp_path]
-    save = training.checkpoint.save
-    monkeypatch.setattr(
-        training.checkpoint, "save", lambda path, held: save(path, held) if held["epoch"] == 1 else 1 / 0
-    )
+    save = engine.save
+    monkeypatch.setattr(engine, "save", lambda path, held: save(path, held) if held["epoch"] == 1 else 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(*words)
     monkeypatch.undo()
@@ -135,7 +133,7 @@ def test_a_line_without_its_checkpoint_is_written_once(data, tmp_path, monkeypat
 
 def test_a_best_is_not_lost_between_the_two_checkpoints(data, tmp_path, monkeypatch):
     """Killed behind each of the writes at the first epoch's end, where val is the best so far."""
-    words, save = ["--data_path", data, "--epochs", 1], training.checkpoint.save
+    words, save = ["--data_path", data, "--epochs", 1], engine.save
     for writes in (1, 2):
         folder, done = tmp_path / str(writes), []
 
@@ -145,13 +143,13 @@ def test_a_best_is_not_lost_between_the_two_checkpoints(data, tmp_path, monkeypa
             done.append(path.name)
             save(path, held)
 
-        monkeypatch.setattr(training.checkpoint, "save", dies)
-        monkeypatch.setattr(training, "_keep", lambda *_: 1 / 0)
+        monkeypatch.setattr(engine, "save", dies)
+        monkeypatch.setattr(engine, "_keep", lambda *_: 1 / 0)
         with pytest.raises((MemoryError, ZeroDivisionError)):
             run(*words, "--output_dir", folder)
         monkeypatch.undo()
         assert run(*words, "--output_dir", folder, "--auto_resume") == 0
-        one, other = content(folder, training.BEST), content(folder)
+        one, other = content(folder, engine.BEST), content(folder)
         assert one["best"] == other["best"] and one["epoch"] == 1 and same_weights(one, other)
 
 
@@ -164,7 +162,7 @@ def test_an_epoch_saved_at_its_last_update_is_ended_by_another_number_of_process
     held = content(tmp_path)
     assert (held["step"], held["epoch"], held["seen"]) == (4, 0, 8)
     states = [held["log"][0] | {"sums": {n: v + d for n, v in held["log"][0]["sums"].items()}} for d in (1.0, -1.0)]
-    torch.save(held | {"rng": held["rng"] * 2, "log": states}, tmp_path / training.LAST)  # as two would have written it
+    torch.save(held | {"rng": held["rng"] * 2, "log": states}, tmp_path / engine.LAST)  # as two would have written it
     assert run(*words, "--auto_resume", "--epochs", 1) == 0
     (line,) = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     first = json.loads((whole / "log.jsonl").read_text().splitlines()[0])
@@ -196,7 +194,7 @@ def test_the_schedule_follows_the_epochs_whatever_the_batches_before(data, tmp_p
 def first_epoch(data, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("resume") / "first"
     assert run("--data_path", data, "--output_dir", out, "--epochs", 1) == 0
-    return out / training.LAST
+    return out / engine.LAST
 
 
 def test_flags_of_the_optimizer_take_effect_in_a_resumed_run(data, first_epoch, tmp_path):
@@ -244,7 +242,7 @@ def test_a_run_lets_go_of_the_file_that_it_began_with(data, first_epoch, tmp_pat
         update(self, *args, **values)
 
     monkeypatch.setattr(MetricLog, "update", looks)
-    held = training.checkpoint.load(str(first_epoch))
+    held = checkpoint.load(str(first_epoch))
     assert str(first_epoch) in Path("/proc/self/maps").read_text()  # else this test could not fail
     del held
     gc.collect()
@@ -293,7 +291,7 @@ def test_no_sample_is_repeated_or_left_out_with_another_number_of_processes(monk
 
 
 def test_another_run_is_named_when_it_is_resumed(data, whole, tmp_path, capsys):
-    words = ["--data_path", data, "--output_dir", tmp_path, "--resume", whole / training.LAST]
+    words = ["--data_path", data, "--output_dir", tmp_path, "--resume", whole / engine.LAST]
     assert run(*words, "--num_workers", 1) == 0
     assert "another run" not in capsys.readouterr().err
     assert run(*words, "--epochs", 3, "--lr", 5e-4, "--batch_size", 4, "--print_freq", 3) == 0
@@ -306,7 +304,7 @@ def test_two_runs_do_not_share_an_output_folder(data, tmp_path, capsys):
         assert run("--data_path", data, "--output_dir", tmp_path) == 2
     message = f"--output_dir {tmp_path}: another run writes there (process {os.getpid()})"
     assert message in capsys.readouterr().err
-    assert not (tmp_path / training.LAST).exists()
+    assert not (tmp_path / engine.LAST).exists()
     with OutputLock(tmp_path):
         pass
 
@@ -356,10 +354,10 @@ sys.exit(run_colorization.run())
 
 def test_a_disk_that_fills_leaves_the_former_checkpoint_and_a_run_that_goes_on(data, whole, tmp_path):
     script = tmp_path / "full.py"
-    script.write_text(FULL_DISK.format(size=(whole / training.LAST).stat().st_size // 2))
+    script.write_text(FULL_DISK.format(size=(whole / engine.LAST).stat().st_size // 2))
     failed = ranks(1, script, [*SMOKE, "--data_path", str(data), "--output_dir", str(tmp_path)])
     assert failed.returncode == 2, failed.stderr
-    assert f"{tmp_path / training.BEST}: cannot be written" in failed.stderr and "make room" in failed.stderr
+    assert f"{tmp_path / engine.BEST}: cannot be written" in failed.stderr and "make room" in failed.stderr
     assert "Traceback" not in failed.stderr
     assert not list(tmp_path.glob("*.pth*"))
     assert run("--data_path", data, "--output_dir", tmp_path, "--auto_resume") == 0
@@ -370,7 +368,7 @@ def test_the_last_epochs_are_kept_when_asked(data, tmp_path):
     kept = sorted(path.name for path in tmp_path.glob("checkpoint-0*.pth"))
     assert kept == ["checkpoint-0002.pth", "checkpoint-0003.pth"]
     assert [content(tmp_path, name)["epoch"] for name in kept] == [2, 3]
-    assert (tmp_path / kept[-1]).samefile(tmp_path / training.LAST)
+    assert (tmp_path / kept[-1]).samefile(tmp_path / engine.LAST)
 
 
 def test_a_clock_that_jumps_back_stops_nothing(data, tmp_path, monkeypatch):
@@ -393,7 +391,7 @@ KILLER = """
 import os, signal, sys
 sys.path.insert(0, {root!r})
 import run_colorization
-from utils import distributed
+from utils import checkpoint, distributed
 from utils.log import MetricLog
 update = MetricLog.update
 def dies(self, at, *args, **values):

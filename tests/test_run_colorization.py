@@ -19,17 +19,17 @@ from skimage.color import lab2rgb, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from transformers import BertConfig, BertModel, BertTokenizer
 
-import build
 import engine
 import run_colorization
-import training
 from datasets import CaptionedImages
 from datasets.scenes import Scenes
+from evaluation.protocol import ROWS
 from models import create_model
 from models.text import OWN_VOCABULARY
 from scripts import export
+from utils import train_state
 
-SMOKE = ["--config", str(ROOT / "configs" / "smoke.yaml"), "--device", "cpu"]
+SMOKE = ["--config", str(ROOT / "configs" / "lcoins" / "smoke.yaml"), "--device", "cpu"]
 
 
 def run(*words: object) -> int:
@@ -41,7 +41,7 @@ def started(processes: int, *words: object, script: Path = ROOT / "run_colorizat
 
 
 def weights(folder: Path, which: str = "checkpoint-last.pth") -> dict[str, torch.Tensor]:
-    return torch.load(folder / which, weights_only=True)["model"]
+    return torch.load(folder / which, weights_only=True)["tensors"]
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_the_documented_command_writes_pictures_tables_and_page(trained, tmp_pat
     assert [row["output"] for row in rows] == ["0.png", "1.png", "2_0.png", "3.png", "4.png", "2_1.png"]  # file order
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["count"] == 6
-    for row in engine.ROWS:
+    for row in ROWS:
         mean = sum(float(r[f"{row}_psnr"]) for r in rows) / 6
         assert metrics[row]["psnr"] == pytest.approx(mean) and metrics[row]["lpips"] is None
 
@@ -121,14 +121,14 @@ def test_figures_are_the_paper_s_protocol(trained, tmp_path):
 
 def test_two_epochs_are_one_and_resume_and_one_bit_for_bit(trained, tmp_path, monkeypatch):
     data, whole = trained
-    train_one_epoch = training.train_one_epoch
+    train_one_epoch = engine.train_one_epoch
 
     def dies_in_the_second_epoch(state, *args):
         if state.epoch == 1:
             raise KeyboardInterrupt
         return train_one_epoch(state, *args)
 
-    monkeypatch.setattr(training, "train_one_epoch", dies_in_the_second_epoch)
+    monkeypatch.setattr(engine, "train_one_epoch", dies_in_the_second_epoch)
     with pytest.raises(KeyboardInterrupt):
         run("--data_path", data, "--output_dir", tmp_path)
     monkeypatch.undo()
@@ -137,7 +137,7 @@ def test_two_epochs_are_one_and_resume_and_one_bit_for_bit(trained, tmp_path, mo
     assert run("--data_path", data, "--output_dir", tmp_path, "--auto_resume") == 0
 
     one, two = (torch.load(d / "checkpoint-last.pth", weights_only=True) for d in (whole, tmp_path))
-    for part in ("model", "ema"):
+    for part in ("tensors", "ema"):
         assert all(torch.equal(one[part][name], two[part][name]) for name in one[part])
     assert (one["step"], one["best"]) == (two["step"], two["best"])
     logs = [[json.loads(line) for line in (d / "log.jsonl").read_text().splitlines()] for d in (whole, tmp_path)]
@@ -215,7 +215,7 @@ def test_trained_with_one_process_finetuned_with_two_tested_alike_with_one_two_a
     assert tables[0] == tables[1] == tables[2] and len(set(tables[0])) == 6  # each image once
     for other in metrics[1:]:
         assert other["count"] == metrics[0]["count"] == 6
-        for row in engine.ROWS:
+        for row in ROWS:
             for figure in ("psnr", "ssim"):
                 assert other[row][figure] == pytest.approx(metrics[0][row][figure], abs=1e-4)
 
@@ -244,7 +244,7 @@ def test_a_nan_on_one_rank_stops_all_before_the_update(data, tmp_path):
     message = next(line for line in done.stderr.splitlines() if line.startswith("error: non-finite gradient"))
     assert "at step 1" in message and "rank 1: losses" in message and ".jpg" in message and "rank 0" not in message
     kept = torch.load(out / "checkpoint-last.pth", weights_only=True)
-    assert kept["epoch"] == 1 and all(torch.isfinite(t).all() for t in kept["model"].values())
+    assert kept["epoch"] == 1 and all(torch.isfinite(t).all() for t in kept["tensors"].values())
 
 
 @pytest.mark.parametrize("amp", ["bf16", "fp16"])
@@ -257,9 +257,9 @@ def test_mixed_precision_trains(data, tmp_path, amp):
 
 def test_fp16_overflow_halves_the_scale_and_leaves_the_weights(data, tmp_path, monkeypatch):
     """The first scale is far too large: the first update is left out, training goes on."""
-    scaler = build.GradScaler
+    scaler = train_state.GradScaler
     monkeypatch.setattr(
-        build, "GradScaler", lambda device, enabled: scaler(device, init_scale=2.0**120, enabled=enabled)
+        train_state, "GradScaler", lambda device, enabled: scaler(device, init_scale=2.0**120, enabled=enabled)
     )
     assert run("--data_path", data, "--output_dir", tmp_path, "--epochs", 1, "--amp", "fp16") == 0
     content = torch.load(tmp_path / "checkpoint-last.pth", weights_only=True)
@@ -274,11 +274,11 @@ def test_fine_tuning_starts_from_the_weights_and_may_change_the_size(trained, tm
     before = torch.load(out / "checkpoint-best.pth", weights_only=True)["ema"]  # the average is the better start
     after = weights(tmp_path)
     changed = [name for name in before if not torch.equal(before[name], after[name])]
-    assert changed == ["image_encoder.vit.pos_embed"] and after[changed[0]].shape[1] == 25
+    assert changed == ["network.image_encoder.vit.pos_embed"] and after[changed[0]].shape[1] == 25
 
 
 def test_encoders_start_from_local_files(data, tmp_path):
-    vit = create_model("colorization_vit_tiny_patch8_112_group_post", img_size=48).image_encoder.vit
+    vit = create_model("colorization_vit_tiny_patch8_112_group_post", img_size=48).network.image_encoder.vit
     tensors = {name: torch.randn_like(t) for name, t in vit.state_dict().items()}
     grid = tensors["pos_embed"]
     with_class = tensors | {
@@ -299,9 +299,9 @@ def test_encoders_start_from_local_files(data, tmp_path):
     words += ["--image_encoder_weights", tmp_path / "vit.pth", "--text_encoder_weights", tmp_path / "bert"]
     assert run(*words, "--min_lr", 0) == 0
     started = weights(tmp_path / "out")
-    assert torch.equal(started["image_encoder.vit.pos_embed"], grid)
-    assert torch.equal(started["image_encoder.vit.blocks.3.mlp.fc2.weight"], tensors["blocks.3.mlp.fc2.weight"])
-    own = started["text_encoder.encoder.embeddings.word_embeddings.weight"]
+    assert torch.equal(started["network.image_encoder.vit.pos_embed"], grid)
+    assert torch.equal(started["network.image_encoder.vit.blocks.3.mlp.fc2.weight"], tensors["blocks.3.mlp.fc2.weight"])
+    own = started["network.text_encoder.encoder.embeddings.word_embeddings.weight"]
     assert torch.equal(own, bert.embeddings.word_embeddings.weight)
     test = ["--data_path", data, "--output_dir", tmp_path / "test", "--test"]  # the checkpoint knows its encoder
     assert run(*test, "--finetune", tmp_path / "out" / "checkpoint-best.pth") == 0

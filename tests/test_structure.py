@@ -1,25 +1,27 @@
 """What the design promises of the code as a whole."""
 
 import ast
+import dataclasses
+import inspect
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import ROOT
 
+import datasets
+import models
+import run_colorization
 from utils import options
 
 # Rooms import those below them, never a room beside or above; inside a room, anything.
 LEVELS = [
     {"scripts"},
     {"run_colorization", "webapp"},
-    {"training"},
-    {"build", "starting_point"},
-    {"engine"},
-    {"evaluation", "inference"},
+    {"engine", "evaluation", "inference"},
     {"models", "preparation"},
     {"datasets"},
     {"losses", "augment"},
@@ -59,16 +61,16 @@ def test_only_one_module_speaks_to_other_processes(path):
 
 
 ADDERS = {"add", "add_argument"}
-HOLDERS = {"args", "asked", "options", "flags"}  # names of parsed flags
+HOLDERS = frozenset({"args", "asked", "options", "flags"})  # names of parsed flags
 
 
-def read_flags(paths: Iterable[Path]) -> set[str]:
+def read_flags(paths: Iterable[Path], holders: Set[str] = HOLDERS) -> set[str]:
     """What the code reads of parsed flags, by its syntax tree: args.NAME, self.args.NAME, getattr(args, "NAME")."""
     found = set()
     for node in (node for path in paths for node in ast.walk(ast.parse(path.read_text()))):
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
             owner = node.value
-            if getattr(owner, "id", getattr(owner, "attr", None)) in HOLDERS:
+            if getattr(owner, "id", getattr(owner, "attr", None)) in holders:
                 found.add(node.attr)
         elif isinstance(node, ast.Call) and getattr(node.func, "id", None) == "getattr":
             found |= {word.value for word in node.args[1:] if isinstance(word, ast.Constant)}
@@ -93,12 +95,22 @@ def written_flags(path: Path) -> set[str]:
     return found
 
 
+CONFIGS = [models.system_of(name).Config for name in models.MODELS] + [*datasets.DATA_SETS.values()]
+
+
 def test_every_flag_is_read():
     """A check of its value (utils/options.py) is no use of a flag."""
-    readers = ("run_colorization.py", "training.py", "starting_point.py", "build.py", "evaluation/measures.py")
-    read = read_flags(ROOT / name for name in readers)
-    own = {action.dest for action in options.build_parser()._actions} - {"help", "config"}
-    assert own - set(options.ARCHITECTURE) - read == set()  # the architecture is read by loops over it
+    read = read_flags([ROOT / "run_colorization.py", ROOT / "utils" / "train_state.py"])
+    own = {action.dest for action in options.build_parser({})._actions} - {"help", "config"}
+    assert own - read == set() and len(own) + 1 <= 45  # --config is read first
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.__name__)
+def test_every_field_of_a_config_is_read(config):
+    """As config.NAME or options.NAME, in its own room."""
+    room = ROOT / Path(inspect.getfile(config)).relative_to(ROOT).parts[0]
+    read = read_flags([path for path in PRODUCT if path.is_relative_to(room)], {"config", "options"})
+    assert {field.name for field in dataclasses.fields(config)} - read == set()
 
 
 @pytest.mark.parametrize("path", [path for path in PRODUCT if written_flags(path)], ids=lambda p: p.name)
@@ -133,25 +145,27 @@ def test_no_module_that_threads_may_run_sets_the_warnings_of_the_process():
 
 
 def test_every_flag_has_a_help_line():
-    assert all(action.help for action in options.build_parser()._actions)
+    parser = options.build_parser({config.__name__: config for config in CONFIGS[:1] + CONFIGS[-2:]})
+    assert all(action.help for action in parser._actions)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda p: p.name)
 def test_configs_resolve_and_open_with_their_command(path):
-    args = options.parse(["--config", str(path)])
+    args = run_colorization.parse(["--config", str(path)])
     text = path.read_text()
-    assert text.startswith("#") and f"--config configs/{path.name}" in text
-    for key, value in yaml.safe_load(text).items():
+    assert text.startswith("#") and f"--config {path.relative_to(ROOT)}" in text
+    for key, value in options.read_config(path).items():
         resolved = getattr(args, key)
         assert (list(resolved) if isinstance(value, list) else resolved) == value
 
 
 def test_ablations_differ_from_the_paper_s_run_in_one_flag():
-    paper = yaml.safe_load((ROOT / "configs" / "lcoins.yaml").read_text())
+    paper = yaml.safe_load((ROOT / "configs" / "lcoins" / "paper.yaml").read_text())
     flags = {"ge": "group_tokens", "ga": "grouping_attention", "la": "luminance_augmentation", "cl": "counter_color"}
     for name, flag in flags.items():
-        ablated = yaml.safe_load((ROOT / "configs" / f"lcoins_wo_{name}.yaml").read_text())
-        assert ablated == paper | {flag: False}
+        ablated = ROOT / "configs" / "lcoins" / f"wo_{name}.yaml"
+        assert yaml.safe_load(ablated.read_text()) == {"base": "paper.yaml", flag: False}
+        assert options.read_config(ablated) == paper | {flag: False}
 
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -168,7 +182,8 @@ def test_paths_and_flags_in_the_documents_exist(path):
     for name in re.findall(pattern, text):
         known = name in files or name in folders or any(Path(file).match(name) for file in files)
         assert known, f"{path.name} names {name}"
-    flags = {option for action in options.build_parser()._actions for option in action.option_strings}
+    parser = options.build_parser({config.__name__: config for config in CONFIGS[:1] + CONFIGS[-2:]})
+    flags = {option for action in parser._actions for option in action.option_strings}
     for command in re.findall(r"run_colorization\.py((?:[^\n`]|\\\n)*)", text):
         for flag in re.findall(r"--[\w-]+", command):
             assert flag in flags, f"{path.name}: {flag}"

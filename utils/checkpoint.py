@@ -1,14 +1,15 @@
-"""Checkpoints of ours: save, read, resume.
+"""Checkpoints: save, read, resume.
 
 A checkpoint is plain data and tensors, so that it loads with `weights_only=True`:
   format        FORMAT
-  architecture  what rebuilds the network: model, img_size, ablations, the text encoder's configuration as JSON
-  tokenizer     the caption tokenizer as JSON, so that testing needs no hub
-  model         the network's tensors; ema: their moving average, or None
-  optimizer (whole, however it is shared), scaler, step, epoch, best, rng (one entry per rank), run (the resolved flags)
+  system, config, stage    what rebuilds the system: its name in `models.MODELS`, its numbers, its stage of training
+  tokenizer     the caption tokenizer as JSON, so that testing needs no hub; None where captions are not read
+  tensors       the system's; ema: their moving average, or None
+  optimizer (whole, however it is shared), scaler, step, epoch, seen, best, rng (one entry per rank), log, run (the
+  resolved flags)
 
-A weights file (.safetensors), for use and not for resuming, holds the averaged network, in fp16 if nothing else is
-asked for, and format, architecture and tokenizer as its metadata.
+A weights file (.safetensors), for use and not for resuming, holds the averaged tensors, in fp16 if nothing else is
+asked for, and the rest of the first four lines as its metadata. Files of format 1 (L-CoIns alone) are read as well.
 """
 
 import argparse
@@ -16,30 +17,27 @@ import contextlib
 import json
 import logging
 import os
-import random
 import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from timm.layers import resample_abs_pos_embed
-from torch import Tensor, nn
+from torch import Tensor
 
 from utils import distributed, files
 from utils.errors import InputError, reason
 
 logger = logging.getLogger(__name__)
-FORMAT = 1
+FORMAT = 2
 WEIGHTS = "model.safetensors"  # the weights file in a folder, under the hub's name for it
 WRAPPERS = ("module.", "_orig_mod.")  # before names of tensors: DistributedDataParallel's, torch.compile's
 ENDINGS = (".pth", ".pt", ".safetensors", ".onnx")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-POSITIONS = "image_encoder.vit.pos_embed"
+HEAD = ("format", "system", "config", "stage", "tokenizer")
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -49,7 +47,7 @@ def save(path: Path, content: dict[str, Any]) -> None:
 
 def save_weights(path: Path, content: dict[str, Any], dtype: torch.dtype = torch.float16) -> None:
     """The weights file of a checkpoint's `content`: its moving average where it has one, else its trained weights."""
-    weights = content["model"] if content["ema"] is None else content["ema"]
+    weights = averaged(content)
     tensors = {name: tensor.to("cpu", dtype).contiguous() for name, tensor in weights.items()}
     broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if broken:
@@ -64,21 +62,32 @@ def save_weights(path: Path, content: dict[str, Any], dtype: torch.dtype = torch
     files.replace(path, write)
 
 
+def averaged(content: dict[str, Any]) -> dict[str, Tensor]:
+    """The moving average where there is one, else the trained weights."""
+    return content["tensors"] if content.get("ema") is None else content["ema"]
+
+
 def metadata(content: dict[str, Any]) -> dict[str, str]:
-    """What rebuilds the network, and its tokenizer, as the metadata of a file that is no checkpoint."""
-    return {
-        "format": str(content["format"]),
-        "architecture": json.dumps(content["architecture"]),
-        "tokenizer": content["tokenizer"],
-    }
+    """What rebuilds the system, and its tokenizer, as the metadata of a file that is no checkpoint."""
+    return {"head": json.dumps({part: content[part] for part in HEAD})}
+
+
+def head_of(held: dict[str, str]) -> dict[str, Any] | None:
+    """The inverse, of files of format 1 as well; None where the file is not ours."""
+    if "head" in held:
+        return json.loads(held["head"])
+    if "architecture" in held:
+        architecture = json.loads(held["architecture"])
+        return {"format": int(held["format"]), "architecture": architecture, "tokenizer": held["tokenizer"]}
+    return None
 
 
 def is_weights_file(path: Path) -> bool:
     """Whether `path` is a weights file of ours, told by its header."""
     try:
         with safe_open(path, framework="pt") as file:
-            return "architecture" in (file.metadata() or {})
-    except (OSError, SafetensorError):
+            return head_of(file.metadata() or {}) is not None
+    except (OSError, SafetensorError, ValueError):
         return False
 
 
@@ -101,9 +110,7 @@ def locate(source: str, **fetch: Any) -> str:
 
 def read(path: str) -> dict[str, Any]:
     """The content of a checkpoint or weights file of ours, on the CPU. Raises InputError for any other file."""
-    content = load(path)
-    check_format(path, content)
-    return content
+    return check_format(path, load(path))
 
 
 def load(path: str) -> Any:
@@ -138,7 +145,7 @@ def _without_wrappers(path: str, content: Any) -> Any:
     """Without what DistributedDataParallel and torch.compile put before the names of the tensors."""
     if not isinstance(content, dict):
         return content
-    parts = [part for part in ("model", "ema") if isinstance(content.get(part), dict)]
+    parts = [part for part in ("tensors", "model", "ema") if isinstance(content.get(part), dict)]
     found = {}
     for part in parts:
         content[part], found[part] = unwrap(content[part])
@@ -158,18 +165,61 @@ def unwrap(weights: dict[Any, Any]) -> tuple[dict[Any, Any], str]:
     return weights, found
 
 
-def check_format(path: str, content: Any) -> None:
-    """Raises InputError unless `content` has the parts of a checkpoint of ours, each of its kind."""
-    if not isinstance(content, dict) or type(content.get("format")) is not int or content["format"] != FORMAT:
-        raise InputError(f"{path}: not a checkpoint of this program; pass one that run_colorization.py wrote")
-    kinds = {"architecture": dict, "tokenizer": str, "model": dict, "ema": dict | None}
+def system_in(path: str) -> str | None:
+    """The system that a checkpoint or weights file of ours names, read from its head; None for any other file."""
+    try:
+        if path.endswith(".safetensors"):
+            with safe_open(path, framework="pt") as file:
+                content = head_of(file.metadata() or {})
+        else:
+            content = _read_checkpoint(path)
+        return content["system"] if content["format"] == FORMAT else content["architecture"]["model"]
+    except Exception:  # `load` says what is wrong with it
+        return None
+
+
+def check_format(path: str, content: Any) -> dict[str, Any]:
+    """`content` in the present format. Raises InputError unless it has the parts of a checkpoint of ours, each of its
+    kind."""
+    version = content.get("format") if isinstance(content, dict) else None
+    if type(version) is not int or version not in (1, FORMAT):
+        newer = type(version) is int and version > FORMAT
+        raise InputError(
+            f"{path}: written by a newer version of this program; update it"
+            if newer
+            else f"{path}: not a checkpoint of this program; pass one that run_colorization.py wrote"
+        )
+    if version == 1:
+        content = _from_format_1(path, content)
+    kinds = {"system": str, "config": dict, "tokenizer": str | None, "tensors": dict, "ema": dict | None}
     wrong = [part for part, kind in kinds.items() if not isinstance(content.get(part), kind)]
-    for part in ("model", "ema"):
+    for part in ("tensors", "ema"):
         tensors = content.get(part)
         if isinstance(tensors, dict) and not all(isinstance(t, Tensor) for t in tensors.values()):
             wrong.append(part)
     if wrong:
         raise InputError(f"{path}: its {wrong[0]} is damaged; restore the file")
+    return content
+
+
+def _from_format_1(path: str, content: dict[str, Any]) -> dict[str, Any]:
+    """L-CoIns alone: its tensors had the network's names, and the numbers were called its architecture."""
+    architecture = content.get("architecture")
+    try:
+        config = dict(architecture)
+        system, config["text_config"] = config.pop("model"), json.loads(config["text_config"])
+        whole = ("group_tokens", "grouping_attention", "counter_color", "img_size", "text_config")
+        config = {name: config[name] for name in whole if config[name] is not True}  # as all are by default
+    except KeyError as error:
+        raise InputError(f"{path}: its architecture lacks {error.args[0]}; restore the file") from error
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: its architecture is damaged; restore the file") from error
+    rest = {part: value for part, value in content.items() if part not in ("architecture", "model", "ema")}
+    tensors = {
+        part: {f"network.{name}": tensor for name, tensor in weights.items()} if isinstance(weights, dict) else weights
+        for part, weights in (("tensors", content.get("model")), ("ema", content.get("ema")))
+    }
+    return rest | tensors | {"format": FORMAT, "system": system, "config": config, "stage": None}
 
 
 def _read_checkpoint(path: str) -> Any:
@@ -179,83 +229,8 @@ def _read_checkpoint(path: str) -> Any:
 
 def _read_weights(path: str) -> dict[str, Any]:
     with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
+        head = head_of(file.metadata() or {})
     tensors = load_file(path)
-    if "architecture" not in metadata:
+    if head is None:
         return tensors  # not ours
-    return {
-        "format": int(metadata["format"]),
-        "architecture": json.loads(metadata["architecture"]),
-        "tokenizer": metadata["tokenizer"],
-        "model": tensors,
-        "ema": None,
-    }
-
-
-def check_architecture(path: str, content: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """The flags must ask for the network that the checkpoint holds. `wanted`: flag -> value. Raises InputError.
-
-    The image side may differ: positions are resampled.
-    """
-    held = content["architecture"]
-    different = [
-        f"--{flag} {value} (the checkpoint: {held[flag]})" for flag, value in wanted.items() if held[flag] != value
-    ]
-    if different:
-        raise InputError(f"{path}: holds another architecture than {', '.join(different)}; pass the checkpoint's")
-
-
-def load_network(network: nn.Module, path: str, content: dict[str, Any], averaged: bool) -> list[str]:
-    """Fill every tensor of `network`, or raise InputError; returns what was adapted, in words.
-
-    averaged: take the moving average where the checkpoint has one (testing, fine-tuning), else the trained weights.
-    """
-    weights = content["ema"] if averaged and content["ema"] is not None else content["model"]
-    notes = [f"{len(weights)} tensors from {path}" + (" (moving average)" if weights is content["ema"] else "")]
-    own = network.state_dict()
-    if POSITIONS in weights and POSITIONS in own and weights[POSITIONS].shape != own[POSITIONS].shape:
-        weights = weights | {POSITIONS: resample_positions(weights[POSITIONS], own[POSITIONS].shape[1])}
-        notes.append(f"its {POSITIONS} were resampled to {own[POSITIONS].shape[1]} image tokens")
-    load_fully(network, weights, path)
-    return notes
-
-
-def load_fully(module: nn.Module, weights: dict[str, Tensor], origin: str) -> None:
-    """`load_state_dict`, strictly, with an error that names the first missing, unknown or misshapen tensor."""
-    own = module.state_dict()
-    missing, unknown = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
-    shapes = [n for n in own if n in weights and own[n].shape != weights[n].shape]
-    problems = [
-        *(f"{len(missing)} missing (first: {name})" for name in missing[:1]),
-        *(f"{len(unknown)} unknown (first: {name})" for name in unknown[:1]),
-        *(f"{name} is {tuple(weights[name].shape)}, not {tuple(own[name].shape)}" for name in shapes[:1]),
-    ]
-    if problems:
-        raise InputError(f"{origin}: does not fit this network: {'; '.join(problems)}; pass weights of the same sizes")
-    module.load_state_dict(weights, strict=True)
-
-
-def resample_positions(positions: Tensor, tokens: int) -> Tensor:
-    """(1, N, C) position codes on a square grid -> (1, tokens, C), bicubic."""
-    side = round(tokens**0.5)
-    return resample_abs_pos_embed(positions, [side, side], num_prefix_tokens=0)
-
-
-def rng_states() -> dict[str, Any]:
-    """The state of every global random generator of this rank, as plain data and tensors."""
-    numpy_state = np.random.get_state()
-    return {
-        "python": random.getstate(),
-        "numpy": (numpy_state[0], torch.from_numpy(numpy_state[1].astype(np.int64)), *numpy_state[2:]),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
-    }
-
-
-def set_rng_states(state: dict[str, Any]) -> None:
-    random.setstate((state["python"][0], tuple(state["python"][1]), state["python"][2]))
-    name, keys, *rest = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
-    torch.set_rng_state(state["torch"])
-    if state["cuda"] is not None and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"])
+    return head | {"model" if head["format"] == 1 else "tensors": tensors, "ema": None}

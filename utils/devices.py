@@ -130,6 +130,11 @@ def autocast(device: torch.device, amp: str) -> torch.autocast:
     return torch.autocast(device.type, dtype=dtype, enabled=amp != "none")
 
 
+def full_precision(device: torch.device) -> torch.autocast:
+    """Autocast off: around colour spaces and losses, within a training step that has it on."""
+    return torch.autocast(device.type, enabled=False)
+
+
 def linear_by_onednn(network: nn.Module, amp: str = "none") -> None:
     """Give linear maps of a frozen network on a CPU to oneDNN, where PyTorch has it; state dict and names stay.
 

@@ -1,14 +1,18 @@
-"""Files that are whole at any moment, and JSON that every reader takes."""
+"""Atomic writes, output folders, and JSON that every reader takes."""
 
+import fcntl
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import IO, Any
 
 from safetensors import SafetensorError
 
+from utils import distributed
 from utils.errors import InputError, reason
 
 
@@ -57,3 +61,70 @@ def _finite(content: Any) -> Any:
     if isinstance(content, dict):
         return {key: _finite(value) for key, value in content.items()}
     return [_finite(value) for value in content] if isinstance(content, list | tuple) else content
+
+
+@contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """A folder next to `path`, on the same disk, to write in; what was not moved out of it is gone afterwards.
+
+    Raises InputError, naming `path`, for whatever the disk refuses meanwhile.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error}); make room or pass another folder") from error
+
+
+def output_folder(name: str) -> Path:
+    """--output_dir, made and found writable. Raises InputError."""
+    folder = Path(name)
+
+    def make() -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise InputError(f"--output_dir {folder}: cannot be written ({error}); pass another folder") from error
+
+    distributed.on_main(make)
+    return folder
+
+
+class OutputLock:
+    """Within `with`, rank 0 holds the folder's .lock. The system lets go of it when the process ends, however it ends.
+
+    Raises InputError on every rank where another run holds it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file: IO[str] | None = None
+
+    def __enter__(self) -> "OutputLock":
+        distributed.on_main(self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.file is not None:
+            self.file.close()
+
+    def _take(self) -> None:
+        file = (self.folder / ".lock").open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            other = file.read().strip() or "unknown"
+            file.close()
+            raise InputError(
+                f"--output_dir {self.folder}: another run writes there (process {other}); wait for its end or pass"
+                " another folder"
+            ) from error
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        self.file = file

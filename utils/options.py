@@ -1,18 +1,63 @@
-"""The command line: defaults < --config YAML < flags. An unknown key or flag is an error."""
+"""The command line: defaults < --config YAML < flags. An unknown key or flag is an error.
+
+Flags that every run has stand here. A system and a data set bring their own: the fields of a dataclass, made by
+`number` and `setting`.
+"""
 
 import argparse
+import dataclasses
 import os
 import sys
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from utils.devices import AMP, AMP_HELP, DEVICE_HELP
 from utils.errors import InputError
 from utils.text_files import read_yaml
 
-DEFAULT_MODEL = "colorization_vit_base_patch16_224_group_post"
 PROTOCOLS = ("paper", "rounded", "full")  # of evaluation/protocol.py
-ARCHITECTURE = {"model": DEFAULT_MODEL, "group_tokens": True, "grouping_attention": True, "counter_color": True}
+# Flags that may change when a run is resumed without making another run of it.
+SAME_RUN = (
+    *("config", "resume", "auto_resume", "finetune", "output_dir", "log_dir", "device", "num_workers", "print_freq"),
+    *("save_every", "keep_checkpoints", "dist_eval", "compile", "grad_checkpointing", "lpips_net", "lpips_weights"),
+    *("eval", "test", "fid_weights", "protocol", "obedience", "shard_optimizer", "input_size"),
+)
+REFUSED = ("opt",)  # decide what the optimizer keeps of each tensor: a run cannot be resumed with others
+# Least and largest values.
+BOUNDS = {
+    **dict.fromkeys(("batch_size", "update_freq", "epochs", "print_freq", "eval_every", "save_every"), (1, None)),
+    **dict.fromkeys(("num_workers", "seed", "keep_checkpoints", "weight_decay"), (0, None)),
+    **dict.fromkeys(("lr", "min_lr", "warmup_epochs"), (0, None)),
+}
+
+
+def number(default: Any, help: str | None = None) -> Any:
+    """A field of a config that makes another network: a checkpoint decides on it. help: None for no flag."""
+    return dataclasses.field(default=default, metadata={"help": help, "held": True, "resume": "told"})
+
+
+def setting(default: Any, help: str, resume: str = "told", low: float | None = None, high: float | None = None) -> Any:
+    """A field of a config that each run decides on anew. resume: what becomes of another value in a resumed run: it
+    makes no difference ("free"), it is told, or it is "refused"; low, high: least and largest values."""
+    bounds = (low, high) if low is not None else None
+    return dataclasses.field(
+        default=default, metadata={"help": help, "held": False, "resume": resume, "bounds": bounds}
+    )
+
+
+class Family(NamedTuple):
+    """A flag whose value brings flags of its own: --model, --data_set."""
+
+    flag: str
+    default: str
+    names: Iterable[str]
+    config: Callable[[str], type]  # name -> dataclass of its flags; raises InputError for an unknown name
+    found: Callable[[argparse.Namespace], str | None] = lambda early: None  # the name that a file of the run decides on
+
+    def choose(self, early: argparse.Namespace) -> str:
+        return self.found(early) or getattr(early, self.flag) or self.default
 
 
 class _Parser(argparse.ArgumentParser):
@@ -20,86 +65,89 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"{message}; run_colorization.py --help lists the flags")
 
 
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    """The resolved run. Raises InputError for an unknown flag or YAML key, or a value of the wrong form."""
+def parse(argv: list[str] | None, families: Iterable[Family]) -> argparse.Namespace:
+    """The resolved run. Raises InputError for an unknown flag or YAML key, or a value of the wrong form.
+
+    Numbers of the system that are not given are None: its checkpoint or the model decides on them.
+    """
     argv = sys.argv[1:] if argv is None else argv
-    parser = build_parser()
-    early, _ = _config_parser().parse_known_args(argv)
-    config = [] if early.config is None else _config_argv(parser, early.config)
-    args = parser.parse_args(config + argv)
-    if args.finetune is None and args.resume is None:  # else the checkpoint decides on what is not given
-        for name, default in ARCHITECTURE.items():
-            if getattr(args, name) is None:
-                setattr(args, name, default)
+    early, _ = _early_parser(families).parse_known_args(argv)
+    content = {} if early.config is None else read_config(Path(early.config))
+    for name, value in vars(early).items():
+        if value is None and isinstance(content.get(name), str | bool):
+            setattr(early, name, content[name])
+    chosen = {family.choose(early): family for family in families}
+    parser = build_parser({name: family.config(name) for name, family in chosen.items()})
+    try:
+        words = _config_words(parser, early.config, content)
+        args = parser.parse_args(words + argv)
+    except InputError as error:
+        raise _owned(error, argv, content, families, chosen) from error
+    for name, family in chosen.items():
+        setattr(args, family.flag, name)
+        _check_bounds(args, {field.name: field.metadata.get("bounds") for field in flags_of(family.config(name))})
     _check(args)
     return args
 
 
-def build_parser() -> argparse.ArgumentParser:
+def flags_of(config: type) -> Iterator[dataclasses.Field]:
+    """The fields of a dataclass that are flags."""
+    return (field for field in dataclasses.fields(config) if field.metadata.get("help"))
+
+
+def pick(config: type, args: argparse.Namespace) -> Any:
+    """The dataclass with the flags' values."""
+    return config(**{field.name: getattr(args, field.name) for field in flags_of(config)})
+
+
+def plain(args: argparse.Namespace) -> dict[str, Any]:
+    """As a checkpoint and args.yaml hold them."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(args).items()}
+
+
+def build_parser(configs: Mapping[str, type]) -> argparse.ArgumentParser:
+    """configs: name -> dataclass of its flags, of the chosen system and data set."""
     parser = _Parser(
         prog="run_colorization.py",
-        description="Train, evaluate and test L-CoIns: language-based colorization with instance awareness.",
-        parents=[_config_parser()],
+        description="Train, evaluate and test systems of colorization by language and by instance.",
         allow_abbrev=False,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    parser.add_argument("--config", default=None, help="YAML with any of these flags; the command line wins over it")
+    _add_shared(parser)
+    for name, config in configs.items():
+        _add_own(parser.add_argument_group(f"of {name}"), config)
+    return parser
+
+
+def _add_own(group: argparse._ArgumentGroup, config: type) -> None:
+    hints = typing.get_type_hints(config)
+    for field in flags_of(config):
+        default = None if field.metadata["held"] else field.default
+        kinds = [kind for kind in typing.get_args(hints[field.name]) or (hints[field.name],) if kind is not type(None)]
+        given: dict[str, Any] = {"default": default, "help": field.metadata["help"]}
+        if kinds == [bool]:
+            given["action"] = argparse.BooleanOptionalAction
+        else:
+            given["type"] = kinds[0]
+            if isinstance(field.default, tuple):
+                given["nargs"] = len(field.default)
+        group.add_argument(f"--{field.name}", **given)
+
+
+def _add_shared(parser: argparse.ArgumentParser) -> None:
     switch = argparse.BooleanOptionalAction
 
     add = parser.add_argument_group("model").add_argument
-    add("--model", default=None, help=f"architecture, a name of models/; the checkpoint's, or {DEFAULT_MODEL}")
+    add("--model", default=None, help="system and its numbers, a name of models/; the checkpoint's, or the paper's")
     add("--input_size", type=int, default=None, help="image side in pixels; the model's own if not given")
-    add("--drop_path", type=float, default=0.1, help="stochastic depth of the last blocks, a probability")
-    add("--group_tokens", action=switch, default=None, help="--no-group_tokens: w/o GE of Table 1")
-    add(
-        "--grouping_attention",
-        action=switch,
-        default=None,
-        help="--no-grouping_attention: w/o GA of Table 1",
-    )
-    add("--luminance_augmentation", action=switch, default=True, help="--no-luminance_augmentation: w/o LA of Table 1")
-    add("--counter_color", action=switch, default=None, help="--no-counter_color: w/o CL of Table 1")
-    add(
-        "--image_encoder_weights",
-        default=None,
-        help="ViT to start from: a .pth or .safetensors file, a timm name, or 'random'",
-    )
-    add(
-        "--text_encoder_weights",
-        default=None,
-        help="BERT-kind encoder to start from: a folder, a hub name, or 'random'",
-    )
-    add("--freeze_encoders", action=switch, default=False, help="neither encoder learns: a step costs half as much")
     add("--grad_checkpointing", action=switch, default=False, help="less memory for more time")
 
     add = parser.add_argument_group("data").add_argument
-    add("--data_set", default="captioned_images", help="kind of data, a name of datasets/")
+    add("--data_set", default="captioned_images", help="kind of data, captioned_images or scenes")
     add("--data_path", default=None, help="folder with cap-img-pairs_{train,val,test}.json and the images or shards")
-    add(
-        "--correspondence",
-        default=None,
-        help="object-colour pairs of the training captions (scripts/correspondence.py writes such a JSON), which every"
-        " batch then holds; for systems that learn from them, L-CoIns does not",
-    )
-    add("--scenes", type=int, default=20000, help="of --data_set scenes: scenes in an epoch of training, all new")
-    add("--eval_scenes", type=int, default=500, help="of --data_set scenes: scenes in each split of an evaluation")
-    add("--scene_instances", type=int, nargs=2, default=(2, 5), help="fewest and most objects of a scene")
-    add("--scene_colors", type=int, default=10, help="so many colours, from the palette's first")
-    add("--scene_shapes", type=int, default=15, help="so many kinds of objects, from the first")
-    add("--scene_curriculum", type=int, default=0, help="epochs that begin with the fewest objects, colours and kinds")
-    add("--crop_scale", type=float, nargs=2, default=(0.5, 1.0), help="share of the area a random crop keeps, from to")
-    add("--flip", type=float, default=0.5, help="probability of a horizontal flip where the caption can be mirrored")
     workers = min(4, os.cpu_count() or 1)
-    add("--uncaptioned", default=None, help="folder of photographs that join the training with empty captions")
-    add("--shuffle_window", type=int, default=0, help="pairs that are shuffled at a time, for a far disk; 0: all")
-    add("--caption_dropout", type=float, default=0.0, help="probability that training shows an empty caption instead")
-    add(
-        "--recolor",
-        type=float,
-        default=0.0,
-        help="probability that training shows a named colour as two others, in picture and captions alike",
-    )
     add("--num_workers", type=int, default=workers, help="loader processes for each training process")
-    add("--skip_unreadable", type=int, default=0, help="leave out at most so many broken training images, by name")
 
     add = parser.add_argument_group("optimisation").add_argument
     add("--batch_size", type=int, default=8, help="pairs per process and batch")
@@ -109,13 +157,6 @@ def build_parser() -> argparse.ArgumentParser:
     add("--min_lr", type=float, default=1e-6, help="learning rate at the end of the cosine")
     add("--warmup_epochs", type=float, default=5, help="epochs of linear warm-up, the first update having its share")
     add("--opt", default="adamw", help="optimizer, a name of timm.optim")
-    add(
-        "--muon_encoders",
-        action=switch,
-        default=True,
-        help="with --opt muon or nmuon: the encoders too; --no-muon_encoders leaves them to AdamW, which is cheaper for"
-        " large ones and gentler on pretrained ones",
-    )
     add("--opt_betas", type=float, nargs=2, default=(0.99, 0.999), help="beta1 beta2 of AdamW")
     add("--weight_decay", type=float, default=0.05, help="of matrices; vectors and codes have none")
     add("--layer_decay", type=float, default=0.75, help="factor of the rate per layer down either encoder; 1: none")
@@ -131,9 +172,6 @@ def build_parser() -> argparse.ArgumentParser:
     add("--compile", action=switch, default=False, help="torch.compile the network")
     add("--bf16_gradients", action=switch, default=False, help="several processes exchange gradients in bf16")
     add("--shard_optimizer", action=switch, default=False, help="several processes share the optimizer's state")
-    add("--alpha", type=float, default=1.0, help="weight of the chroma loss, Eq. 16")
-    add("--beta", type=float, default=-1e-4, help="weight of the counter-colour loss, Eq. 16; negative")
-    add("--word_weight", type=float, default=4.0, help="with --recolor: weight of what the other colour word changes")
 
     add = parser.add_argument_group("evaluation").add_argument
     add("--eval", action=switch, default=False, help="evaluate --finetune or --resume on val, without training")
@@ -185,33 +223,43 @@ def build_parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help="of weights, order and every draw")
     add("--device", default="auto", help=DEVICE_HELP)
     add("--print_freq", type=int, default=20, help="updates between two printed losses")
-    return parser
 
 
-def _config_parser() -> argparse.ArgumentParser:
+def _early_parser(families: Iterable[Family]) -> argparse.ArgumentParser:
+    """What decides on the other flags."""
     parser = _Parser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--config", default=None, help="YAML with any of these flags; the command line wins over it")
+    for name in ("config", "finetune", "resume", "output_dir", *(family.flag for family in families)):
+        parser.add_argument(f"--{name}")
+    parser.add_argument("--auto_resume", action=argparse.BooleanOptionalAction)
     return parser
 
 
-def _config_argv(parser: argparse.ArgumentParser, path: str) -> list[str]:
-    """The YAML as command line words, so that argparse checks it like any flag."""
+def read_config(path: Path) -> dict[str, Any]:
+    """A YAML of 'flag: value' lines over the one that its `base:` names, which lies beside it. Raises InputError."""
+    moved = [] if path.exists() else sorted(path.parent.glob(f"*/{path.name}"))
+    remedy = f"pass {moved[0]}" if moved else "pass a YAML file of 'flag: value' lines"
     try:
-        content = read_yaml(Path(path), "pass a YAML file of 'flag: value' lines")
+        content = read_yaml(path, remedy)
     except InputError as error:
         raise InputError(f"--config {error}") from error
     if not isinstance(content, dict):
         raise InputError(f"--config {path}: holds no 'flag: value' lines")
+    base = content.pop("base", None)
+    return content if base is None else read_config(path.parent / str(base)) | content
+
+
+def _config_words(parser: argparse.ArgumentParser, path: str | None, content: dict[str, Any]) -> list[str]:
+    """The YAML as command line words, so that argparse checks it like any flag."""
     actions = {action.dest: action for action in parser._actions if action.dest not in ("help", "config")}
     words: list[str] = []
     for key, value in content.items():
         if key not in actions:
             raise InputError(f"--config {path}: unknown key {key!r}; its keys are the flags of run_colorization.py")
-        words += _config_words(path, key, value, takes_value=actions[key].nargs != 0)
+        words += _config_word(path, key, value, takes_value=actions[key].nargs != 0)
     return words
 
 
-def _config_words(path: str, key: str, value: Any, takes_value: bool) -> list[str]:
+def _config_word(path: str | None, key: str, value: Any, takes_value: bool) -> list[str]:
     if takes_value == isinstance(value, bool) or isinstance(value, dict):
         wanted = "a value" if takes_value else "true or false"
         raise InputError(f"--config {path}: {key} is {value!r}; give it {wanted}")
@@ -222,34 +270,42 @@ def _config_words(path: str, key: str, value: Any, takes_value: bool) -> list[st
     return [f"--{key}", *map(str, value)] if isinstance(value, list) else [f"--{key}={value}"]
 
 
+def _owned(
+    error: InputError,
+    argv: list[str],
+    content: dict[str, Any],
+    families: Iterable[Family],
+    chosen: Mapping[str, Family],
+) -> InputError:
+    """The error, or, where a given flag is that of a system or data set that was not chosen, one that names it."""
+    given = {word.removeprefix("--").removeprefix("no-").split("=")[0] for word in argv if word.startswith("--")}
+    known = {field.name for name, family in chosen.items() for field in flags_of(family.config(name))}
+    for family in families:
+        for name in family.names:
+            for field in flags_of(family.config(name)):
+                if field.name in given | content.keys() and field.name not in known:
+                    (own,) = (mine for mine, its in chosen.items() if its is family)
+                    return InputError(
+                        f"--{field.name}: a flag of --{family.flag} {name}, not of {own}; leave it out, or pass that"
+                        f" {family.flag}"
+                    )
+    return error
+
+
+def _check_bounds(args: argparse.Namespace, bounds: Mapping[str, tuple[float, float | None] | None]) -> None:
+    for name, bound in bounds.items():
+        value = getattr(args, name)
+        if bound is None or value is None:
+            continue
+        low, high = bound
+        if not low <= value <= (value if high is None else high):
+            said = "pass 0 or more" if low == 0 else f"pass at least {low}"
+            raise InputError(f"--{name} {value}: {'a probability, pass 0 to 1' if high == 1 else said}")
+
+
 def _check(args: argparse.Namespace) -> None:
     """Values no run can use, before anything is built."""
-    for name in ("batch_size", "update_freq", "epochs", "print_freq", "eval_every", "scenes", "eval_scenes"):
-        if getattr(args, name) < 1:
-            raise InputError(f"--{name} {getattr(args, name)}: pass at least 1")
-    for name in (
-        "num_workers",
-        "skip_unreadable",
-        "seed",
-        "scene_curriculum",
-        "shuffle_window",
-        "keep_checkpoints",
-        "weight_decay",
-        "lr",
-        "min_lr",
-        "warmup_epochs",
-        "word_weight",
-    ):
-        if not getattr(args, name) >= 0:
-            raise InputError(f"--{name} {getattr(args, name)}: pass 0 or more")
-    if args.save_every is not None and args.save_every < 1:
-        raise InputError(f"--save_every {args.save_every}: pass at least 1")
-    for name in ("drop_path", "flip", "caption_dropout", "recolor"):
-        if not 0 <= getattr(args, name) <= 1:
-            raise InputError(f"--{name} {getattr(args, name)}: a probability, pass 0 to 1")
-    low, high = args.crop_scale
-    if not 0 < low <= high <= 1:
-        raise InputError(f"--crop_scale {low} {high}: shares of the area, pass 0 < from <= to <= 1")
+    _check_bounds(args, BOUNDS)
     if not 0 < args.layer_decay <= 1:
         raise InputError(f"--layer_decay {args.layer_decay}: pass a factor above 0, at most 1")
     for name, default in (("protocol", "paper"), ("fid_weights", None), ("obedience", False)):

@@ -34,12 +34,25 @@ from datasets.scenes.palette import lookup
 from datasets.scenes.raster import rasterize
 from datasets.scenes.shapes import SHAPES, backgrounds
 from utils.errors import InputError
+from utils.options import setting
 
 TEST_SPLITS = ("clear", "instances", "unobserved", "luminance")  # the four claims
 SMALLEST_SIZE = 16  # pixels: less, and an instance has no inside
 FEWEST_SHAPES = 5  # nouns: enough for five different ones, with held-out pairs for every colour
 _PLACE_NUMBER = {words: number for number, words in enumerate((*PLACES, ""))}  # "": a place of no instance
 _CHUNK = 256  # scenes whose captions are made at once
+
+
+@dataclass(frozen=True)
+class SceneOptions:
+    """Flags of --data_set scenes."""
+
+    scenes: int = setting(20000, "scenes in an epoch of training, all new", low=1)
+    eval_scenes: int = setting(500, "scenes in each split of an evaluation", resume="free", low=1)
+    scene_instances: tuple[int, int] = setting((2, 5), "fewest and most objects of a scene")
+    scene_colors: int = setting(10, "so many colours, from the palette's first")
+    scene_shapes: int = setting(15, "so many kinds of objects, from the first")
+    scene_curriculum: int = setting(0, "epochs that begin with the fewest objects, colours and kinds", low=0)
 
 
 @dataclass(frozen=True)

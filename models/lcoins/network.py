@@ -1,7 +1,7 @@
 """L-CoIns (CVPR 2023): colours a gray photograph as a sentence says.
 
 Paper                      here                                      file
-I_g, I_c                   gray (one channel; repeated inside)       models/lcoins/image_encoder.py
+I_g, I_c                   gray (one channel; repeated inside)       models/lcoins/encoders.py
 T_img, T_lag, T_grp        image, language, group tokens             models/lcoins/network.py
 T'_img, T'_lag, T'_grp     modality                                  models/lcoins/network.py
 GA, inner and outer loop   GroupingAttention                         models/lcoins/grouping.py
@@ -22,12 +22,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import PretrainedConfig
 
+from models.lcoins.encoders import ImageEncoder, TextEncoder
 from models.lcoins.grouping import GroupingTransformer, Tokens
-from models.lcoins.image_encoder import ImageEncoder
 from models.lcoins.upsampler import Upsampler
-from models.text import TextEncoder, Words
+from models.text import Words
 
 _IMAGE_PARAMETER = re.compile(r"image_encoder\.vit\.(?:pos_embed|patch_embed|blocks\.(?P<layer>\d+))")
 _TEXT_PARAMETER = re.compile(r"text_encoder\.encoder\.(?:embeddings|(?:\w+\.)*?layers?\.(?P<layer>\d+))\.")
@@ -53,8 +52,11 @@ class CounterColorization(NamedTuple):
     counter_ab: Tensor | None = None  # (B, 2, H, W) in [-1, 1], where asked for
 
 
-class LCoIns(nn.Module):
+class LCoInsNetwork(nn.Module):
     """Fig. 2: two encoders, group tokens, the grouping transformer, the upsampler and the grouping layer."""
+
+    ENCODERS = ("image_encoder.vit.*", "text_encoder.encoder.*")
+    CODES = ("text_encoder.encoder.embeddings.*", "upsampler.last.2.*")  # and the last layer
 
     def __init__(
         self,
@@ -122,15 +124,6 @@ class LCoIns(nn.Module):
         """Eq. (3): every token gets the embedding of its modality."""
         group = self.group_tokens.expand(len(image), -1, -1)
         return Tokens(*(z + embedding for z, embedding in zip((image, language, group), self.modality, strict=True)))
-
-    @property
-    def img_size(self) -> int:
-        """Side of the square it was built for, in pixels."""
-        return self.image_encoder.vit.patch_embed.img_size[0]
-
-    @property
-    def text_config(self) -> PretrainedConfig:
-        return self.text_encoder.encoder.config
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Trade time for memory: the activations inside every block are computed again in the backward pass."""

@@ -1,7 +1,7 @@
 """The architecture of the authors' released checkpoint: not the paper's, but the one that has trained weights.
 
 Written from the names and shapes of its tensors, all kept, and a description of what is computed with them.
-Differs from the paper, and so from `LCoIns`:
+Differs from the paper, and so from `LCoInsNetwork`:
 
   encoder        ViT as in MAE; row 0 of `pos_embed` belongs to a class token that is not there
   text_encoder   no [CLS], no [SEP]; padded with id 0 to 80 tokens and NO mask: padding takes part in every attention,
@@ -16,7 +16,7 @@ B batch; H, W image side; N_I image, N_L language (`num_words`, always), N_G gro
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from timm.layers import PatchEmbed, build_sincos2d_pos_embed
 from timm.models.vision_transformer import Block
@@ -24,67 +24,50 @@ from tokenizers.processors import TemplateProcessing
 from torch import Tensor, nn
 from torch.nn.functional import pad
 from torch.utils.checkpoint import checkpoint
-from transformers import AutoModel, BertConfig, PretrainedConfig
+from transformers import AutoModel
 
+from models.lcoins.config import ReleaseConfig, text_config
 from models.lcoins.network import Colorization, depth_matcher
 from models.lcoins.release_decoder import ConvUpsample, Decoder, GroupBlock, JointBlock, norm, xavier_linear
-from models.text import MAX_WORDS, CaptionTokenizer, Words
+from models.text import CaptionTokenizer, Words
 from utils.errors import InputError
 
 _IMAGE_PARAMETER = re.compile(r"encoder\.(?:pos_embed|patch_embed|blocks\.(?P<layer>\d+))")
 _TEXT_PARAMETER = re.compile(r"text_encoder\.bert_model\.(?:embeddings|encoder\.layer\.(?P<layer>\d+))\.")
-POSITIONS = "encoder.pos_embed"
 
 
-def released(
-    img_size: int = 224,
-    drop_path: float = 0.0,
-    patch: int = 16,
-    image_width: int = 768,
-    image_depth: int = 12,
-    image_heads: int = 12,
-    position_scale: float = 0.02,
-    text_config: PretrainedConfig | None = None,
-    num_words: int = MAX_WORDS,
-    dim: int = 1024,
-    depth: int = 12,
-    num_heads: int = 16,
-    num_groups: int = 15,
-    group_scale: float = 0.02,
-    group_mixing: int = 512,
-    channels: Sequence[int] = (512, 256, 128, 64, 32),
-    color_bins: int = 313,
-) -> "ReleasedLCoIns":
-    """The network with random weights. text_config: None is bert-base-uncased's; group_mixing: width of `mlp_inter`.
+def released(config: ReleaseConfig) -> "ReleasedNetwork":
+    """The network with random weights.
 
     What does not reach the colours (colour bins, grouping block, BERT's pooler) is frozen: no loss here trains it.
-    Open in the release: how weights start. Here as in `LCoIns`: Xavier, and codes of `position_scale`, `group_scale`.
+    Open in the release: how weights start. Here as in `LCoInsNetwork`: Xavier, and codes of `position_scale`,
+    `group_scale`.
     """
-    if img_size % patch or img_size <= 0:
-        raise InputError(f"--input_size {img_size}: pass a multiple of the patch side {patch}")
-    if patch != 2 ** (len(channels) - 1):
-        raise InputError(f"patch {patch}: {len(channels) - 1} doublings of the grid do not give it back")
-    encoder = ImageTower(img_size, patch, image_width, image_depth, image_heads, position_scale, drop_path)
-    rates = [drop_path * block / max(1, depth - 1) for block in range(depth)]
+    tower = config.img_size, config.patch, config.image_width, config.image_depth, config.image_heads
+    encoder = ImageTower(*tower, config.position_scale, config.drop_path)
+    rates = [config.drop_path * block / max(1, config.depth - 1) for block in range(config.depth)]
     decoder = Decoder(
-        [JointBlock(dim, num_heads, rate) for rate in rates],
-        GroupBlock(dim, num_heads, num_groups, group_mixing),
-        ConvUpsample(channels, color_bins),
-        dim,
-        num_groups,
-        group_scale,
-        channels[0],
+        [JointBlock(config.dim, config.num_heads, rate) for rate in rates],
+        GroupBlock(config.dim, config.num_heads, config.num_groups, config.group_mixing),
+        ConvUpsample(config.channels, config.color_bins),
+        config.dim,
+        config.num_groups,
+        config.group_scale,
+        config.channels[0],
     )
-    text_encoder = PaddedTextEncoder(AutoModel.from_config(text_config or BertConfig()), num_words, dim)
-    model = ReleasedLCoIns(encoder, decoder, text_encoder)
-    for name, parameter in model.named_parameters():
+    bert = AutoModel.from_config(text_config(config.text_config))
+    network = ReleasedNetwork(encoder, decoder, PaddedTextEncoder(bert, config.num_words, config.dim))
+    for name, parameter in network.named_parameters():
         if any(part in name for part in ("classif", "group_block", "pooler")):
             parameter.requires_grad_(False)
-    return model
+    return network
 
 
-class ReleasedLCoIns(nn.Module):
-    """`LCoIns`'s interface on the released architecture."""
+class ReleasedNetwork(nn.Module):
+    """`LCoInsNetwork`'s interface on the released architecture."""
+
+    ENCODERS = ("encoder.*", "text_encoder.bert_model.*")
+    CODES = ("text_encoder.bert_model.embeddings.*", "decoder.conv_upsample.c4.0.*")  # and the last layer
 
     def __init__(self, encoder: "ImageTower", decoder: Decoder, text_encoder: "PaddedTextEncoder") -> None:
         super().__init__()
@@ -119,18 +102,10 @@ class ReleasedLCoIns(nn.Module):
         return self.text_encoder(words)
 
     def colorize(self, image: Tensor, language: Tensor, word_mask: Tensor) -> Colorization:
-        """The rest of `forward`, as `LCoIns.colorize`. word_mask: (B, N_L), of which the length alone is used."""
+        """The rest of `forward`, as `LCoInsNetwork.colorize`. word_mask: (B, N_L), whose length alone is used."""
         image, language, group = self.decoder.exchange(image, language)
         merged, assignment, soft = self.decoder.group_block(image, group)
         return Colorization(self.decoder.colorize(image), language[:, : word_mask.shape[1]], merged, assignment, soft)
-
-    @property
-    def img_size(self) -> int:
-        return self.encoder.patch_embed.img_size[0]
-
-    @property
-    def text_config(self) -> PretrainedConfig:
-        return self.text_encoder.bert_model.config
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Trade time for memory: the activations inside every block are computed again in the backward pass."""
@@ -145,10 +120,10 @@ class ReleasedLCoIns(nn.Module):
 
     def no_weight_decay(self) -> set[str]:
         """Names that weight decay leaves alone (timm asks): codes, which have no scale to be pulled to."""
-        return {"decoder.group_token", "decoder.token_type_embeddings.weight", POSITIONS}
+        return {"decoder.group_token", "decoder.token_type_embeddings.weight", "encoder.pos_embed"}
 
     def group_matcher(self, coarse: bool = False) -> Callable[[str], tuple[int]]:
-        """Depth of a parameter for layer decay (timm asks), as in `LCoIns`."""
+        """Depth of a parameter for layer decay (timm asks), as in `LCoInsNetwork`."""
         image_depth = len(self.encoder.blocks)
         text_depth = self.text_encoder.bert_model.config.num_hidden_layers
         return depth_matcher(((_IMAGE_PARAMETER, image_depth), (_TEXT_PARAMETER, text_depth)))

@@ -1,13 +1,14 @@
 """The authors' checkpoint file: what of it is the network's (models/lcoins/release.py), what is left over or wrong."""
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from models.lcoins.release import POSITIONS, released
-from utils.checkpoint import resample_positions
+from models.lcoins.config import RELEASE, ReleaseConfig
+from models.lcoins.release import released
 from utils.errors import InputError
 
 # What a checkpoint in the wild may hold beside the network's tensors, and beside the network.
@@ -25,17 +26,19 @@ def is_release(content: Any) -> bool:
     return any(str(name).removeprefix("module.").startswith("decoder.blocks_poc.") for name in _tensors(content))
 
 
-def from_release(content: dict[str, Any], img_size: int = 224) -> tuple[dict[str, Tensor], list[str]]:
-    """What the authors' file holds -> the 579 tensors for `released(img_size)`, and what else was done, in words.
+def read(content: dict[str, Any], config: ReleaseConfig) -> tuple[dict[str, Tensor], list[str]]:
+    """What the authors' file holds -> the 579 tensors of `released`, and what else it held, in words.
 
-    Raises InputError that names the first missing, unknown or misshapen tensor.
+    Position codes are as in the file, whatever `config.img_size`. Raises InputError that names the first missing,
+    unknown or misshapen tensor.
     """
     held, notes = _tensors(content), []
     if held is not content:
         notes += _not_needed(content.keys() - {"model"}, _KNOWN_ENTRIES)
     weights = {str(name).removeprefix("module."): tensor for name, tensor in held.items()}
     with torch.device("meta"):
-        own = {name: tensor.shape for name, tensor in released().state_dict().items()}
+        whole = released(dataclasses.replace(config, img_size=RELEASE.img_size))
+        own = {name: tensor.shape for name, tensor in whole.state_dict().items()}
     notes += _not_needed(weights.keys() - own.keys(), _KNOWN_TENSORS)
     for name, shape in own.items():
         if name not in weights:
@@ -43,14 +46,7 @@ def from_release(content: dict[str, Any], img_size: int = 224) -> tuple[dict[str
         found = tuple(weights[name].shape) if isinstance(weights[name], Tensor) else type(weights[name]).__name__
         if found != shape:
             raise InputError(f"the release's {name} is {found}, not {tuple(shape)}; pass the authors' own file")
-
-    weights = {name: weights[name] for name in own}
-    patch = own["encoder.patch_embed.proj.weight"][-1]
-    if (tokens := (img_size // patch) ** 2) != own[POSITIONS][1] - 1:
-        unused, grid = weights[POSITIONS][:, :1], weights[POSITIONS][:, 1:]
-        weights[POSITIONS] = torch.cat([unused, resample_positions(grid, tokens)], dim=1)
-        notes.append(f"its {POSITIONS} were resampled to {tokens} image tokens")
-    return weights, notes
+    return {name: weights[name] for name in own}, notes
 
 
 def _tensors(content: dict[str, Any]) -> dict[str, Any]:

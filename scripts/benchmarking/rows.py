@@ -22,7 +22,7 @@ from inference import Colorizer
 from inference.photo import read_photo
 from scripts.benchmarking import generated_data
 from scripts.benchmarking.generated_data import gray_jpeg, write_copies, write_photographs
-from scripts.benchmarking.system import System
+from scripts.benchmarking.system import Timed
 from scripts.benchmarking.timing import (
     CORES,
     CPU,
@@ -40,7 +40,7 @@ from utils import distributed
 ROOT = Path(__file__).resolve().parents[2]
 WIDTH, HEIGHT = 4000, 3000  # of the photograph
 CAPTION = "a red ball on the left and a blue box on the right"
-CONFIG = "configs/small.yaml"  # of the start
+CONFIG = "configs/lcoins/small.yaml"  # of the start
 PATIENCE = 600  # seconds for a training to start
 FILL, TIMED = 2, 10  # batches per loader worker: until all are busy, and then on the clock
 TESTED = {"cpu": 32, "cuda": 2400}  # images of a test: the paper's has 2,386 (docs/DATA.md), too many for a CPU
@@ -129,21 +129,21 @@ def memory_row(name: str, args: argparse.Namespace, device: torch.device, data: 
 
 def _memory(name: str, args: argparse.Namespace, device: torch.device, data: Path) -> Figures:
     torch.set_num_threads(args.threads)
-    system = System(name, args, device, data)
+    system = Timed(name, args, device, data)
     before = largest_memory(device)
     system.train(2)
     return {"peak_gb": largest_memory(device) / 1e9, "before_training_gb": before / 1e9}
 
 
-def forward_row(system: System, repeats: int) -> Figures:
+def forward_row(system: Timed, repeats: int) -> Figures:
     return _rate_and_share(system, system.colorize, repeats)
 
 
-def training_row(system: System, repeats: int) -> Figures:
+def training_row(system: Timed, repeats: int) -> Figures:
     return _rate_and_share(system, system.train, repeats)
 
 
-def _rate_and_share(system: System, work: Callable[[int], None], repeats: int) -> Figures:
+def _rate_and_share(system: Timed, work: Callable[[int], None], repeats: int) -> Figures:
     """`work` takes the number of steps. Share: operations per second over those of matrix products in the same turn."""
     gflop = count_gflop(lambda: work(1))
     matrix, matrix_gflop = matrix_product(system.flags.amp, system.device)
@@ -155,7 +155,7 @@ def _rate_and_share(system: System, work: Callable[[int], None], repeats: int) -
     }
 
 
-def evaluation_row(system: System, repeats: int) -> Figures:
+def evaluation_row(system: Timed, repeats: int) -> Figures:
     """An evaluation without LPIPS; rest_share: what the network alone, in the same turn, does not take of its time."""
     calls = {"all": lambda: system.evaluate(system.steps), "network": lambda: system.colorize(system.steps)}
     seconds = timed(calls, repeats, system.device)
@@ -163,7 +163,7 @@ def evaluation_row(system: System, repeats: int) -> Figures:
     return {"images_per_second": system.images / median(seconds["all"]), "rest_share": rest}
 
 
-def test_row(system: System, words: int, repeats: int) -> Figures:
+def test_row(system: Timed, words: int, repeats: int) -> Figures:
     """A whole --test once the network is on the device; the first, which warms up, is counted too.
 
     LPIPS is VGG16 with random weights: the same work as with ImageNet's.
@@ -181,7 +181,7 @@ def test_row(system: System, words: int, repeats: int) -> Figures:
     return figures | {"images_per_second": images / median(seconds)}
 
 
-def loader_row(system: System, kilobytes: float, consumed: float | None, repeats: int) -> Figures:
+def loader_row(system: Timed, kilobytes: float, consumed: float | None, repeats: int) -> Figures:
     """The training loader with one worker process and with one for each core; then one core without workers, from the
     files and from copies. kilobytes: of a file; consumed: images/s of a training step."""
     figures = {"jpeg_kilobytes": kilobytes}

@@ -31,7 +31,7 @@ from datasets.scenes import COLORS, PLACES, SHAPES, Scenes
 from engine import attention_for_training
 from evaluation.instance_metrics import patch_labels
 from models import SCENES_MODEL, create_model
-from models.lcoins.network import LCoIns
+from models.lcoins.network import LCoInsNetwork
 from models.text import CaptionTokenizer
 from utils.devices import autocast, avoid_slow_muon, precision
 from utils.progress import progress
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     args.output_dir.mkdir(parents=True, exist_ok=True)
     for pretrain in (pretrain_image_encoder, pretrain_text_encoder):
         torch.manual_seed(args.seed)
-        pretrain(create_model(SCENES_MODEL), args)
+        pretrain(create_model(SCENES_MODEL, drop_path=0.0).network, args)
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -72,7 +72,7 @@ def noun_and_place(features: Tensor) -> tuple[Tensor, ...]:
     return (features @ codes).split(KINDS, dim=-1)
 
 
-def pretrain_image_encoder(network: LCoIns, args: argparse.Namespace) -> None:
+def pretrain_image_encoder(network: LCoInsNetwork, args: argparse.Namespace) -> None:
     """The noun and the place of every patch's object, or the ground, from the augmented gray picture.
 
     Whole objects have a place: "at the top left" may begin left of the middle and end right of it.
@@ -102,7 +102,7 @@ def pretrain_image_encoder(network: LCoIns, args: argparse.Namespace) -> None:
     print(f"{path}: names object and place in {accuracy:.1%} of the objects' patches")
 
 
-def pretrain_text_encoder(network: LCoIns, args: argparse.Namespace) -> None:
+def pretrain_text_encoder(network: LCoInsNetwork, args: argparse.Namespace) -> None:
     """[CLS] a description [SEP] another of the same scene [SEP], some words hidden: which word stands at every hidden
     place and at every colour's, and which noun and place has that colour."""
     encoder = network.text_encoder.encoder

@@ -17,12 +17,12 @@ image=$output/encoders/image.safetensors text=$output/encoders/text
 [ -e "$image" ] || python scripts/checkpoints/compact_encoders.py image "$3" --layers 8 --patch 8 --output "$image"
 [ -e "$text" ] || python scripts/checkpoints/compact_encoders.py text "$4" --layers 4 --vocabulary 8192 --output "$text" \
     --captions "$data/cap-img-pairs_train.json"
-python run_colorization.py --config configs/photos.yaml --data_path "$data" --uncaptioned "$photos" --auto_resume \
+python run_colorization.py --config configs/lcoins/photos.yaml --data_path "$data" --uncaptioned "$photos" --auto_resume \
     --output_dir "$output/first" --image_encoder_weights "$image" --text_encoder_weights "$text" "${@:6}"
 python scripts/checkpoints/colored_pairs.py "$data" "$output/colored"
-python run_colorization.py --config configs/photos_longer.yaml --data_path "$output/colored" --auto_resume \
+python run_colorization.py --config configs/lcoins/photos_longer.yaml --data_path "$output/colored" --auto_resume \
     --output_dir "$output/second" --finetune "$output/first/checkpoint-last.pth" "${@:6}"
-python run_colorization.py --config configs/photos_longer.yaml --data_path "$output/colored" --auto_resume \
+python run_colorization.py --config configs/lcoins/photos_longer.yaml --data_path "$output/colored" --auto_resume \
     --output_dir "$output/third" --finetune "$output/second/checkpoint-last.pth" --input_size 112 --epochs 2 \
     --lr 2e-4 --seed 3 "${@:6}"
 python scripts/export.py "$output/third/checkpoint-last.pth" "$output/photos.safetensors"

@@ -9,10 +9,10 @@ environment requirements.txt
 output=${1:-output/scenes}
 encoders=$output/encoders
 [ -e "$encoders/text_encoder/tokenizer_config.json" ] || python scripts/checkpoints/pretrain_encoders.py --output_dir "$encoders"
-python run_colorization.py --config configs/scenes.yaml --output_dir "$output/first" --auto_resume \
+python run_colorization.py --config configs/lcoins/scenes.yaml --output_dir "$output/first" --auto_resume \
     --image_encoder_weights "$encoders/image_encoder.safetensors" --text_encoder_weights "$encoders/text_encoder" "${@:2}"
-python run_colorization.py --config configs/scenes_longer.yaml --output_dir "$output/second" --auto_resume \
+python run_colorization.py --config configs/lcoins/scenes_longer.yaml --output_dir "$output/second" --auto_resume \
     --finetune "$output/first/checkpoint-last.pth" "${@:2}"
-python run_colorization.py --config configs/scenes_longer.yaml --output_dir "$output/third" --auto_resume \
+python run_colorization.py --config configs/lcoins/scenes_longer.yaml --output_dir "$output/third" --auto_resume \
     --finetune "$output/second/checkpoint-last.pth" --epochs 2 --lr 5e-4 --seed 2 "${@:2}"
 python scripts/export.py "$output/third/checkpoint-last.pth" "$output/scenes.safetensors"

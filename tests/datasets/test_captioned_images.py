@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from datasets import build_dataset, build_loader, set_epoch
+import run_colorization
+from datasets import CaptionedOptions, build_dataset, build_loader, options_of, set_epoch
 from datasets.batch import Collate, Sample
 from datasets.captioned_images import Augmentation, CaptionedImages, read_pairs
 from datasets.image_files import read_image
@@ -19,6 +20,7 @@ from utils import distributed
 from utils.errors import InputError
 
 AUGMENTATION = Augmentation(crop_scale=(0.3, 1.0), flip=0.5, counter=True)
+OPTIONS = CaptionedOptions(crop_scale=(0.3, 1.0), flip=0.5)
 
 
 def rewrite(data: Path, content: object, split: str = "train") -> None:
@@ -166,7 +168,7 @@ def test_counter_captions_change_every_colour_word_and_only_those(data):
 
 
 def epoch_of(data: Path, workers: int, epoch: int = 0, seed: int = 5):
-    dataset = build_dataset("captioned_images", str(data), "train", 16, AUGMENTATION, seed)
+    dataset = build_dataset(OPTIONS, str(data), "train", 16, True, True, seed)
     loader = build_loader(dataset, CaptionTokenizer.from_vocabulary(), 3, workers, train=True, counter=True, seed=seed)
     set_epoch(loader, epoch)
     return list(loader)
@@ -257,23 +259,23 @@ def test_captions_without_colors_are_no_counter_pairs_whatever_the_id_of_padding
 
 
 def test_evaluation_gives_every_pair_once_in_file_order(data):
-    dataset = build_dataset("captioned_images", str(data), "val", 16)
+    dataset = build_dataset(OPTIONS, str(data), "val", 16)
     loader = build_loader(dataset, CaptionTokenizer.from_vocabulary(), 2, 0, train=False)
     assert [i for batch in loader for i in batch.indices] == [0, 1, 2, 3, 4]
     assert all(batch.counter_words is None for batch in loader)
 
 
 def test_a_batch_size_that_leaves_no_step_is_an_error(data):
-    dataset = build_dataset("captioned_images", str(data), "train", 16, AUGMENTATION)
+    dataset = build_dataset(OPTIONS, str(data), "train", 16, True, True)
     with pytest.raises(InputError, match=r"--batch_size 9.*8 training pairs"):
         build_loader(dataset, CaptionTokenizer.from_vocabulary(), 9, 0, train=True)
 
 
 def test_missing_data_path_and_unknown_data_set_say_what_to_pass():
     with pytest.raises(InputError, match="--data_path"):
-        build_dataset("captioned_images", None, "val", 16)
+        build_dataset(OPTIONS, None, "val", 16)
     with pytest.raises(InputError, match="--data_set coco"):
-        build_dataset("coco", "somewhere", "val", 16)
+        options_of("coco")
 
 
 def test_a_subfolder_is_fine_and_a_fifo_is_not_a_file(data):
@@ -304,7 +306,8 @@ def test_uncaptioned_photographs_join_with_empty_captions(data, tmp_path):
     for number, name in enumerate(("b.png", "sub/a.jpg", "notes.txt")):
         Image.new("RGB", (20, 10), (number * 40, 0, 0)).save(tmp_path / "more" / name, "PNG")
     own = CaptionedImages(data, "train", 16, AUGMENTATION)
-    both = build_dataset("captioned_images", str(data), "train", 16, AUGMENTATION, uncaptioned=str(tmp_path / "more"))
+    options = dataclasses.replace(OPTIONS, uncaptioned=str(tmp_path / "more"))
+    both = build_dataset(options, str(data), "train", 16, True, True)
     assert len(both) == len(own) + 2 and both.unreadable() == []
     added = [both[i] for i in (len(own), len(own) + 1)]
     assert [sample.caption for sample in added] == ["", ""]
@@ -318,11 +321,13 @@ def test_uncaptioned_photographs_join_with_empty_captions(data, tmp_path):
     both.leave_out(both.unreadable())
     assert len(both) == len(own) + 1
     with pytest.raises(InputError, match="no picture in this folder"):
-        build_dataset("captioned_images", str(data), "train", 16, AUGMENTATION, uncaptioned=str(tmp_path / "nothing"))
+        nothing = dataclasses.replace(OPTIONS, uncaptioned=str(tmp_path / "nothing"))
+        build_dataset(nothing, str(data), "train", 16, True)
 
 
-def test_scenes_take_neither():
-    with pytest.raises(InputError, match="--uncaptioned, --caption_dropout"):
-        build_dataset("scenes", None, "train", 16, dataclasses.replace(AUGMENTATION, caption_dropout=0.5))
-    with pytest.raises(InputError, match="--uncaptioned, --caption_dropout"):
-        build_dataset("scenes", None, "train", 16, AUGMENTATION, uncaptioned="folder")
+@pytest.mark.parametrize(
+    "words", [["--caption_dropout", "0.5"], ["--uncaptioned", "folder"], ["--correspondence", "a"]]
+)
+def test_scenes_take_none_of_their_flags(words):
+    with pytest.raises(InputError, match=f"{words[0]}: a flag of --data_set captioned_images, not of scenes"):
+        run_colorization.parse(["--data_set", "scenes", *words])

@@ -15,9 +15,9 @@ from odd_photos import write as write_odd_photos
 from PIL import Image
 
 import datasets
+import engine
 import run_colorization
-import training
-from datasets import build_dataset, build_loader, set_epoch, shards, shuffled
+from datasets import CaptionedOptions, build_dataset, build_loader, set_epoch, shards, shuffled
 from datasets.captioned_images import Augmentation, CaptionedImages
 from datasets.image_files import image_size, read_image
 from models.text import CaptionTokenizer
@@ -28,7 +28,7 @@ from utils.log import MetricLog
 
 AUGMENTATION = Augmentation(crop_scale=(0.3, 1.0), flip=0.5, counter=True, caption_dropout=0.2)
 TRAIN = 26  # pairs of 24 images: two have a second caption
-SMOKE = ["--config", str(ROOT / "configs" / "smoke.yaml"), "--device", "cpu", "--batch_size", "4"]
+SMOKE = ["--config", str(ROOT / "configs" / "lcoins" / "smoke.yaml"), "--device", "cpu", "--batch_size", "4"]
 
 
 def pack(*words: object) -> int:
@@ -62,7 +62,8 @@ def rewrite(path: Path, **values: object) -> None:
 
 def loader(root: Path, workers: int = 0, window: int = 0, epoch: int = 0, seen: int = 0, more: str | None = None):
     uncaptioned = None if more is None else str(root / more)
-    dataset = build_dataset("captioned_images", str(root), "train", 16, AUGMENTATION, 5, uncaptioned=uncaptioned)
+    options = CaptionedOptions(AUGMENTATION.crop_scale, AUGMENTATION.flip, uncaptioned)
+    dataset = build_dataset(options, str(root), "train", 16, True, AUGMENTATION.counter, 5)
     tokenize = CaptionTokenizer.from_vocabulary()
     made = build_loader(dataset, tokenize, 3, workers, True, counter=True, seed=5, shuffle_window=window)
     set_epoch(made, epoch, seen)
@@ -314,14 +315,14 @@ def test_a_run_over_shards_that_is_interrupted_ends_as_an_uninterrupted_one_over
         patch.setattr(MetricLog, "update", struck)
         assert run(*words) == 75
     assert run(*words, "--auto_resume") == 0
-    one, other = (torch.load(tmp_path / name / training.LAST, weights_only=True) for name in ("files", "shards"))
+    one, other = (torch.load(tmp_path / name / engine.LAST, weights_only=True) for name in ("files", "shards"))
     assert one["step"] == other["step"] == 6 and windows == {16}
-    assert all(torch.equal(one["model"][name], other["model"][name]) for name in one["model"])
+    assert all(torch.equal(one["tensors"][name], other["tensors"][name]) for name in one["tensors"])
 
     tables = []
     for root in (files, packed):
         out = tmp_path / f"test_{root.name}"
-        words = ["--finetune", tmp_path / "files" / training.LAST, "--data_path", root, "--output_dir", out, "--test"]
+        words = ["--finetune", tmp_path / "files" / engine.LAST, "--data_path", root, "--output_dir", out, "--test"]
         assert run(*words, "--protocol", "full") == 0  # at the photographs' own size, which it reads once more
         tables.append((out / "per_image.csv").read_text())
     assert tables[0] == tables[1] and tables[0].count("\n") == 6

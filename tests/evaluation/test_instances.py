@@ -9,20 +9,13 @@ from torch import nn
 from datasets.scenes import BACKGROUNDS, COLORS, PALETTE, SHAPES, Scenes
 from evaluation.instance_metrics import paint, patch_labels
 from evaluation.instances import evaluate_instances, recolor, summarize_instances
-from models.lcoins.network import Colorization
+from models import Coloring
 from utils.color import AB_SCALE
 from utils.errors import DivergedError
 
 CPU, SIDE, GRID = torch.device("cpu"), 48, 8
 NOUNS = tuple(SHAPES)
 CENTERS = torch.tensor([PALETTE[name] for name in COLORS])
-
-
-class Said(list):
-    """Captions as a tokenizer would pass them on."""
-
-    def to(self, device):
-        return self
 
 
 def told(caption):
@@ -46,8 +39,10 @@ class Painter(nn.Module):
         texts = (self.truth.captions, self.truth.counter_captions)
         self.place = {caption: i for captions in texts for i, caption in enumerate(captions)}
         self.hears, self.groups = hears, groups
+        self.tokenizer = None
 
-    def forward(self, gray, captions):
+    def colorize(self, batch):
+        captions = batch.captions
         rows = [self.place[caption] for caption in captions]
         masks, shapes = self.truth.masks[rows], self.truth.shapes[rows]
         colors = torch.zeros(shapes.shape, dtype=torch.int64)
@@ -59,7 +54,7 @@ class Painter(nn.Module):
         ab = paint(masks, CENTERS[colors]) / AB_SCALE
         labels = patch_labels(masks, GRID)
         assignment = nn.functional.one_hot(labels, 6).transpose(1, 2).float()[:, : self.groups]
-        return Colorization(ab, None, None, assignment, None)
+        return Coloring(ab, regions=assignment)
 
 
 @pytest.fixture
@@ -68,7 +63,7 @@ def scenes():
 
 
 def rows_of(network, scenes, **options):
-    return evaluate_instances(network, scenes, Said, CPU, "none", batch_size=7, **options)
+    return evaluate_instances(network, scenes, CPU, "none", batch_size=7, **options)
 
 
 def summary_of(network, scenes):
@@ -116,8 +111,8 @@ def test_two_exchanged_instances_are_seen(scenes, what, monkeypatch):
 
 def test_who_paints_nothing_scores_as_gray_and_who_groups_nothing_has_no_ari(scenes):
     class Gray(Painter):
-        def forward(self, gray, captions):
-            return super().forward(gray, captions)._replace(ab=torch.zeros(len(captions), 2, SIDE, SIDE))
+        def colorize(self, batch):
+            return super().colorize(batch)._replace(ab=torch.zeros(len(batch.captions), 2, SIDE, SIDE))
 
     summary = summary_of(Gray(scenes, groups=0), scenes)
     assert summary["accuracy"]["mean"] == summary["references"]["gray"] < 0.5
@@ -137,29 +132,29 @@ def test_references_count_the_ground_s_colour_among_the_caption_s(scenes):
 def test_rows_do_not_depend_on_the_batch(scenes):
     first = rows_of(Painter(scenes), scenes)
     assert [row["index"] for row in first] == list(range(24))
-    assert evaluate_instances(Painter(scenes), scenes, Said, CPU, "none", batch_size=24) == first
+    assert evaluate_instances(Painter(scenes), scenes, CPU, "none", batch_size=24) == first
 
 
 def test_what_is_not_finite_is_an_error(scenes):
     class Broken(Painter):
-        def forward(self, gray, captions):
-            output = super().forward(gray, captions)
-            output.ab[[self.place[caption] == 9 for caption in captions], 0, 0, 0] = torch.nan
+        def colorize(self, batch):
+            output = super().colorize(batch)
+            output.ab[[self.place[caption] == 9 for caption in batch.captions], 0, 0, 0] = torch.nan
             return output
 
     with pytest.raises(DivergedError, match=r"clear_000009\.png: the network's ab is not finite"):
         rows_of(Broken(scenes), scenes)
     with pytest.raises(DivergedError, match=r"clear_000009\.png: the network's ab is not finite"):
-        recolor(Broken(scenes), scenes, 9, 1, Said, CPU, "none")
+        recolor(Broken(scenes), scenes, 9, 1, CPU, "none")
 
 
 def test_one_scene_under_four_captions(scenes):
     class Reader(Painter):
-        def forward(self, gray, captions):
-            self.place |= dict.fromkeys(captions, 3)
-            return super().forward(gray, captions)
+        def colorize(self, batch):
+            self.place |= dict.fromkeys(batch.captions, 3)
+            return super().colorize(batch)
 
-    shown = recolor(Reader(scenes), scenes, 3, 4, Said, CPU, "none")
+    shown = recolor(Reader(scenes), scenes, 3, 4, CPU, "none")
     captions = [coloring.caption for coloring in shown.colorings]
     assert captions[0] == scenes.render([3]).captions[0] and len(set(captions)) == 4
     for coloring in shown.colorings:

@@ -1,7 +1,6 @@
 """Obedience: networks whose answers are known give the figures that follow."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,11 +9,11 @@ from conftest import ROOT
 from PIL import Image
 
 import run_colorization
-from datasets import build_dataset, build_loader
+from datasets import CaptionedOptions, build_dataset, build_loader
 from datasets.words import color_words
 from evaluation import obedience
 from evaluation.obedience_metrics import LEAST_CHANGE, word_response
-from models import SMALL_MODEL
+from models import SMALL_MODEL, Coloring
 from models.text import Words
 from utils import color
 from utils.errors import DivergedError
@@ -96,26 +95,26 @@ class Painter(torch.nn.Module):
 
     def __init__(self, obeys):
         super().__init__()
-        self.obeys, self.captions = obeys, []
+        self.obeys, self.captions, self.tokenizer, self.reads_apart = obeys, [], self.tokenize, True
 
     def tokenize(self, captions):
         self.captions = captions
         return Words(torch.zeros(len(captions), 1, dtype=torch.long), torch.ones(len(captions), 1, dtype=torch.bool))
 
-    def encode_image(self, gray):
-        return gray.flatten(1)[:, None]
+    def encode_image(self, rgb):
+        return rgb.flatten(1)[:, None]
 
     def encode_text(self, words):
         return words.ids
 
-    def colorize(self, image, language, mask):
+    def decode(self, image, language, mask):
         ab = torch.zeros(len(image), 2, 32, 32)
         for planes, caption in zip(ab, self.captions, strict=True):
             named = [color_words.family(caption[a:b]) for a, b in color_words.find(caption)]
             named = [name for name in named if name in obedience.COLORS]
             if named and self.obeys:
                 planes[:, :16, :16] = (obedience.CENTERS[obedience.COLORS.index(named[0])] / 110)[:, None, None]
-        return SimpleNamespace(ab=ab)
+        return Coloring(ab)
 
 
 @pytest.fixture
@@ -136,16 +135,16 @@ def photos(tmp_path):
 
 
 def evaluated(painter, photos, batch_size):
-    dataset = build_dataset("captioned_images", str(photos), "val", 32)
+    dataset = build_dataset(CaptionedOptions(), str(photos), "val", 32)
     loader = build_loader(dataset, painter.tokenize, batch_size, 0, train=False)
-    parts = painter, loader, dataset.pairs, painter.tokenize, torch.device("cpu"), "none"
+    parts = painter, loader, dataset.pairs, torch.device("cpu"), "none"
     return obedience.evaluate(*parts, dataset.regions)
 
 
 def test_what_is_not_finite_is_an_error_with_the_picture_s_name(photos):
     class Broken(Painter):
-        def colorize(self, image, language, mask):
-            output = super().colorize(image, language, mask)
+        def decode(self, image, language, mask):
+            output = super().decode(image, language, mask)
             output.ab[["blue ball" in caption for caption in self.captions], 0, 0, 0] = torch.inf
             return output
 

@@ -26,7 +26,8 @@ def colorizer():
 
 def untrained(**options):
     torch.manual_seed(0)
-    return Colorizer(create_model(SCENES_MODEL), CaptionTokenizer.from_vocabulary(), "cpu", **{"amp": "none"} | options)
+    system = create_model(SCENES_MODEL, CaptionTokenizer.from_vocabulary())
+    return Colorizer(system, "cpu", **{"amp": "none"} | options)
 
 
 def test_a_picture_of_the_same_size_and_other_words_are_other_colours(colorizer):
@@ -74,7 +75,7 @@ def test_the_text_encoder_runs_once_for_a_caption_of_many_photographs():
 def test_it_predicts_what_the_network_does_in_an_evaluation():
     """`forward` on the same square, the same caption."""
     colorizer = untrained()
-    network = colorizer.network
+    network = colorizer.system.network
     image = Image.fromarray(GRAY)
     (colored,) = colorizer.colorize(colorizer.encode(from_image(image)), [CAPTIONS[0]], explain_words=True)
     square = np.asarray(image.convert("RGB").resize((64, 64), Image.Resampling.BILINEAR))
@@ -123,7 +124,8 @@ def test_a_word_s_effect_is_what_hiding_it_changes(colorizer):
     words = colorizer.tokenizer([caption])
     mask = words.mask.clone()
     mask[0, colorizer.tokenizer.tokenizer.encode(caption).tokens.index("red")] = False
-    without, _ = colorizer._decode(encoded.tokens, colorizer._encode_words(words._replace(mask=mask)), mask)
+    rest = words._replace(mask=mask)
+    without, _ = colorizer._coloring(encoded.tokens, caption, rest, colorizer._encode_words(rest))
     np.testing.assert_allclose(effects["red"], np.linalg.norm(without - colored.explanation.ab, axis=0), atol=1e-4)
 
 
@@ -205,13 +207,13 @@ def test_any_size(colorizer, size):
 
 
 def test_the_network_that_is_handed_in_stays_its_caller_s():
-    network = create_model(SCENES_MODEL).train()
+    network = create_model(SCENES_MODEL, CaptionTokenizer.from_vocabulary()).train()
     modules = [type(module) for module in network.modules()]
-    Colorizer(network, CaptionTokenizer.from_vocabulary(), "cpu", amp="bf16")
+    Colorizer(network, "cpu", amp="bf16")
     assert network.training and all(tensor.requires_grad for tensor in network.parameters())
     assert [type(module) for module in network.modules()] == modules
-    given = Colorizer(network, CaptionTokenizer.from_vocabulary(), "cpu", copied=False)
-    assert given.network is network and not network.training
+    given = Colorizer(network, "cpu", copied=False)
+    assert given.system is network and not network.training
 
 
 def test_a_line_drawing_is_said_to_take_hardly_any_colour(colorizer):
@@ -226,6 +228,6 @@ def test_a_line_drawing_is_said_to_take_hardly_any_colour(colorizer):
 
 def test_colours_that_are_no_numbers_are_an_error():
     colorizer = untrained()
-    next(colorizer.network.parameters()).fill_(torch.nan)
+    next(colorizer.system.parameters()).fill_(torch.nan)
     with pytest.raises(InputError, match="the network's ab is not finite; pass --amp none"):
         colorizer(Image.fromarray(GRAY), "a red ball")

@@ -15,14 +15,15 @@ from PIL import Image
 from transformers import BertConfig
 
 import run_colorization
+from datasets.batch import Batch
 from inference import Colorizer, onnx_file
-from inference.onnx_file import OnnxNetwork
+from inference.onnx_file import OnnxSystem
 from inference.photo import from_image
-from models import SCENES_MODEL, create_model
-from models.lcoins.release import released, without_marks
-from models.portable import content_of
+from models import RELEASE_MODEL, SCENES_MODEL, create_model
+from models.lcoins.release import without_marks
 from models.text import BERT_VOCABULARY, CaptionTokenizer, Words
 from scripts import colorize, export
+from utils import color
 from utils.errors import InputError
 
 CHECKPOINT = ROOT / "checkpoints" / "scenes.safetensors"
@@ -31,9 +32,13 @@ GRAY = Image.fromarray(np.random.default_rng(2).integers(0, 256, (90, 130)).asty
 TOLERANCE = 1e-5  # of ab in [-1, 1]; the colours of a photograph have 8 bits
 
 
+def marked():
+    return without_marks(CaptionTokenizer.from_vocabulary(BERT_VOCABULARY))
+
+
 def shallow(**overrides):
     """With what the paper's model has and the checkpoint's has not: InstanceNorm."""
-    return create_model(SCENES_MODEL, depth=1, image_depth=1, normalize=True, **overrides)
+    return create_model(SCENES_MODEL, marked(), depth=1, image_depth=1, normalize=True, **overrides)
 
 
 def without_groups():
@@ -45,7 +50,7 @@ def release():
     text = {"hidden_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 14}
     numbers = {"img_size": 48, "image_width": 24, "image_depth": 1, "image_heads": 3, "dim": 20, "depth": 2}
     numbers |= {"num_heads": 5, "num_groups": 4, "group_mixing": 6, "channels": (10, 8, 6, 5, 3)}
-    return released(**numbers, text_config=BertConfig(**text))
+    return create_model(RELEASE_MODEL, marked(), **numbers, text_config=BertConfig(**text))
 
 
 @pytest.fixture(scope="module")
@@ -65,30 +70,29 @@ def pair(file):
 def written(path, make):
     """A network of `make` with random weights, and the graph that was written of it."""
     torch.manual_seed(0)
-    network = make().eval().requires_grad_(False)
-    tokenizer = without_marks(CaptionTokenizer.from_vocabulary(BERT_VOCABULARY))
-    onnx_file.write(path, network, content_of(network, tokenizer, {}))
-    return network, onnx_file.read(str(path))[0]
+    system = make().eval().requires_grad_(False)
+    onnx_file.write(path, system)
+    return system, onnx_file.read(str(path))
 
 
-def assert_alike(network, graph):
+def assert_alike(system, graph):
     """For one and three pictures, for captions of 1 to 80 words, padded."""
-    side, generator = network.img_size, torch.Generator().manual_seed(0)
+    side, generator = system.img_size, torch.Generator().manual_seed(0)
     assert graph.img_size == side
     for batch, length in ((1, 1), (1, 2), (3, 9), (1, 80), (3, 80)):
-        gray = torch.rand(batch, 1, side, side, generator=generator) * 2 - 1
+        rgb = torch.rand(batch, 3, side, side, generator=generator)
         ids = torch.randint(5, 4000, (batch, length), generator=generator)
         mask = torch.arange(length) < torch.tensor([[length], [1], [5]])[:batch]  # the first has no padding
+        given = Batch.plain(rgb, [""] * batch, Words(ids, mask))
         with torch.no_grad():
-            expected = network(gray, Words(ids, mask))
-        found = graph.colorize(graph.encode_image(gray), graph.encode_text(Words(ids, mask)), mask)
+            expected, found = system.colorize(given), graph.colorize(given)
         assert found.ab.shape == (batch, 2, side, side) and found.ab.std() > 1e-3
         torch.testing.assert_close(found.ab, expected.ab, atol=TOLERANCE, rtol=0)
-        torch.testing.assert_close(found.soft_assignment, expected.soft_assignment, atol=TOLERANCE, rtol=0)
+        torch.testing.assert_close(found.regions, expected.regions, atol=TOLERANCE, rtol=0)
 
 
 def test_the_checkpoint_gives_pytorch_s_numbers(pair):
-    assert_alike(*(colorizer.network for colorizer in pair))
+    assert_alike(*(colorizer.system for colorizer in pair))
 
 
 @pytest.mark.parametrize("make", [shallow, without_groups, release])
@@ -96,11 +100,11 @@ def test_random_weights_give_pytorch_s_numbers(make, tmp_path):
     network, graph = written(tmp_path / "network.onnx", make)
     assert_alike(network, graph)
     if make is release:  # a caption without marks may have no word at all
-        none, gray = torch.zeros(2, 0, dtype=torch.int64), torch.linspace(-1, 1, 2 * 48 * 48).view(2, 1, 48, 48)
-        found = graph.colorize(graph.encode_image(gray), graph.encode_text(Words(none, none.bool())), none.bool())
+        none, rgb = torch.zeros(2, 0, dtype=torch.int64), torch.rand(2, 3, 48, 48)
+        given = Batch.plain(rgb, ["", ""], Words(none, none.bool()))
         with torch.no_grad():
-            expected = network(gray, Words(none, none.bool())).ab
-        torch.testing.assert_close(found.ab, expected, atol=TOLERANCE, rtol=0)
+            expected = network.colorize(given).ab
+        torch.testing.assert_close(graph.colorize(given).ab, expected, atol=TOLERANCE, rtol=0)
 
 
 def test_the_file_is_plain_onnx_of_free_sizes(file):
@@ -119,8 +123,8 @@ def test_the_file_is_plain_onnx_of_free_sizes(file):
         "soft_assignment": (["batch", 15, 64], "tensor(float)"),
     }
     held = session.get_modelmeta().custom_metadata_map
-    assert CaptionTokenizer.from_json(held["tokenizer"])(CAPTIONS).ids.shape[0] == 3
-    assert SCENES_MODEL in held["architecture"]
+    head = json.loads(held["head"])
+    assert CaptionTokenizer.from_json(head["tokenizer"])(CAPTIONS).ids.shape[0] == 3 and head["system"] == SCENES_MODEL
     assert [path.name for path in file.parent.iterdir()] == [file.name]  # no weights beside it
     assert str(ROOT).encode() not in file.read_bytes()
 
@@ -178,7 +182,7 @@ def test_a_file_that_is_not_ours_is_an_error_that_names_it(file, tmp_path, harm)
     elif harm == "text":
         path.write_text("no graph")
     elif harm == "tokenizer":
-        path.write_bytes(file.read_bytes().replace(b'"WordPiece"', b'"WordStone"'))
+        path.write_bytes(file.read_bytes().replace(b"WordPiece", b"WordStone"))
     elif harm == "foreign":
         value = partial(onnx.helper.make_tensor_value_info, elem_type=onnx.TensorProto.FLOAT, shape=[1])
         node = onnx.helper.make_node("Relu", ["x"], ["y"])
@@ -215,13 +219,13 @@ def test_a_full_disk_leaves_the_former_file_whole(tmp_path, monkeypatch):
     path, network = tmp_path / "a.onnx", shallow()
     path.write_bytes(b"former")
     with pytest.raises(InputError, match=r"a\.onnx: cannot be written \(No space left on device\)"):
-        onnx_file.write(path, network, content_of(network, CaptionTokenizer.from_vocabulary(), {}))
+        onnx_file.write(path, network)
     assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"former"]
 
 
 def test_an_onnx_file_is_not_exported_again(file, tmp_path, capsys):
     assert export.main([str(file), str(tmp_path / "out")]) == 2
-    assert "scenes.onnx: is an export itself" in capsys.readouterr().err
+    assert "an ONNX file cannot be saved in another form" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
@@ -229,12 +233,13 @@ def test_the_patches_are_the_photograph():
     session = type("Session", (), {"get_inputs": lambda self: [Shape([0, 1, 12, 12])]})()
     session.get_outputs = lambda: [None, Shape([0, 5, 9])]
     session.run = lambda outputs, given: (given["gray"], given["ids"])
-    network, gray = OnnxNetwork(session), torch.rand(2, 1, 12, 12)
-    patches = network.encode_image(gray)
+    system, rgb = OnnxSystem(session, None), torch.rand(2, 3, 12, 12)
+    gray = color.normalize_luminance(color.luminance(rgb))
+    patches = system.encode_image(rgb)
     assert patches.shape == (2, 9, 16)
     torch.testing.assert_close(patches[0, 1], gray[0, 0, :4, 4:8].flatten(), rtol=0, atol=0)
     words = Words(torch.ones(2, 3).long(), torch.ones(2, 3).bool())
-    assert torch.equal(network.colorize(patches, network.encode_text(words), words.mask).ab, gray)
+    assert torch.equal(system.decode(patches, system.encode_text(words), words.mask).ab, gray)
 
 
 class Shape:

@@ -1,10 +1,10 @@
 """The authors' released architecture, against a NumPy reading of its description."""
 
 import argparse
+import dataclasses
 import hashlib
 import json
 import math
-from functools import partial
 
 import numpy as np
 import pytest
@@ -16,10 +16,13 @@ from transformers import BertConfig
 
 import models
 import models.lcoins.release_file
+import models.lcoins.system
 import run_colorization
-from datasets import build_dataset
+from datasets import CaptionedOptions, build_dataset
+from models.lcoins import ReleasedLCoIns
+from models.lcoins.config import RELEASE, ReleaseConfig
 from models.lcoins.release import released, without_marks
-from models.lcoins.release_file import from_release, is_release
+from models.lcoins.release_file import is_release, read
 from models.text import BERT_VOCABULARY, CaptionTokenizer, Words
 from utils import color
 from utils.errors import InputError
@@ -49,13 +52,14 @@ SMALL = {
     "group_mixing": 6,
     "channels": (10, 8, 6, 5, 3),
     "color_bins": 11,
+    "drop_path": 0.0,
 }
 B, WORDS, PATCHES = 2, 5, 9
 
 
 def small(**overrides):
     """Every tensor random, norms, biases and codes too: nothing is left at a value that hides it."""
-    model = released(**SMALL | overrides).eval()
+    model = released(ReleaseConfig(**SMALL | overrides)).eval()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, tensor in model.named_parameters():
@@ -74,7 +78,7 @@ def inputs(seed: int = 1):
 
 def full_size(**overrides):
     with torch.device("meta"):
-        return released(**overrides)
+        return released(dataclasses.replace(RELEASE, **overrides))
 
 
 # ---- names and shapes
@@ -256,7 +260,7 @@ def test_a_sample_does_not_see_its_neighbours():
 
 def test_the_number_of_pads_changes_the_colours():
     (gray, words), weights = inputs(), small().state_dict()
-    longer = released(**SMALL | {"num_words": 9}).eval()
+    longer = released(ReleaseConfig(**SMALL | {"num_words": 9})).eval()
     longer.load_state_dict(weights)
     assert (longer(gray, words).ab - small()(gray, words).ab).abs().max() > 1e-3
 
@@ -315,7 +319,7 @@ def test_operations_at_full_size():
     with FlopCounterMode(display=False, depth=4) as counter, torch.no_grad():
         model(torch.zeros(1, 1, 224, 224, device="meta"), words)
     counts = {name: sum(operations.values()) for name, operations in counter.get_flop_counts().items()}
-    blocks = [counts[f"ReleasedLCoIns.decoder.blocks_poc.{i}"] for i in range(12)]
+    blocks = [counts[f"ReleasedNetwork.decoder.blocks_poc.{i}"] for i in range(12)]
     assert 145e9 < counter.get_total_flops() < 149e9
     assert blocks[0] == blocks[10] and 1.7e9 < blocks[10] - blocks[11] < 1.9e9
 
@@ -352,7 +356,8 @@ def test_grad_checkpointing_keeps_the_numbers():
 
 
 def test_layer_decay_reaches_both_encoders():
-    model = released(**SMALL | {"text_config": BertConfig(**TEXT | {"num_hidden_layers": 3})})  # 2 image, 3 text layers
+    text = BertConfig(**TEXT | {"num_hidden_layers": 3})
+    model = released(ReleaseConfig(**SMALL | {"text_config": text}))  # 2 image, 3 text layers
     layer = model.group_matcher()
     depth = {name: layer(name)[0] for name, _ in model.named_parameters()}
     assert depth["encoder.pos_embed"] == depth["encoder.patch_embed.proj.weight"] == 1
@@ -366,7 +371,7 @@ def test_layer_decay_reaches_both_encoders():
 
 def test_random_weights_are_fit_to_train():
     torch.manual_seed(0)
-    model, (gray, words) = released(**SMALL).eval(), inputs()
+    model, (gray, words) = released(ReleaseConfig(**SMALL)).eval(), inputs()
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Linear) and "bert_model" not in name:
             bound = math.sqrt(6 / sum(module.weight.shape))  # Xavier's
@@ -376,7 +381,7 @@ def test_random_weights_are_fit_to_train():
 
 
 def test_stochastic_depth_grows_to_drop_path():
-    model = released(**SMALL, drop_path=0.4)
+    model = released(ReleaseConfig(**SMALL | {"drop_path": 0.4}))
     assert [block.drop_path.drop_prob for block in model.decoder.blocks_poc] == [0.0, 0.2, 0.4]
     assert model.encoder.blocks[-1].drop_path1.drop_prob == 0.4
 
@@ -384,7 +389,7 @@ def test_stochastic_depth_grows_to_drop_path():
 @pytest.mark.parametrize("size", [100, 0, -16])
 def test_image_side_must_be_a_multiple_of_the_patch(size):
     with pytest.raises(InputError, match="multiple of the patch side 16"):
-        released(size)
+        ReleaseConfig(img_size=size)
 
 
 # ---- the authors' file
@@ -406,14 +411,14 @@ def test_the_authors_file_in_every_wrapping(weights, prefix, wrapped):
     beside = {"optimizer": {}, "epoch": 3, "scaler": {}, "args": None, "model_ema": None}
     content = {"model": held} | beside if wrapped else held
     assert is_release(content)
-    tensors, notes = from_release(content)
+    tensors, notes = read(content, RELEASE)
     assert tensors.keys() == weights.keys() and all(tensors[name] is weights[name] for name in weights)
     told = " ".join(notes)
     assert all(name in told for name in (*EXTRAS, *(beside if wrapped else ())))
 
 
 def test_nothing_is_told_when_nothing_was_done(weights):
-    assert from_release(weights) == (weights, [])
+    assert read(weights, RELEASE) == (weights, [])
 
 
 @pytest.mark.parametrize(
@@ -428,14 +433,21 @@ def test_nothing_is_told_when_nothing_was_done(weights):
 )
 def test_a_file_that_does_not_fit_is_refused_by_name(weights, change, message):
     with pytest.raises(InputError, match=message):
-        from_release(change(weights))
+        read(change(weights), RELEASE)
 
 
-def test_another_side_resamples_the_grid_and_not_the_unused_row(weights):
+def test_another_side_resamples_the_grid_and_not_the_unused_row(weights, monkeypatch):
     rows, columns = torch.meshgrid(torch.linspace(-1, 1, 14), torch.linspace(-1, 1, 14), indexing="ij")
     positions = torch.full((1, 197, 768), 5.0)
     positions[0, 1:, 0], positions[0, 1:, 1] = rows.flatten(), columns.flatten()
-    tensors, notes = from_release(weights | {"encoder.pos_embed": positions}, img_size=448)
+    config = dataclasses.replace(RELEASE, img_size=448)
+    with torch.device("meta"):
+        system = ReleasedLCoIns(models.RELEASE_MODEL, config)
+    filled = {}
+    monkeypatch.setattr(models.lcoins.system, "load_fully", lambda _, weights, origin: filled.update(weights))
+    held = {f"network.{name}": tensor for name, tensor in weights.items()}
+    notes = system.load(held | {"network.encoder.pos_embed": positions}, "the release")
+    tensors = {name.removeprefix("network."): tensor for name, tensor in filled.items()}
     resampled = tensors["encoder.pos_embed"]
     assert resampled.shape == full_size(img_size=448).encoder.pos_embed.shape == (1, 785, 768)
     assert torch.equal(resampled[0, 0], positions[0, 0])
@@ -454,10 +466,10 @@ def test_other_files_are_not_the_release(weights):
 def small_release(monkeypatch, tmp_path):
     """The authors' kind of file, with small numbers in the place of the large ones; -> its path and network."""
     text = BertConfig(**TEXT | {"vocab_size": 30522, "max_position_embeddings": 80})
-    small = partial(released, **SMALL | {"text_config": text, "num_words": 80})
-    monkeypatch.setattr(models, "released", small)
-    monkeypatch.setattr("models.lcoins.release_file.released", small)
-    network = small()
+    small = ReleaseConfig(**SMALL | {"text_config": text, "num_words": 80})
+    monkeypatch.setattr(models.lcoins, "RELEASE", small)
+    monkeypatch.setattr(models.lcoins.release_file, "RELEASE", small)
+    network = released(small)
     beside = {"proj_img.fc1.weight": torch.zeros(2, 2)}
     beside |= {"text_encoder.bert_model.embeddings.position_ids": torch.arange(3)}
     held = {"model": network.state_dict() | beside, "args": argparse.Namespace(lr=1e-5), "epoch": 79, "optimizer": {}}
@@ -483,11 +495,11 @@ def test_the_documented_command_takes_the_authors_file_as_it_stands(small_releas
     words += ["--batch_size", 2, "--opt", "adamw", "--dist_eval", "--test"]
     assert run_colorization.run([str(word) for word in words]) == 0
     said = capsys.readouterr().err
-    assert f"{path}: the authors' released architecture, {models.RELEASE_MODEL}" in said
+    assert f"{path}: the authors' checkpoint, of --model {models.RELEASE_MODEL}" in said
     assert "not needed: args, epoch, optimizer" in said and "proj_img.fc1.weight" in said
 
     tokenize = without_marks(CaptionTokenizer.from_vocabulary(BERT_VOCABULARY))
-    dataset = build_dataset("captioned_images", data, "test", 48)
+    dataset = build_dataset(CaptionedOptions(), data, "test", 48)
     rgb = dataset[1].rgb[None].double() / 255
     gray = color.split(rgb)[0]
     with torch.no_grad():
@@ -504,19 +516,22 @@ def test_the_release_is_finetuned_without_the_counter_colour_loss(small_release,
     words += ["--batch_size", 2, "--epochs", 1, "--warmup_epochs", 0, "--num_workers", 0]
     words = [str(word) for word in words]
     assert run_colorization.run([*words, "--counter_color"]) == 2
-    assert "train it with --no-counter_color" in capsys.readouterr().err
+    assert "pass --no-counter_color" in capsys.readouterr().err
     assert run_colorization.run(words) == 0
     again = ["--resume", str(tmp_path / "out" / "checkpoint-last.pth"), "--epochs", "2"]
     assert run_colorization.run([*words[:4], *words[6:], *again]) == 0
     held = torch.load(tmp_path / "out" / "checkpoint-last.pth", weights_only=True)
-    assert held["architecture"]["model"] == models.RELEASE_MODEL and held["epoch"] == 2
-    assert held["architecture"]["counter_color"] is False
+    assert held["system"] == models.RELEASE_MODEL and held["epoch"] == 2
+    assert held["config"]["counter_color"] is False
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--no-group_tokens"], "the released architecture has no ablations"),
+        (
+            ["--no-group_tokens"],
+            "--group_tokens: a flag of --model colorization_vit_base_patch16_224_group_post, not of",
+        ),
         (["--resume", "checkpoint-best.pth"], "but weights; start from them with --finetune"),
     ],
 )

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+import run_colorization
 from scripts import colorize
-from utils import options
 
 # In the place of Python: notes the words, and makes what they name.
 STUB = f"""#!{sys.executable}
@@ -62,7 +62,7 @@ def test_its_commands_are_taken(said):
             program, *words = json.loads(line.removeprefix("RUN "))
             assert (ROOT / program).is_file()
             if program == "run_colorization.py":
-                options.parse([str(ROOT / word) if word.startswith("configs/") else word for word in words])
+                run_colorization.parse([str(ROOT / word) if word.startswith("configs/") else word for word in words])
             elif program == "scripts/colorize.py":
                 asked = colorize.parse(words)
                 assert len(asked.captions_variants) == 3 and (ROOT / asked.photos[0]).is_file()

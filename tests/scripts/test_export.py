@@ -1,7 +1,6 @@
 """A checkpoint as a weights file and as a folder: the same network, and nothing of anybody else's is lost."""
 
 import json
-from functools import partial
 
 import numpy as np
 import pytest
@@ -14,9 +13,9 @@ from transformers import BertConfig
 import models
 import models.lcoins.release_file
 from inference import Colorizer, hub_folder
-from models import RELEASE_MODEL, SCENES_MODEL, create_model, text_config_to_json
+from models import RELEASE_MODEL, SCENES_MODEL, create_model
+from models.lcoins.config import ReleaseConfig
 from models.lcoins.release import released
-from models.portable import content_of
 from models.text import CaptionTokenizer
 from scripts import export
 from utils import checkpoint
@@ -48,11 +47,8 @@ def expected():
 def trained(tmp_path):
     """A checkpoint as a training writes it, whose moving average is not its weights; -> its path and the average."""
     torch.manual_seed(0)
-    network, averaged = create_model(SCENES_MODEL), create_model(SCENES_MODEL)
-    architecture = {"model": SCENES_MODEL, "group_tokens": True, "grouping_attention": True, "counter_color": True}
-    architecture |= {"img_size": 64, "text_config": text_config_to_json(network.text_config)}
-    content = content_of(network, CaptionTokenizer.from_vocabulary(), architecture)
-    checkpoint.save(tmp_path / "checkpoint-last.pth", content | {"ema": averaged.state_dict(), "step": 3})
+    system, averaged = (create_model(SCENES_MODEL, CaptionTokenizer.from_vocabulary()) for _ in range(2))
+    checkpoint.save(tmp_path / "checkpoint-last.pth", system.content() | {"ema": averaged.state_dict(), "step": 3})
     return tmp_path / "checkpoint-last.pth", averaged.state_dict()
 
 
@@ -97,11 +93,8 @@ def test_whoever_may_read_the_card_may_read_the_weights(tmp_path):
 
 
 def test_an_ablation_is_named_on_the_card(tmp_path):
-    network = create_model(SCENES_MODEL, group_tokens=False)
-    architecture = {"model": SCENES_MODEL, "group_tokens": False, "grouping_attention": True, "counter_color": True}
-    architecture |= {"img_size": 64, "text_config": text_config_to_json(network.text_config)}
-    content = content_of(network, CaptionTokenizer.from_vocabulary(), architecture)
-    hub_folder.write(tmp_path / "out", content, torch.float16)
+    system = create_model(SCENES_MODEL, CaptionTokenizer.from_vocabulary(), group_tokens=False)
+    hub_folder.write(tmp_path / "out", system.content(), torch.float16)
     assert f"`{SCENES_MODEL}`, `--no-group_tokens` |" in (tmp_path / "out" / "README.md").read_text()
 
 
@@ -110,16 +103,16 @@ def test_the_authors_file_becomes_one_of_ours(tmp_path, monkeypatch):
     text = {"hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 14}
     numbers = {"img_size": 48, "image_width": 24, "image_depth": 2, "image_heads": 3, "dim": 20, "depth": 2}
     numbers |= {"num_heads": 5, "num_groups": 4, "group_mixing": 6, "channels": (10, 8, 6, 5, 3)}
-    small = partial(released, **numbers | {"text_config": BertConfig(**text)})
-    monkeypatch.setattr(models, "released", small)
-    monkeypatch.setattr("models.lcoins.release_file.released", small)
+    small = ReleaseConfig(**numbers | {"text_config": BertConfig(**text)})
+    monkeypatch.setattr(models.lcoins, "RELEASE", small)
+    monkeypatch.setattr(models.lcoins.release_file, "RELEASE", small)
     torch.manual_seed(0)
-    weights = {name: tensor.half().float() for name, tensor in small().state_dict().items()}
+    weights = {name: tensor.half().float() for name, tensor in released(small).state_dict().items()}
     torch.save({"model": weights, "epoch": 79}, tmp_path / "authors.pth")
     assert run(tmp_path / "authors.pth", tmp_path / "out") == 0
     content = checkpoint.read(str(tmp_path / "out" / "model.safetensors"))
-    facts = {"model": RELEASE_MODEL, "counter_color": False, "img_size": 48}  # it has no features for that loss
-    assert facts.items() <= content["architecture"].items()
+    facts = {"counter_color": False, "img_size": 48}  # it has no features for that loss
+    assert content["system"] == RELEASE_MODEL and facts.items() <= content["config"].items()
     ours, theirs = colored(tmp_path / "out"), colored(tmp_path / "authors.pth")
     np.testing.assert_array_equal(ours, theirs)
     assert np.ptp(ours.astype(int), axis=2).max() > 0  # it does colour
@@ -190,8 +183,8 @@ def test_what_cannot_be_is_refused(tmp_path, capsys, monkeypatch, source, output
 
 def test_what_half_precision_cannot_hold_is_not_written_in_it(trained, tmp_path, capsys):
     path, averaged = trained
-    content = checkpoint.read(str(path))
-    checkpoint.save(path, content | {"ema": averaged | {"group_tokens": averaged["group_tokens"] * 1e6}})
+    content, name = checkpoint.read(str(path)), "network.group_tokens"
+    checkpoint.save(path, content | {"ema": averaged | {name: averaged[name] * 1e6}})
     assert run(path, tmp_path / "out.safetensors") == 2
     assert "group_tokens is not finite in torch.float16; pass --dtype float32" in capsys.readouterr().err
     assert not (tmp_path / "out.safetensors").exists()

@@ -57,7 +57,14 @@ def test_samples_recolour_the_suit_and_not_the_face(samples):
 @pytest.fixture(scope="module")
 def tested(samples, tmp_path_factory):
     out = tmp_path_factory.mktemp("tested")
-    common = ["--config", str(ROOT / "configs" / "smoke.yaml"), "--device", "cpu", "--data_path", str(samples)]
+    common = [
+        "--config",
+        str(ROOT / "configs" / "lcoins" / "smoke.yaml"),
+        "--device",
+        "cpu",
+        "--data_path",
+        str(samples),
+    ]
     assert run_colorization.run([*common, "--output_dir", str(out), "--epochs", "1", "--batch_size", "120"]) == 0
     words = ["--finetune", str(out / "checkpoint-last.pth"), "--test", "--output_dir", str(out / "test")]
     assert run_colorization.run([*common, *words]) == 0

@@ -18,7 +18,7 @@ from evaluation.statistics import bootstrap_interval
 from scripts import table1
 from scripts.table1 import Result
 
-CONFIG = str(ROOT / "configs" / "smoke.yaml")
+CONFIG = str(ROOT / "configs" / "lcoins" / "smoke.yaml")
 NUMBERS = {"scenes": 8, "eval_scenes": 4, "epochs": 1, "batch_size": 8}
 FLAGS = [
     "--data_set",

@@ -1,6 +1,6 @@
 """Kill a training of two processes again and again, and see that nothing is lost by it.
 
-    python tests/slow/soak.py --config configs/scenes.yaml --output_dir output/soak --kills 20 -- \\
+    python tests/slow/soak.py --config configs/lcoins/scenes.yaml --output_dir output/soak --kills 20 -- \\
         --image_encoder_weights random --text_encoder_weights random --amp none --batch_size 2 --epochs 2 \\
         --scenes 280 --eval_scenes 4
 
@@ -30,16 +30,28 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import run_colorization
-import training
 from datasets.scenes.palette import lookup
-from training import BEST, LAST
+from engine import BEST, LAST
 from utils import checkpoint
 from utils.errors import FaultError, InputError, Interrupted
 
 PROCESSES = 2
 FOLDERS = ("whole", "killed", "alone")
 HANGS = 300.0  # seconds in which a process must get to a save, or end once it or the other was killed
-COMPARED = ("architecture", "tokenizer", "model", "ema", "optimizer", "scaler", "step", "epoch", "seen", "best", "rng")
+COMPARED = (
+    "system",
+    "config",
+    "tokenizer",
+    "tensors",
+    "ema",
+    "optimizer",
+    "scaler",
+    "step",
+    "epoch",
+    "seen",
+    "best",
+    "rng",
+)
 
 
 Ranks = Sequence[BaseProcess]
@@ -149,7 +161,7 @@ def _rank(run: Run, words: list[str], place: dict[str, str], folder: Path) -> No
 
 def _run_to_an_epoch_s_end(words: list[str]) -> int:
     """SIGKILL behind the last update of the first epoch: its evaluation does not begin."""
-    training.evaluate = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+    run_colorization.evaluate = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
     return run_colorization.run(words)
 
 
@@ -247,7 +259,7 @@ def _statuses(ranks: Ranks) -> list[int | None]:
 def read_whole(path: Path) -> int:
     """The step of a checkpoint, every byte of its tensors read. InputError where it is not readable."""
     content = checkpoint.read(str(path))
-    for tensor in content["model"].values():
+    for tensor in content["tensors"].values():
         tensor.sum()
     return content["step"]
 

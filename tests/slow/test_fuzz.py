@@ -11,12 +11,11 @@ import torch
 from conftest import ROOT
 
 import run_colorization
-import starting_point
 from datasets.captioned_images import read_pairs
-from utils import checkpoint, options
+from utils import checkpoint
 from utils.errors import InputError
 
-SMOKE = ["--config", str(ROOT / "configs" / "smoke.yaml"), "--device", "cpu"]
+SMOKE = ["--config", str(ROOT / "configs" / "lcoins" / "smoke.yaml"), "--device", "cpu"]
 SCENES = ["--data_set", "scenes", "--scenes", "4", "--eval_scenes", "2", "--epochs", "1", "--no-model_ema"]
 
 
@@ -50,8 +49,8 @@ def mutated(content: bytes, draw: random.Random) -> bytes:
 
 def start_from(path) -> None:
     """What a run does with a checkpoint before anything is computed."""
-    args = options.parse([*SMOKE, "--finetune", str(path), "--data_set", "scenes", "--test"])
-    starting_point.build_network(args, starting_point.read_start(args, path.parent))
+    args = run_colorization.parse([*SMOKE, "--finetune", str(path), "--data_set", "scenes", "--test"])
+    run_colorization.build_system(args, run_colorization.read_start(args, path.parent))
 
 
 @pytest.mark.parametrize("ending", [".pth", ".safetensors"])
@@ -75,12 +74,12 @@ def test_wrong_types_within_a_checkpoint_are_an_error(files, tmp_path):
     draw = random.Random(0)
     for number in range(60):
         content = torch.load(io.BytesIO(files[".pth"]), weights_only=True)
-        entry = draw.choice(("architecture", "tokenizer", "model", "ema", "format", "inside", "tensor"))
+        entry = draw.choice(("config", "tokenizer", "tensors", "ema", "format", "inside", "tensor"))
         value = draw.choice(WRONG)
         if entry == "inside":
-            content["architecture"][draw.choice(list(content["architecture"]))] = value
+            content["config"][draw.choice(list(content["config"]))] = value
         elif entry == "tensor":
-            content["model"][draw.choice(list(content["model"]))] = value
+            content["tensors"][draw.choice(list(content["tensors"]))] = value
         else:
             content[entry] = value
         torch.save(content, path)

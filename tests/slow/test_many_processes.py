@@ -13,10 +13,10 @@ from timm.optim import create_optimizer_v2
 from torch import nn
 from torch.distributed.optim import ZeroRedundancyOptimizer
 
-import build
+import engine
 import run_colorization
-import training
 from utils import distributed
+from utils.train_state import SHARDABLE
 
 # Nothing is drawn per process, and no optimizer that divides by the gradient's size: it would blow up rounding errors.
 NOISELESS = ("--no-group_tokens", "--no-luminance_augmentation", "--drop_path", 0, "--opt", "sgd", "--lr", 0.1)
@@ -27,12 +27,13 @@ FP16 = ("--batch_size", 2, "--amp", "fp16")  # with noise, AdamW, clipping and a
 # Several trainings in one group of processes: starting Python takes longer than they do.
 DRIVER = """
 import json, pathlib, resource, signal, sys
-import build, run_colorization
+import run_colorization
 from utils import distributed
 from utils.log import MetricLog
+from utils.train_state import TrainState
 
 leave, distributed.shutdown = distributed.shutdown, lambda: None
-update, build_state = MetricLog.update, build.build_state
+update, start = MetricLog.update, TrainState.start
 
 def struck(self, at, *args, **values):
     update(self, at, *args, **values)
@@ -41,20 +42,20 @@ def struck(self, at, *args, **values):
 
 def kept(*args):
     global state
-    state = build_state(*args)
+    state = start(*args)
     return state
 
 def numbers(optimizer):
     return sum(value.numel() for of_one in optimizer.state.values() for value in of_one.values())
 
-MetricLog.update, build.build_state = struck, kept
+MetricLog.update, TrainState.start = struck, kept
 for task in json.loads(sys.argv[1]):
     if "largest_file" in task and distributed.is_main():
         resource.setrlimit(resource.RLIMIT_FSIZE, (task["largest_file"],) * 2)
     status = run_colorization.run(task["words"])
     assert status == task.get("status", 0), (task, status)
     inside = getattr(state.optimizer, "optim", None)
-    gradients = [value.grad for value in state.network.parameters() if value.grad is not None]
+    gradients = [value.grad for value in state.system.parameters() if value.grad is not None]
     held = {
         "optimizer": numbers(state.optimizer) + (0 if inside is None else numbers(inside)),
         "gradients": len(gradients),
@@ -66,7 +67,7 @@ leave()
 
 
 def words(folder: Path, *more: object) -> list[str]:
-    common = ["--config", ROOT / "configs" / "smoke.yaml", "--device", "cpu"]
+    common = ["--config", ROOT / "configs" / "lcoins" / "smoke.yaml", "--device", "cpu"]
     return [str(word) for word in (*common, "--data_path", folder.parent / "data", "--output_dir", folder, *more)]
 
 
@@ -90,7 +91,7 @@ def runs(tmp_path_factory) -> Path:
     def alone(name: str, *more: object) -> None:
         assert run_colorization.run(task(name, *NOISELESS, *more)["words"]) == 0
 
-    stopped = ("--resume", root / "fp16_stopped" / training.LAST)
+    stopped = ("--resume", root / "fp16_stopped" / engine.LAST)
     alone("one")
     two = (*NOISELESS, "--batch_size", 2)
     together(
@@ -122,7 +123,7 @@ def curve(folder: Path) -> dict[int, float]:
     return {event.step: event.value for event in events.Scalars("train/total")}
 
 
-def content(folder: Path, file: str = training.LAST) -> dict:
+def content(folder: Path, file: str = engine.LAST) -> dict:
     return torch.load(folder / file, weights_only=True)
 
 
@@ -134,9 +135,9 @@ def assert_same(folder: Path, other: Path) -> None:
     assert steps[first] == pytest.approx(expected[first], rel=1e-5)
     assert steps[second] == pytest.approx(expected[second], rel=1e-4)
     assert [steps[step] for step in later] == pytest.approx([expected[step] for step in later], rel=1e-2)
-    file = AFTER_ONE if first == 1 else training.LAST
-    tensors = content(other, file)["model"]
-    for name, tensor in content(folder, file)["model"].items():
+    file = AFTER_ONE if first == 1 else engine.LAST
+    tensors = content(other, file)["tensors"]
+    for name, tensor in content(folder, file)["tensors"].items():
         torch.testing.assert_close(tensor, tensors[name], atol=2e-5, rtol=1e-3, msg=lambda m, n=name: f"{n}: {m}")
 
 
@@ -165,7 +166,7 @@ def test_recomputing_in_the_backward_pass_changes_nothing(runs):
 
 def test_gradients_travel_in_bf16_when_asked(runs):
     assert curve(runs / "two_bf16") == pytest.approx(curve(runs / "two"), rel=1e-2)
-    one, other = (content(runs / name)["model"] for name in ("two", "two_bf16"))
+    one, other = (content(runs / name)["tensors"] for name in ("two", "two_bf16"))
     changed = [name for name in one if not torch.equal(one[name], other[name])]
     assert len(changed) > 0.9 * len(one)
 
@@ -225,10 +226,10 @@ def test_a_shared_state_is_loaded_as_the_optimizer_inside_wants_it(group):
 
 def test_a_full_disk_ends_every_process_alike(runs):
     """The driver has found status 2 on both."""
-    assert not (runs / "full" / training.LAST).exists()
+    assert not (runs / "full" / engine.LAST).exists()
 
 
-@pytest.mark.parametrize("name", build.SHARDABLE)
+@pytest.mark.parametrize("name", SHARDABLE)
 def test_optimizers_that_can_be_shared_look_at_one_tensor_at_a_time(name):
     torch.manual_seed(0)
     start = [torch.randn(5, 7), torch.randn(7), torch.randn(3, 5)]

@@ -7,7 +7,7 @@ import soak
 import torch
 from conftest import ROOT
 
-from utils import checkpoint, files
+from utils import files, seeds
 
 FLAGS = {
     "image_encoder_weights": "random",
@@ -21,7 +21,14 @@ FLAGS = {
 
 
 def run(folder, kills, *flags):
-    words = ["--config", str(ROOT / "configs" / "scenes.yaml"), "--output_dir", str(folder), "--kills", str(kills)]
+    words = [
+        "--config",
+        str(ROOT / "configs" / "lcoins" / "scenes.yaml"),
+        "--output_dir",
+        str(folder),
+        "--kills",
+        str(kills),
+    ]
     given = [word for name, value in FLAGS.items() for word in (f"--{name}", str(value))]
     return soak.main([*words, "--", *given, *flags])
 
@@ -35,10 +42,10 @@ def test_a_training_of_two_processes_survives_every_way_to_die(tmp_path, capsys)
 
 
 def test_a_resumption_that_forgets_is_found(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(checkpoint, "set_rng_states", lambda state: None)
+    monkeypatch.setattr(seeds, "set_rng_states", lambda state: None)
     assert run(tmp_path, 1, "--epochs", "1") == 1
     said = capsys.readouterr().out
-    assert "different: checkpoint-last.pth: model, checkpoint-last.pth: optimizer" in said
+    assert "different: checkpoint-last.pth: tensors, checkpoint-last.pth: optimizer" in said
     assert "checkpoint-best.pth: model" in said
 
 

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from utils import checkpoint, files
+from models.weights import load_fully, resample_positions
+from utils import checkpoint, files, seeds
 from utils.errors import InputError, reason
 
 
@@ -61,7 +62,7 @@ def test_weights_fit_fully_or_not_at_all(weights, message):
     linear = nn.Linear(3, 2)
     before = linear.weight.clone()
     with pytest.raises(InputError, match=message):
-        checkpoint.load_fully(linear, weights, "file.pth")
+        load_fully(linear, weights, "file.pth")
     assert torch.equal(linear.weight, before)
 
 
@@ -69,21 +70,22 @@ def test_random_states_come_back_through_a_file(tmp_path):
     def draw():
         return random.random(), np.random.rand(), torch.rand(()).item()
 
-    torch.save(checkpoint.rng_states(), tmp_path / "rng.pth")
+    torch.save(seeds.rng_states(), tmp_path / "rng.pth")
     expected = draw()
-    checkpoint.set_rng_states(torch.load(tmp_path / "rng.pth", weights_only=True))
+    seeds.set_rng_states(torch.load(tmp_path / "rng.pth", weights_only=True))
     assert draw() == expected
 
 
 def test_positions_are_resampled_as_a_picture():
     ramp = torch.linspace(0, 1, 4).repeat(4).reshape(1, 16, 1)  # grows from left to right
-    larger = checkpoint.resample_positions(ramp, 64).reshape(8, 8)
+    larger = resample_positions(ramp, 64).reshape(8, 8)
     assert (larger.diff(dim=1) > -0.1).all() and larger[:, -1].mean() - larger[:, 0].mean() > 0.9
     torch.testing.assert_close(larger[0], larger[5], atol=1e-4, rtol=0)
 
 
 def content_of(network):
-    return {"format": 1, "architecture": {"model": "m"}, "tokenizer": "{}", "model": network.state_dict(), "ema": None}
+    head = {"format": 2, "system": "m", "config": {"img_size": 3}, "stage": None, "tokenizer": "{}"}
+    return head | {"tensors": network.state_dict(), "ema": None}
 
 
 def test_a_weights_file_holds_the_network_in_half_precision(tmp_path):
@@ -92,10 +94,10 @@ def test_a_weights_file_holds_the_network_in_half_precision(tmp_path):
     path = tmp_path / "small.safetensors"
     checkpoint.save_weights(path, content_of(network) | {"ema": averaged, "optimizer": {}})
     held = checkpoint.read(str(path))
-    assert held["architecture"] == {"model": "m"} and held["tokenizer"] == "{}"
-    assert held.keys() == {"format", "architecture", "tokenizer", "model", "ema"}
+    assert held["system"] == "m" and held["config"] == {"img_size": 3} and held["tokenizer"] == "{}"
+    assert held.keys() == {*checkpoint.HEAD, "tensors", "ema"}
     other = nn.Linear(3, 2)
-    checkpoint.load_network(other, str(path), held, averaged=True)
+    load_fully(other, checkpoint.averaged(held), str(path))
     for name, tensor in other.state_dict().items():
         assert torch.equal(tensor, averaged[name].half().float())
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
@@ -194,23 +196,23 @@ def test_an_error_without_a_message_has_its_kind_as_reason(error):
 def test_names_that_a_wrapper_has_changed_are_read_and_that_is_said(tmp_path, caplog, prefix, averaged):
     network, path = nn.Linear(3, 2), tmp_path / "wrapped.pth"
     content = content_of(network)
-    wrapped = {prefix + name: tensor for name, tensor in content["model"].items()}
-    checkpoint.save(path, content | {"model": wrapped, "ema": wrapped if averaged else None})
+    wrapped = {prefix + name: tensor for name, tensor in content["tensors"].items()}
+    checkpoint.save(path, content | {"tensors": wrapped, "ema": wrapped if averaged else None})
     with caplog.at_level(logging.INFO):
         held = checkpoint.read(str(path))
     assert f"{path}: the names of its tensors begin with {prefix!r}, which is left out" in caplog.text
     other = nn.Linear(3, 2)
-    checkpoint.load_network(other, str(path), held, averaged)
+    load_fully(other, checkpoint.averaged(held), str(path))
     assert all(torch.equal(tensor, network.state_dict()[name]) for name, tensor in other.state_dict().items())
 
 
 def test_a_prefix_of_some_names_is_none_of_a_wrapper(tmp_path):
     network, path = nn.Linear(3, 2), tmp_path / "half.pth"
     weights = network.state_dict()
-    content = content_of(network) | {"model": {"module.weight": weights["weight"], "bias": weights["bias"]}}
+    content = content_of(network) | {"tensors": {"module.weight": weights["weight"], "bias": weights["bias"]}}
     checkpoint.save(path, content)
     with pytest.raises(InputError, match=r"1 missing \(first: weight\); 1 unknown \(first: module\.weight\)"):
-        checkpoint.load_network(network, str(path), checkpoint.read(str(path)), averaged=True)
+        load_fully(network, checkpoint.read(str(path))["tensors"], str(path))
 
 
 def test_what_is_replaced_is_whole_at_any_moment(tmp_path):

@@ -16,7 +16,6 @@ from timm.optim import create_optimizer_v2, muon
 from torch import nn
 
 import run_colorization
-import starting_point
 from models import PHOTOS_MODEL, create_model
 from models.text import CaptionTokenizer
 from scripts import app, benchmark, colorize, figures
@@ -164,7 +163,7 @@ def test_a_gpu_decides_by_its_capability(capability, expected, monkeypatch, fres
 
 def settled(start=None, **flags) -> str:
     args = argparse.Namespace(**{"compile": False, "amp": "auto", "eval": False, "test": False, "resume": None} | flags)
-    starting_point.settle_machine(args, start, CPU)
+    run_colorization.settle_machine(args, start, CPU)
     return args.amp
 
 
@@ -207,7 +206,7 @@ def test_every_command_asks_for_the_compiler_first(tmp_path, monkeypatch, fresh)
 
 def test_linear_maps_by_onednn_give_the_same_colours_under_the_same_names():
     torch.manual_seed(0)
-    network = create_model(PHOTOS_MODEL, depth=1, image_depth=1).eval().requires_grad_(False)
+    network = create_model(PHOTOS_MODEL, depth=1, image_depth=1).network.eval().requires_grad_(False)
     words = CaptionTokenizer.from_vocabulary()(["a red ball", "a blue cup on a green box"])
     gray = torch.rand(2, 1, 112, 112)
     expected, before = network(gray, words), copy.deepcopy(network.state_dict())
@@ -226,7 +225,7 @@ def test_linear_maps_by_onednn_give_the_same_colours_under_the_same_names():
 
 def test_weights_kept_in_bf16_give_the_same_numbers():
     torch.manual_seed(0)
-    network = create_model(PHOTOS_MODEL, depth=1, image_depth=1).eval().requires_grad_(False)
+    network = create_model(PHOTOS_MODEL, depth=1, image_depth=1).network.eval().requires_grad_(False)
     words, gray = (
         CaptionTokenizer.from_vocabulary()(["a red ball", "a blue cup on a green box"]),
         torch.rand(2, 1, 112, 112),

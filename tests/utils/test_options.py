@@ -1,6 +1,6 @@
 import pytest
 
-from utils import options
+import run_colorization
 from utils.errors import InputError
 
 
@@ -12,10 +12,10 @@ def config(tmp_path, text: str) -> str:
 
 def test_defaults_then_yaml_then_command_line(tmp_path):
     path = config(tmp_path, "lr: 3.0e-4\nepochs: 7\nopt_betas: [0.8, 0.9]\nmodel_ema: true\ngroup_tokens: false\n")
-    args = options.parse(["--epochs", "9", "--config", path])
+    args = run_colorization.parse(["--epochs", "9", "--config", path])
     assert (args.lr, args.epochs, args.opt_betas, args.seed) == (3e-4, 9, [0.8, 0.9], 0)
     assert args.model_ema is True and args.group_tokens is False
-    assert options.parse(["--config", path, "--no-model_ema", "--group_tokens"]).model_ema is False
+    assert run_colorization.parse(["--config", path, "--no-model_ema", "--group_tokens"]).model_ema is False
 
 
 @pytest.mark.parametrize(
@@ -36,12 +36,12 @@ def test_defaults_then_yaml_then_command_line(tmp_path):
 )
 def test_a_bad_yaml_is_named(tmp_path, text, message):
     with pytest.raises(InputError, match=message.replace("[", r"\[")):
-        options.parse(["--config", config(tmp_path, text)])
+        run_colorization.parse(["--config", config(tmp_path, text)])
 
 
 def test_a_missing_yaml_is_named():
     with pytest.raises(InputError, match=r"--config absent\.yaml: cannot be read"):
-        options.parse(["--config", "absent.yaml"])
+        run_colorization.parse(["--config", "absent.yaml"])
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,24 @@ def test_a_missing_yaml_is_named():
 )
 def test_values_no_run_can_use_name_their_flag(words):
     with pytest.raises(InputError, match=words[0]):
-        options.parse(words)
+        run_colorization.parse(words)
 
 
 def test_negative_beta_is_a_value_not_a_flag():
-    assert options.parse(["--beta", "-0.0001"]).beta == -1e-4
+    assert run_colorization.parse(["--beta", "-0.0001"]).beta == -1e-4
+
+
+def test_a_config_names_its_base_and_changes_a_few_lines(tmp_path):
+    (tmp_path / "base.yaml").write_text("lr: 3.0e-4\nepochs: 7\n")
+    path = config(tmp_path, "base: base.yaml\nepochs: 9\n")
+    args = run_colorization.parse(["--config", path, "--batch_size", "3"])
+    assert (args.lr, args.epochs, args.batch_size) == (3e-4, 9, 3)
+    with pytest.raises(InputError, match=r"absent\.yaml: cannot be read"):
+        run_colorization.parse(["--config", config(tmp_path, "base: absent.yaml")])
+
+
+def test_a_config_that_lies_a_folder_deeper_is_pointed_to(tmp_path):
+    (tmp_path / "lcoins").mkdir()
+    (tmp_path / "lcoins" / "small.yaml").write_text("lr: 1.0\n")
+    with pytest.raises(InputError, match=r"lcoins/small\.yaml"):
+        run_colorization.parse(["--config", str(tmp_path / "small.yaml")])

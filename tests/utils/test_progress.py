@@ -13,7 +13,7 @@ from utils import distributed
 from utils import progress as module
 from utils.progress import progress
 
-SMOKE = ["--config", str(ROOT / "configs" / "smoke.yaml"), "--device", "cpu"]
+SMOKE = ["--config", str(ROOT / "configs" / "lcoins" / "smoke.yaml"), "--device", "cpu"]
 
 
 class Terminal(io.StringIO):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import run_colorization
 from datasets.captioned_images import read_pairs
 from datasets.regions import read_regions
 from datasets.words import correspondence
@@ -14,7 +15,7 @@ from preparation.data_checks import read_list as check_list
 from preparation.multi_instance import read_mdetr, read_narratives
 from scripts import caption_objects, check_data, colorize
 from scripts.checkpoints import make_vocabulary
-from utils import options, text_files
+from utils import text_files
 from utils.errors import InputError
 
 ENCODINGS = (
@@ -95,7 +96,7 @@ def test_tables_and_configs_are_read_in_every_encoding(write):
     keys = {"s": {"questions": {"q": {"choices": ["c"]}}}}
     assert user_votes.read_votes([votes], keys) == {"s": {"p": {"q": "c"}}}
     config = write("run.yaml", "# a run\nepochs: 7\noutput_dir: café\n")
-    args = options.parse(["--config", str(config)])
+    args = run_colorization.parse(["--config", str(config)])
     assert (args.epochs, args.output_dir) == (7, "café")
 
 
@@ -176,7 +177,7 @@ def test_a_table_keeps_to_its_header(tmp_path):
 def test_a_config_that_is_none_is_named(tmp_path, text, message):
     (tmp_path / "run.yaml").write_text(text)
     with pytest.raises(InputError, match=message) as caught:
-        options.parse(["--config", str(tmp_path / "run.yaml")])
+        run_colorization.parse(["--config", str(tmp_path / "run.yaml")])
     assert "\n" not in str(caught.value)
 
 

@@ -1,5 +1,6 @@
 """The object-colour matrix must name the right tokens, whatever happens to the caption on its way."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from conftest import SHARED, needs_shared
 
-from datasets import Augmentation, CaptionedImages, build_dataset, build_loader
+from datasets import Augmentation, CaptionedImages, CaptionedOptions, build_dataset, build_loader
 from datasets.words import color_words, correspondence
 from datasets.words.color_phrases import propose
 from datasets.words.mirror import mirror
@@ -18,6 +19,7 @@ from utils.errors import InputError
 PUBLISHED = SHARED / "data" / "lists" / "lcoder_obj2col_train.json"
 TOKENIZER = CaptionTokenizer.from_vocabulary(BERT_VOCABULARY)
 FLIPPED = Augmentation(crop_scale=(0.5, 1.0), flip=1.0, counter=True)
+OPTIONS = CaptionedOptions(FLIPPED.crop_scale, FLIPPED.flip)
 
 
 def write(path, content):
@@ -94,7 +96,8 @@ def metadata_of(data, split="train"):
 
 
 def batches(data, workers=0, **options):
-    dataset = build_dataset("captioned_images", str(data), "train", 16, FLIPPED, correspondence=str(metadata_of(data)))
+    given = dataclasses.replace(OPTIONS, correspondence=str(metadata_of(data)))
+    dataset = build_dataset(given, str(data), "train", 16, True, FLIPPED.counter)
     return list(build_loader(dataset, TOKENIZER, 3, workers, train=True, counter=True, **options))
 
 
@@ -117,7 +120,7 @@ def test_a_batch_holds_the_matrix_of_its_own_words(data, workers):
 
 
 def test_without_the_flag_batches_are_as_they_were(data):
-    dataset = build_dataset("captioned_images", str(data), "train", 16, FLIPPED)
+    dataset = build_dataset(OPTIONS, str(data), "train", 16, True, FLIPPED.counter)
     (batch, *_) = build_loader(dataset, TOKENIZER, 3, 0, train=True, counter=True)
     assert batch.correspondence is None and batch.to(torch.device("cpu")).correspondence is None
     for ours, theirs in zip(
@@ -175,11 +178,6 @@ def test_an_image_without_an_entry_and_broken_files_are_named(data):
     for content in ([], {}, 3):
         with pytest.raises(InputError, match="holds no images; its form is"):
             correspondence.read(write(data / "pairs.json", content))
-
-
-def test_scenes_have_no_metadata():
-    with pytest.raises(InputError, match=r"--correspondence pairs\.json"):
-        build_dataset("scenes", None, "train", 32, FLIPPED, correspondence="pairs.json")
 
 
 def test_names_color():

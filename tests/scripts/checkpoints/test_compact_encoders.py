@@ -74,8 +74,8 @@ def test_a_caption_of_kept_tokens_reads_as_before(bert, tmp_path):
     out = tmp_path / "text"
     words = ["text", str(bert), "--layers", "2", "--captions", str(tmp_path / "captions.json"), "--vocabulary", "400"]
     assert compact_encoders.main([*words, "--output", str(out)]) == 0
-    config = pretrained.text_config(str(out))
-    network = create_model("colorization_vit_pico_patch8_64_group_post", text_config=config)
+    config = pretrained.text_config_of(str(out))
+    network = create_model("colorization_vit_pico_patch8_64_group_post", text_config=config).network
     pretrained.load_text_encoder(network.text_encoder.encoder, str(out))
     assert config.vocab_size <= 400 and config.num_hidden_layers == 2
 

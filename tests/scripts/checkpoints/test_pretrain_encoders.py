@@ -16,7 +16,7 @@ def test_both_encoders_are_learnt_saved_and_taken_by_training(tmp_path, capsys):
     assert "names " in said.out and "fills in " in said.out
 
     torch.manual_seed(0)
-    fresh, loaded = create_model(SCENES_MODEL), create_model(SCENES_MODEL)
+    fresh, loaded = create_model(SCENES_MODEL).network, create_model(SCENES_MODEL).network
     image, text = str(tmp_path / "image_encoder.safetensors"), str(tmp_path / "text_encoder")
     pretrained.load_image_encoder(loaded.image_encoder.vit, image)
     pretrained.load_text_encoder(loaded.text_encoder.encoder, text)
@@ -29,7 +29,7 @@ def test_both_encoders_are_learnt_saved_and_taken_by_training(tmp_path, capsys):
 
     words = [
         "--config",
-        str(ROOT / "configs" / "scenes.yaml"),
+        str(ROOT / "configs" / "lcoins" / "scenes.yaml"),
         "--output_dir",
         str(tmp_path / "out"),
         "--device",
@@ -76,7 +76,7 @@ def test_a_patch_and_a_colour_word_of_one_object_meet_the_same_codes():
 
 
 def test_what_the_encoders_say_alike_enters_the_grouping_transformer_alike():
-    network = create_model(SCENES_MODEL)
+    network = create_model(SCENES_MODEL).network
     features = torch.randn(5, 128)
     for encoder in (network.image_encoder, network.text_encoder):
         torch.testing.assert_close(encoder.project(features), features)

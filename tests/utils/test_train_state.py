@@ -1,4 +1,4 @@
-"""build.py: what a run is made of."""
+"""What a run is made of: the system, its optimizer and schedule."""
 
 import itertools
 import random
@@ -7,25 +7,26 @@ import numpy as np
 import pytest
 import torch
 
-import build
-import starting_point
+import run_colorization
 from datasets.batch import Batch
 from models import SCENES_MODEL
 from models.text import CaptionTokenizer
-from utils import distributed, options, seeds
+from utils import distributed, seeds
+from utils.train_state import TrainState
 
 RANDOM = ["--image_encoder_weights", "random", "--text_encoder_weights", "random", "--model", SCENES_MODEL]
 
 
 def moved_by_muon(*words):
     """The names of the weights that Muon moves, after one update with a gradient everywhere."""
-    args = options.parse([*RANDOM, "--opt", "nmuon", *words])
-    network, _ = starting_point.build_network(args, None)
-    state = build.build_state(args, network, 1, torch.device("cpu"))
-    for parameter in network.parameters():
+    args = run_colorization.parse([*RANDOM, "--opt", "nmuon", *words])
+    system = run_colorization.build_system(args, None)
+    state = TrainState.start(system, args, 1, torch.device("cpu"))
+    for parameter in system.parameters():
         parameter.grad = torch.ones_like(parameter)
     state.optimizer.step()
-    return {name for name, parameter in network.named_parameters() if state.optimizer.state[parameter]["use_muon"]}
+    named = system.network.named_parameters()
+    return {name for name, parameter in named if state.optimizer.state[parameter]["use_muon"]}
 
 
 def test_muon_moves_matrices_and_no_codes():
@@ -45,14 +46,14 @@ def test_muon_leaves_the_encoders_alone_where_asked(encoder):
 @pytest.mark.parametrize("freeze", [True, False])
 def test_frozen_encoders_stay_as_they_are_and_the_rest_learns(freeze):
     words = ["--opt", "sgd", "--lr", "1", "--warmup_epochs", "0", *["--freeze_encoders"] * freeze]
-    args = options.parse([*RANDOM, *words])
-    network, _ = starting_point.build_network(args, None)
-    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    state = build.build_state(args, network, 1, torch.device("cpu"))
-    for parameter in network.parameters():
+    args = run_colorization.parse([*RANDOM, *words])
+    system = run_colorization.build_system(args, None)
+    before = {name: tensor.clone() for name, tensor in system.network.state_dict().items()}
+    state = TrainState.start(system, args, 1, torch.device("cpu"))
+    for parameter in system.parameters():
         parameter.grad = torch.ones_like(parameter) if parameter.requires_grad else None
     state.optimizer.step()
-    still = {name for name, tensor in network.state_dict().items() if torch.equal(tensor, before[name])}
+    still = {name for name, tensor in system.network.state_dict().items() if torch.equal(tensor, before[name])}
     of_encoders = {name for name in before if name.startswith(("image_encoder.vit.", "text_encoder.encoder."))}
     assert still == (of_encoders if freeze else set())
 
@@ -61,19 +62,18 @@ GRAPHS = ["--no-luminance_augmentation", "--drop_path", "0"]  # without noise, s
 
 
 def losses_and_gradients(*words):
-    """And the batch, of a training step as build.py makes it."""
-    args = options.parse([*RANDOM, *GRAPHS, "--no-group_tokens", *words])
-    network, tokenizer = starting_point.build_network(args, None)
+    """And the batch, of a training step as a run makes it."""
+    args = run_colorization.parse([*RANDOM, *GRAPHS, "--no-group_tokens", *words])
+    system = run_colorization.build_system(args, None)
+    tokenizer = system.tokenizer
     captions = ["a red ball on a box", "a blue cup and a very large green star, on the left of an orange ring"]
     counter = ["a pink ball on a box", "a green cup and a very large blue star, on the left of a tan ring"]
     rgb = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     batch = Batch(rgb, tokenizer(captions), tokenizer(counter), torch.ones(2, dtype=torch.bool), captions, [], [])
-    gray, ab = build.build_prepare(args)(rgb)
-    criterion = build.build_criterion(args)
-    shared = criterion.shared([batch], rgb.device)
-    losses = criterion(network(gray, batch.words, batch.counter_words), ab, batch, shared)
+    (batch,) = system.begin_update([batch], rgb.device)
+    losses = system(batch)
     losses["total"].backward()
-    gradients = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+    gradients = {name: p.grad for name, p in system.network.named_parameters() if p.grad is not None}
     return batch, losses, gradients
 
 
@@ -89,7 +89,7 @@ def test_compiled_steps_are_whole_graphs_with_the_same_losses_and_gradients(monk
     batch, losses, gradients = losses_and_gradients("--no-compile")
     assert compiled_modules == []
     padded, compiled, same = losses_and_gradients("--compile")
-    assert compiled_modules == ["LCoIns", "InputAndTarget"]
+    assert compiled_modules == ["LCoInsNetwork", "InputAndTarget"]
     assert batch.words.ids.shape[1] % 8 and padded.words.ids.shape[1] % 8 == padded.counter_words.ids.shape[1] % 8 == 0
     for name in losses:
         torch.testing.assert_close(compiled[name], losses[name], rtol=1e-5, atol=1e-7)
@@ -99,26 +99,18 @@ def test_compiled_steps_are_whole_graphs_with_the_same_losses_and_gradients(monk
 
 
 def test_the_padding_of_a_compiled_run_is_not_the_checkpoint_s():
-    args = options.parse([*RANDOM, "--compile"])
-    _, tokenizer = starting_point.build_network(args, None)
-    _, plain = starting_point.build_network(options.parse(RANDOM), None)
+    args = run_colorization.parse([*RANDOM, "--compile"])
+    tokenizer = run_colorization.build_system(args, None).tokenizer
+    plain = run_colorization.build_system(run_colorization.parse(RANDOM), None).tokenizer
     assert tokenizer(["a cat"]).ids.shape == (1, 8) and tokenizer.to_json() == plain.to_json()
     assert CaptionTokenizer.from_json(tokenizer.to_json())(["a cat"]).ids.shape == plain(["a cat"]).ids.shape
 
 
-@pytest.mark.parametrize(
-    ("words", "weight"), [(["--recolor", "0.5"], 4.0), (["--recolor", "0.5", "--no-counter_color"], 0.0), ([], 0.0)]
-)
-def test_without_counter_captions_the_word_loss_is_left_out_and_that_is_told(words, weight, caplog):
-    assert build.build_criterion(options.parse([*RANDOM, *words])).word_weight == weight
-    assert ("L_word compares the two, and is left out" in caplog.text) == ("--no-counter_color" in words)
-
-
 def rates(*words, updates):
     """The highest learning rate of each update."""
-    args = options.parse([*RANDOM, *words])
-    network, _ = starting_point.build_network(args, None)
-    state = build.build_state(args, network, updates, torch.device("cpu"))
+    args = run_colorization.parse([*RANDOM, *words])
+    system = run_colorization.build_system(args, None)
+    state = TrainState.start(system, args, updates, torch.device("cpu"))
     found = []
     for step in range(args.epochs * updates):
         state.schedule.step_update(step)
@@ -135,8 +127,8 @@ def test_every_update_learns_the_first_included():
 
 def drawn_after_building(monkeypatch, seed, rank):
     monkeypatch.setattr(distributed, "rank", lambda: rank)
-    network, _ = starting_point.build_network(options.parse([*RANDOM, "--seed", str(seed)]), None)
-    return network.group_tokens.detach(), [torch.rand(()).item(), random.random(), np.random.rand()]
+    system = run_colorization.build_system(run_colorization.parse([*RANDOM, "--seed", str(seed)]), None)
+    return system.network.group_tokens.detach(), [torch.rand(()).item(), random.random(), np.random.rand()]
 
 
 def test_no_two_seeds_or_ranks_share_weights_or_noise(monkeypatch):

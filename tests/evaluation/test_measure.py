@@ -17,8 +17,10 @@ import engine
 from datasets.batch import Batch
 from evaluation import report
 from evaluation.fid import FID, _pool_as_in_2015, frechet_distance
-from evaluation.protocol import LabBatch, enlarge
-from utils import distributed
+from evaluation.measure import Measure, means, summarize_subsets
+from evaluation.protocol import ROWS, enlarge
+from models import Coloring
+from utils import color, distributed
 from utils.errors import DivergedError
 
 SIDE = 24
@@ -34,9 +36,9 @@ class Words:
 class Painter(nn.Module):
     """ab from the luminance: enough to be neither gray nor true."""
 
-    def forward(self, gray, words):
-        ab = torch.cat([gray * 0.3, gray.flip(-1) * -0.2], dim=1)
-        return SimpleNamespace(ab=ab, assignment=torch.zeros(len(gray), 0, 9))
+    def colorize(self, batch):
+        gray = color.split(batch.rgb)[0].float()
+        return Coloring(torch.cat([gray * 0.3, gray.flip(-1) * -0.2], dim=1))
 
 
 def photographs(count=5, height=SIDE, width=SIDE):
@@ -56,8 +58,9 @@ def batches(size, photos=None):
         )
 
 
-def evaluate(size=2, photos=None, **options):
-    return engine.evaluate(Painter(), batches(size, photos), CPU, "none", **options)
+def evaluate(size=2, photos=None, visit=None, **options):
+    measure = Measure(visits=[visit] * (visit is not None), **options)
+    return engine.evaluate(Painter(), batches(size, photos), CPU, "none", measure)
 
 
 def test_any_batch_size_gives_the_same_figures():
@@ -74,8 +77,8 @@ class Broken(Painter):
         super().__init__()
         self.value = value
 
-    def forward(self, gray, words):
-        output = super().forward(gray, words)
+    def colorize(self, batch):
+        output = super().colorize(batch)
         output.ab[-1, 1, 2, 3] = self.value
         return output
 
@@ -84,11 +87,11 @@ class Broken(Painter):
 @pytest.mark.parametrize("protocol", ["paper", "full"])
 def test_what_is_not_finite_is_an_error_with_the_picture_s_name(value, protocol):
     with pytest.raises(DivergedError, match=r"^4\.jpg: the network's ab is not finite"):
-        engine.evaluate(Broken(value), batches(5), CPU, "none", protocol=protocol)
+        engine.evaluate(Broken(value), batches(5), CPU, "none", Measure(protocol=protocol))
 
 
 def test_rounding_gives_the_truth_its_bytes_back():
-    cut, rounded = engine.summarize(evaluate()), engine.summarize(evaluate(protocol="rounded"))
+    cut, rounded = means(evaluate()), means(evaluate(protocol="rounded"))
     assert cut["ceiling"]["identical"] == 0 and 45 < cut["ceiling"]["psnr"] < 60
     ceiling = rounded["ceiling"]
     assert ceiling["psnr"] is None and ceiling["identical"] == 5 and ceiling["ssim"] == 1.0
@@ -103,12 +106,12 @@ def test_full_is_the_photograph_s_own_size_with_its_own_luminance():
     squashed = photographs()
     rows = evaluate(2, squashed, protocol="full", photograph=own.__getitem__, visit=parts.append)
     assert [tuple(part.predicted.shape[2:]) for part in parts] == sizes and len(rows) == 5
-    gray = LabBatch.of(squashed).gray.float()
+    painted = Painter().colorize(Batch.plain(squashed, CAPTIONS, None).to(CPU, torch.float64)).ab
     for i, part in enumerate(parts):
         lab = rgb2lab(own[f"{i}.jpg"].permute(1, 2, 0).numpy())
         truth = (lab2rgb(lab) * 255 + 1e-6).astype(np.uint8)
         assert np.abs(part.truth[0].permute(1, 2, 0).numpy().astype(int) - truth).max() <= 1  # whole numbers are cut
-        ab = enlarge(Painter()(gray[i : i + 1], None).ab, sizes[i])[0].permute(1, 2, 0).double().numpy() * 110
+        ab = enlarge(painted[i : i + 1], sizes[i])[0].permute(1, 2, 0).double().numpy() * 110
         wanted = lab2rgb(np.concatenate([lab[..., :1], ab], axis=2)) * 255
         assert np.abs(part.predicted[0].permute(1, 2, 0).numpy() - wanted).max() <= 1 + 1e-6
 
@@ -123,14 +126,14 @@ def test_enlarging_keeps_what_is_flat_and_what_has_the_size():
 
 def test_subsets_follow_the_captions_colours():
     rows = evaluate()
-    subsets = engine.summarize_subsets(rows)
+    subsets = summarize_subsets(rows)
     held = {name: summary["count"] for name, summary in subsets.items()}
     assert held == {"chromatic": 3, "two_or_more_colors": 2, "red": 2, "blue": 1, "black": 1, "white": 1, "gray": 1}
     mean = (rows[0]["model_psnr"] + rows[4]["model_psnr"]) / 2
     assert subsets["red"]["model"]["psnr"] == pytest.approx(mean, rel=1e-12)
     text = report.subset_table(subsets)
     assert "two or more colours" in text and len(text.splitlines()) == 8
-    nothing = engine.summarize_subsets([rows[1]])
+    nothing = summarize_subsets([rows[1]])
     assert nothing["chromatic"]["count"] == 0 and nothing["chromatic"]["model"]["psnr"] is None
     assert "-" in report.subset_table(nothing)
 
@@ -163,7 +166,7 @@ def test_fid_is_of_the_whole_set_however_it_is_dealt_out(monkeypatch):
     whole = FID(Colors(), "colours")
     evaluate(2, visit=whole.add)
     distances = whole.distances()
-    assert list(distances) == list(engine.ROWS) and distances["model"] > distances["ceiling"] > 0
+    assert list(distances) == list(ROWS) and distances["model"] > distances["ceiling"] > 0
     ranks = [FID(Colors(), "colours") for _ in range(2)]
     parts = []
     evaluate(5, visit=parts.append)
@@ -172,13 +175,13 @@ def test_fid_is_of_the_whole_set_however_it_is_dealt_out(monkeypatch):
     monkeypatch.setattr(distributed, "gather_objects", lambda _: [rank.features for rank in ranks])
     assert ranks[0].distances() == distances
     monkeypatch.undo()
-    assert FID(Colors(), "colours").distances() == dict.fromkeys(engine.ROWS)
+    assert FID(Colors(), "colours").distances() == dict.fromkeys(ROWS)
 
 
 def test_a_kept_feature_is_as_large_as_itself():
     fid = FID(Colors(), "colours")
     images = photographs(5)
-    fid.add(SimpleNamespace(indices=range(5), truth=images, compared=lambda: dict.fromkeys(engine.ROWS, images)))
+    fid.add(SimpleNamespace(indices=range(5), truth=images, compared=lambda: dict.fromkeys(ROWS, images)))
     kept = [features for rows in fid.features.values() for features in rows.values()]
     assert len(kept) == 5 * 4 and all(features.untyped_storage().nbytes() == 6 * 4 for features in kept)
     assert sum(len(pickle.dumps(features)) for features in kept) < 20 * 1000
@@ -186,7 +189,7 @@ def test_a_kept_feature_is_as_large_as_itself():
 
 def test_the_number_of_pictures_stands_beside_fid():
     rows = evaluate()
-    summary = engine.summarize(rows) | {"fid_network": None, "fid_pictures": None}
+    summary = means(rows) | {"fid_network": None, "fid_pictures": None}
     assert "biased" not in report.table(summary)
     summary |= {"fid_network": "colours", "fid_pictures": 3}
     said = "FID of 5 pairs of 3 photographs, in the features of colours: too high below 2,048 photographs (biased)"
@@ -237,16 +240,17 @@ def test_both_inception_files_are_told_apart(tmp_path):
 DEALT_OUT = """
 import json, sys
 import torch
-from test_engine_evaluation import CPU, Colors, Painter, batches
+from test_measure import CPU, Colors, Painter, batches
 import engine
 from utils import distributed
 from evaluation.fid import FID
+from evaluation.measure import Measure
 
 torch.set_num_threads(1)
 distributed.setup("cpu")
 mine = [b for i, b in enumerate(batches(1)) if i % distributed.world_size() == distributed.rank()]
 fid = FID(Colors(), "colours")
-rows = engine.evaluate(Painter(), mine, CPU, "none", visit=fid.add)
+rows = engine.evaluate(Painter(), mine, CPU, "none", Measure(visits=[fid.add]))
 distances = fid.distances()
 if distributed.is_main():
     json.dump([rows, distances], open(sys.argv[1], "w"))
