@@ -21,14 +21,14 @@ from torch.utils.data import DataLoader
 
 from datasets import set_epoch
 from models.system import Coloring, System
+from models.train_state import TrainState
 from utils import distributed
 from utils.checkpoint import save
 from utils.devices import autocast
+from utils.distributed import Interruption
 from utils.errors import DivergedError, Interrupted
-from utils.interruption import Interruption
 from utils.log import MetricLog, Waits
 from utils.progress import progress
-from utils.train_state import TrainState
 
 LAST, BEST = "checkpoint-last.pth", "checkpoint-best.pth"
 

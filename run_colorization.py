@@ -26,12 +26,12 @@ from evaluation.measure import Measure
 from inference import onnx_file
 from models.restore import authors_of, named_in, restore
 from models.system import System
+from models.train_state import TrainState, check_resumable
 from utils import checkpoint, distributed, files, options, seeds
 from utils.devices import check_compiler, precision
 from utils.errors import DivergedError, FaultError, InputError, Interrupted
 from utils.files import OutputLock
 from utils.log import MetricLog
-from utils.train_state import TrainState, check_resumable
 
 logger = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from evaluation.metrics import LPIPS, SSIM_WINDOW, BackboneMissing, WindowSums, 
 from evaluation.protocol import ROWS, Colorized, LabBatch, check_finite, colorized, pieces
 from models import Coloring
 from utils import color
+from utils.devices import side_by_side
 from utils.errors import InputError
-from utils.side_by_side import side_by_side
 
 logger = logging.getLogger(__name__)
 COLOR_ROWS = ("model", "gray")  # the ceiling's colours are the truth's, but for rounding

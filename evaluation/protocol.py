@@ -16,8 +16,8 @@ from torch.nn.functional import interpolate
 
 from models import Coloring
 from utils import color
+from utils.devices import side_by_side
 from utils.errors import DivergedError
-from utils.side_by_side import side_by_side
 
 ROWS = ("model", "gray", "ceiling")
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from utils import color
-from utils.side_by_side import side_by_side
+from utils.devices import side_by_side
 
 GUIDE_SCALE = 2  # longer side of the grid, in sides of the network's square; a smaller photograph's own size
 RADIUS = 1  # of the windows, in pixels of the grid

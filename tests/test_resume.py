@@ -21,8 +21,8 @@ import run_colorization
 from datasets import _Shuffled
 from datasets.captioned_images import CaptionedImages
 from utils import checkpoint, distributed
+from utils.distributed import Interruption
 from utils.files import OutputLock
-from utils.interruption import Interruption
 from utils.log import MetricLog
 
 SMOKE = ["--config", str(ROOT / "configs" / "lcoins" / "smoke.yaml"), "--device", "cpu", "--batch_size", "2"]

@@ -24,10 +24,9 @@ import run_colorization
 from datasets import CaptionedImages
 from datasets.scenes import Scenes
 from evaluation.protocol import ROWS
-from models import create_model
+from models import create_model, train_state
 from models.text import OWN_VOCABULARY
 from scripts import export
-from utils import train_state
 
 SMOKE = ["--config", str(ROOT / "configs" / "lcoins" / "smoke.yaml"), "--device", "cpu"]
 

@@ -4,9 +4,12 @@ import contextlib
 import copy
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from types import FrameType
 from typing import Any
 
 import torch
@@ -23,6 +26,7 @@ from utils.errors import FaultError, InputError, reason
 logger = logging.getLogger(__name__)
 _NEW_STORE = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"  # torchrun then makes a new store for each restart
 GROUP_FLAGS = ("lr", "initial_lr", "lr_scale", "weight_decay", "betas")  # of a parameter group, as flags say them
+SIGNALS = (signal.SIGTERM, signal.SIGINT)  # that end a training after its step
 _LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Socket closed")  # gloo's words
 
 
@@ -218,3 +222,34 @@ class AboveBars(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         tqdm.write(self.format(record), file=sys.stderr)
+
+
+class Interruption:
+    """SIGTERM and SIGINT ask a training to end after its step; clusters send the first before they take a machine away.
+
+    Within `with`, the first such signal is noted; a second one does what it would do without this class."""
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self._former: dict[int, object] = {}
+
+    def __enter__(self) -> "Interruption":
+        if threading.current_thread() is threading.main_thread():  # Python handles signals there alone
+            self._former = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._give_back()
+
+    def asked(self) -> bool:
+        """Whether any rank was asked to end; the same answer on every rank, so that all stop after the same step."""
+        return any_rank(self.received is not None)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self.received = signal.Signals(number)
+        self._give_back()
+
+    def _give_back(self) -> None:
+        while self._former:
+            number, handler = self._former.popitem()
+            signal.signal(number, handler)

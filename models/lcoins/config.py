@@ -12,8 +12,9 @@ from utils.options import number, setting
 
 
 @dataclass(frozen=True)
-class LCoInsConfig:
-    """The paper's sizes: ViT-B/16, BERT-base, 12 grouping blocks of 1024 with 16 heads, 15 group tokens."""
+class _Sizes:
+    """What the paper's architecture and the released one share: ViT-B/16, BERT-base, 12 blocks of 1024 with 16 heads,
+    15 group tokens."""
 
     img_size: int = number(224)  # side of the square, pixels; a multiple of the patch
     patch: int = number(16)
@@ -28,21 +29,9 @@ class LCoInsConfig:
     num_groups: int = number(15)
     group_scale: float = number(0.02)  # standard deviation of the group tokens at the start
     channels: tuple[int, ...] = number((512, 256, 128, 64, 32))  # of the upsampler
-    normalize: bool = number(True)  # InstanceNorm in the upsampler
-    sine_positions: bool = number(False)  # word positions start as sine-cosine codes
-    identity_maps: bool = number(False)  # the encoders' maps into the grouping transformer start as the identity
-    group_tokens: bool = number(True, "--no-group_tokens: w/o GE of Table 1")
-    grouping_attention: bool = number(True, "--no-grouping_attention: w/o GA of Table 1")
-    counter_color: bool = number(True, "--no-counter_color: w/o CL of Table 1")
 
     luminance_augmentation: bool = setting(True, "--no-luminance_augmentation: w/o LA of Table 1")
     drop_path: float = setting(0.1, "stochastic depth of the last blocks, a probability", low=0, high=1)
-    image_encoder_weights: str | None = setting(
-        None, "ViT to start from: a .pth or .safetensors file, a timm name, or 'random'", resume="free"
-    )
-    text_encoder_weights: str | None = setting(
-        None, "BERT-kind encoder to start from: a folder, a hub name, or 'random'", resume="free"
-    )
     freeze_encoders: bool = setting(False, "neither encoder learns: a step costs half as much", resume="refused")
     muon_encoders: bool = setting(
         True,
@@ -51,46 +40,47 @@ class LCoInsConfig:
         resume="refused",
     )
     alpha: float = setting(1.0, "weight of the chroma loss, Eq. 16")
-    beta: float = setting(-1e-4, "weight of the counter-colour loss, Eq. 16; negative")
-    word_weight: float = setting(4.0, "with --recolor: weight of what the other colour word changes", low=0)
 
     def __post_init__(self) -> None:
-        check_size(self.img_size, self.patch)
+        if self.img_size % self.patch or self.img_size <= 0:
+            raise InputError(f"--input_size {self.img_size}: pass a multiple of the patch side {self.patch}")
         if isinstance(self.text_config, PretrainedConfig):
             object.__setattr__(self, "text_config", plain(self.text_config))
         object.__setattr__(self, "channels", tuple(self.channels))  # JSON knows lists alone
 
 
 @dataclass(frozen=True)
-class ReleaseConfig:
+class LCoInsConfig(_Sizes):
+    """The paper's, and Table 1's ablations."""
+
+    normalize: bool = number(True)  # InstanceNorm in the upsampler
+    sine_positions: bool = number(False)  # word positions start as sine-cosine codes
+    identity_maps: bool = number(False)  # the encoders' maps into the grouping transformer start as the identity
+    group_tokens: bool = number(True, "--no-group_tokens: w/o GE of Table 1")
+    grouping_attention: bool = number(True, "--no-grouping_attention: w/o GA of Table 1")
+    counter_color: bool = number(True, "--no-counter_color: w/o CL of Table 1")
+
+    image_encoder_weights: str | None = setting(
+        None, "ViT to start from: a .pth or .safetensors file, a timm name, or 'random'", resume="free"
+    )
+    text_encoder_weights: str | None = setting(
+        None, "BERT-kind encoder to start from: a folder, a hub name, or 'random'", resume="free"
+    )
+    beta: float = setting(-1e-4, "weight of the counter-colour loss, Eq. 16; negative")
+    word_weight: float = setting(4.0, "with --recolor: weight of what the other colour word changes", low=0)
+
+
+@dataclass(frozen=True)
+class ReleaseConfig(_Sizes):
     """Of the authors' released checkpoint (models/lcoins/release.py)."""
 
-    img_size: int = number(224)
-    patch: int = number(16)
-    image_width: int = number(768)
-    image_depth: int = number(12)
-    image_heads: int = number(12)
-    position_scale: float = number(0.02)
-    text_config: dict[str, Any] | None = number(None)
     num_words: int = number(MAX_WORDS)  # every caption is padded to it
-    dim: int = number(1024)
-    depth: int = number(12)
-    num_heads: int = number(16)
-    num_groups: int = number(15)
-    group_scale: float = number(0.02)
     group_mixing: int = number(512)  # width of `mlp_inter`
-    channels: tuple[int, ...] = number((512, 256, 128, 64, 32))
     color_bins: int = number(313)
     counter_color: bool = number(False, "--no-counter_color: it has no features for Eq. 15, and can do nothing else")
 
-    luminance_augmentation: bool = setting(True, "--no-luminance_augmentation: the photograph's own luminance")
-    drop_path: float = setting(0.1, "stochastic depth of the last blocks, a probability", low=0, high=1)
-    freeze_encoders: bool = setting(False, "neither encoder learns: a step costs half as much", resume="refused")
-    muon_encoders: bool = setting(True, "with --opt muon or nmuon: the encoders too", resume="refused")
-    alpha: float = setting(1.0, "weight of the chroma loss, Eq. 16")
-
     def __post_init__(self) -> None:
-        check_size(self.img_size, self.patch)
+        super().__post_init__()
         if self.patch != 2 ** (len(self.channels) - 1):
             raise InputError(f"patch {self.patch}: {len(self.channels) - 1} doublings of the grid do not give it back")
         if self.counter_color:
@@ -98,14 +88,6 @@ class ReleaseConfig:
                 "--counter_color: the released architecture has no features for Eq. 15: its checkpoint lacks their two"
                 " layers; pass --no-counter_color"
             )
-        if isinstance(self.text_config, PretrainedConfig):
-            object.__setattr__(self, "text_config", plain(self.text_config))
-        object.__setattr__(self, "channels", tuple(self.channels))
-
-
-def check_size(img_size: int, patch: int) -> None:
-    if img_size % patch or img_size <= 0:
-        raise InputError(f"--input_size {img_size}: pass a multiple of the patch side {patch}")
 
 
 def text_config(held: dict[str, Any] | None) -> PretrainedConfig:

@@ -12,9 +12,9 @@ import engine
 import run_colorization
 from datasets import build_train_loader
 from evaluation.measure import Measure
+from models.train_state import TrainState
 from utils import options
 from utils.devices import autocast
-from utils.train_state import TrainState
 
 STEPS = {"cpu": 1, "cuda": 10}  # batches in a timing: a GPU works through a queue, which one batch leaves empty
 CLIP_GRAD = 1.0

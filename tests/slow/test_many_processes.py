@@ -15,8 +15,8 @@ from torch.distributed.optim import ZeroRedundancyOptimizer
 
 import engine
 import run_colorization
+from models.train_state import SHARDABLE
 from utils import distributed
-from utils.train_state import SHARDABLE
 
 # Nothing is drawn per process, and no optimizer that divides by the gradient's size: it would blow up rounding errors.
 NOISELESS = ("--no-group_tokens", "--no-luminance_augmentation", "--drop_path", 0, "--opt", "sgd", "--lr", 0.1)
@@ -30,7 +30,7 @@ import json, pathlib, resource, signal, sys
 import run_colorization
 from utils import distributed
 from utils.log import MetricLog
-from utils.train_state import TrainState
+from models.train_state import TrainState
 
 leave, distributed.shutdown = distributed.shutdown, lambda: None
 update, start = MetricLog.update, TrainState.start

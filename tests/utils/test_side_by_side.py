@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from utils.side_by_side import side_by_side
+from utils.devices import side_by_side
 
 CPU = torch.device("cpu")
 

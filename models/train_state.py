@@ -17,6 +17,7 @@ from torch import nn
 from torch.amp import GradScaler
 from torch.optim import Optimizer
 
+from models.system import System
 from utils import devices, distributed, options, seeds
 from utils.errors import InputError
 from utils.log import MetricLog
@@ -28,7 +29,7 @@ SHARDABLE = ("adam", "adamw", "lion", "momentum", "muon", "nmuon", "sgd")
 
 @dataclass
 class TrainState:
-    system: Any  # models.system.System
+    system: System
     model: nn.Module  # `system`, or DistributedDataParallel around it
     ema: ModelEmaV3 | None
     optimizer: Optimizer
@@ -41,7 +42,7 @@ class TrainState:
     best: float = field(default=-math.inf)  # highest mean PSNR on val, dB
 
     @classmethod
-    def start(cls, system: Any, args: Namespace, updates: int, device: torch.device) -> Self:
+    def start(cls, system: System, args: Namespace, updates: int, device: torch.device) -> Self:
         """args: the flags of the optimisation; updates: of the weights, per epoch. Raises InputError."""
         return cls(
             system=system,
@@ -53,7 +54,7 @@ class TrainState:
         )
 
     @property
-    def evaluated(self) -> Any:
+    def evaluated(self) -> System:
         """The system that is evaluated: with the moving average of the weights where there is one."""
         return self.system if self.ema is None else self.ema.module
 
@@ -134,7 +135,7 @@ def check_resumable(start: dict[str, Any], args: Namespace, refused: Iterable[st
         )
 
 
-def _optimizer(system: Any, args: Namespace, device: torch.device) -> Optimizer:
+def _optimizer(system: System, args: Namespace, device: torch.device) -> Optimizer:
     try:
         kind = get_optimizer_info(args.opt)
     except ValueError as error:

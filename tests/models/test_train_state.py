@@ -11,8 +11,8 @@ import run_colorization
 from datasets.batch import Batch
 from models import SCENES_MODEL
 from models.text import CaptionTokenizer
+from models.train_state import TrainState
 from utils import distributed, seeds
-from utils.train_state import TrainState
 
 RANDOM = ["--image_encoder_weights", "random", "--text_encoder_weights", "random", "--model", SCENES_MODEL]
 
