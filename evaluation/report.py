@@ -162,12 +162,12 @@ def save_tables(
 
 
 def table(summary: dict[str, Any]) -> str:
-    """Of `engine.summarize`, as lines of text."""
+    """Of `evaluation.measure.means`, as lines of text."""
     return "\n".join(filter(None, [tables.text(_summary_rows(summary)), fid.note(summary)]))
 
 
 def subset_table(subsets: dict[str, dict[str, Any]]) -> str:
-    """Of `engine.summarize_subsets`, as lines of text."""
+    """Of `evaluation.measure.summarize_subsets`, as lines of text."""
     return tables.text(subset_rows(subsets))
 
 
