@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 
 from datasets.pictures import color_profile, tiff
 from datasets.pictures.color_profile import Profile, Unusable, to_bytes
@@ -94,12 +94,10 @@ def decode(file: PictureFile, notes: list[str]) -> Decoded:
     if profile is None:
         pixels = _by_gamma(file, pixels, notes)
     elif profile.space != "RGB ":  # the coloured picture is RGB: it cannot keep a profile of gray or of inks
-        pixels = profile.to_srgb(file.image if profile.space == "CMYK" else pixels)
+        pixels = profile.to_srgb(np.asarray(file.image) if profile.space == "CMYK" else pixels)
         kept = color_profile.SRGB_BYTES
         notes.append(f"{file.name}: its {profile.space.strip()} profile is replaced by sRGB, the coloured picture's")
     elif not profile.is_srgb and pixels.ndim == 3:
-        if pixels.dtype == np.uint16 and profile.curves is None:
-            notes.append(f"{file.name}: its profile is a lookup table, applied in 8 bits; the coloured picture has 8")
         pixels, back = profile.to_srgb(pixels), profile
         if not profile.returns:
             notes.append(
@@ -204,7 +202,8 @@ def _bytes(image: Image.Image) -> tuple[NDArray, NDArray | None]:
         rgba = np.asarray(image.convert("RGBA"))
         return rgba[..., 0] if gray else rgba[..., :3], rgba[..., 3]
     if mode == "LAB":
-        return np.asarray(color_profile.lab_to_srgb(image)), None
+        lab = ImageCms.createProfile("LAB")
+        return np.asarray(ImageCms.profileToProfile(image, lab, color_profile.SRGB, outputMode="RGB")), None
     return np.asarray(image.convert("L" if gray else "RGB")), None
 
 
@@ -239,12 +238,12 @@ def _by_gamma(file: PictureFile, pixels: NDArray, notes: list[str]) -> NDArray:
         return pixels
     gamma, chromaticity = info.get("gamma"), info.get("chromaticity")
     try:
-        curves = color_profile.of_png(gamma, chromaticity, gray=pixels.ndim == 2)
+        profile = color_profile.of_png(gamma, chromaticity, gray=pixels.ndim == 2)
     except Unusable as error:
         notes.append(f"{file.name}: {error}; the picture is taken for sRGB")
         return pixels
-    if curves is None:
+    if profile is None:
         return pixels
     what = "primaries are" if gamma is None else f"gamma of {gamma:g} is"
     notes.append(f"{file.name}: its {what} applied; the coloured picture is in sRGB, rounded to its own bits")
-    return curves.to_srgb(pixels)
+    return profile.to_srgb(pixels)

@@ -1,6 +1,6 @@
 """Pixels of a TIFF file whose meaning or depth Pillow would lose: 9 to 64 bits, signed, floating, white as zero.
 
-OpenCV decodes them as rows of gray numbers; what these mean is decided here, by the file's tags and by nothing else.
+tifffile decodes them; what the numbers mean is decided here, by the file's tags and by nothing else.
 
     white    65535 is the largest number of the type, SMaxSampleValue or, of 10 or 12 bits in 16, MaxSampleValue; of
              floating numbers it is 1.0. Signed numbers, and floating ones beyond [0, 1], say nothing and are refused.
@@ -8,10 +8,10 @@ OpenCV decodes them as rows of gray numbers; what these mean is decided here, by
 H, W sides as stored; C samples of a pixel.
 """
 
+import io
 import math
 import operator
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import TiffImagePlugin
@@ -19,14 +19,15 @@ from PIL import TiffImagePlugin
 from datasets.pictures import exif
 from utils.errors import InputError
 
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _STRIPS, _SAMPLES = 256, 257, 258, 259, 262, 273, 277
-_COUNTS, _PLANAR, _PREDICTOR, _TILE_WIDTH, _TILES, _TILE_COUNTS = 279, 284, 317, 322, 324, 325
-_EXTRA, _FORMAT, _LOWEST, _HIGHEST, _MAX_SAMPLE = 338, 339, 340, 341, 281
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES = 256, 257, 258, 259, 262, 277
+_MAX_SAMPLE, _EXTRA, _FORMAT, _LOWEST, _HIGHEST = 281, 338, 339, 340, 341
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
 UNSIGNED, _SIGNED, _FLOATING = 1, 2, 3
-_KINDS = {UNSIGNED: ("u", "whole numbers"), _SIGNED: ("i", "signed numbers"), _FLOATING: ("f", "floating numbers")}
+_KINDS = {UNSIGNED: "whole numbers", _SIGNED: "signed numbers", _FLOATING: "floating numbers"}
 _ROUNDING = 1e-4  # by which a floating number may miss [0, 1]
 _DARK = 4095  # the brightest value of 16 bits up to which they may be 12: this is said
+_COMPRESSIONS = (1, 5, 8, 32946, 32773)  # none, LZW, deflate twice, PackBits: no decoder beyond what a file claims
+_LARGEST_TILE = 1 << 30  # bytes
 _MOST_BITS = 192  # of a pixel: three floating numbers of 64
 
 
@@ -44,12 +45,9 @@ class Tags:
         self.width, self.height, self.samples = number(_WIDTH, 0), number(_HEIGHT, 0), number(_SAMPLES, 1)
         self.photometric = number(_PHOTOMETRIC, BLACK_IS_ZERO)
         self.bits, self.format = number(_BITS, 1), number(_FORMAT, UNSIGNED)
-        self.predictor, self.compression = number(_PREDICTOR, 1), number(_COMPRESSION, 1)
-        self.planes = self.samples if number(_PLANAR, 1) == 2 else 1
+        self.compression = number(_COMPRESSION, 1)
         self.extra = tuple(map(int, directory.numbers(_EXTRA)))
-        letter, self.kind = _KINDS.get(self.format, ("", f"sample format {self.format}"))
-        self.kind = f"{self.bits} bits, {self.kind}"
-        self.dtype = f"{letter}{max(2, -(-self.bits // 8)) if self.bits != 8 else 1}" if letter else ""
+        self.kind = f"{self.bits} bits, {_KINDS.get(self.format, f'sample format {self.format}')}"
         if self.width <= 0 or self.height <= 0:
             raise InputError(f"{name}: is {self.width}x{self.height} pixels; pass a whole TIFF file")
 
@@ -78,10 +76,9 @@ def read(content: bytes, tags: Tags, notes: list[str]) -> tuple[NDArray, NDArray
     name, colors = tags.name, 3 if tags.photometric == RGB else 1
     if tags.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB):
         raise InputError(f"{name}: {tags.kind}, of photometric interpretation {tags.photometric}; save it as RGB")
-    odd = tags.predictor == 3 and tags.samples // tags.planes not in (1, 3, 4)
-    if tags.samples < colors or tags.samples * tags.bits > _MOST_BITS or odd:
+    if tags.samples < colors or tags.samples * tags.bits > _MOST_BITS:
         raise InputError(f"{name}: {tags.samples} samples a pixel, {tags.kind}, are not read; save it as gray or RGB")
-    if not tags.dtype:
+    if tags.format not in _KINDS:
         raise InputError(f"{name}: {tags.kind}, cannot be read; save it with 16 bits")
     kept = colors + bool(tags.extra)
     if tags.samples > kept:
@@ -98,47 +95,20 @@ def read(content: bytes, tags: Tags, notes: list[str]) -> tuple[NDArray, NDArray
 
 def _samples(content: bytes, tags: Tags) -> NDArray:
     """(H, W, C) of the file's own type."""
-    across, directory = tags.samples // tags.planes, tags.directory
-    for offsets, counts in ((_STRIPS, _COUNTS), (_TILES, _TILE_COUNTS)):
-        ends = map(operator.add, directory.numbers(offsets), directory.numbers(counts))
-        if max(ends, default=0) > len(content):
-            raise InputError(f"{tags.name}: is truncated; pass a whole TIFF file")
-    if tags.predictor == 3 and across > 1:  # of floating numbers: needs to know the pixels, and not only the rows
-        return _decoded(content, tags, directory, across)[..., [2, 1, 0, 3][:across]]
-    gray = directory.without({_EXTRA}).having(_SAMPLES, 3, 1).having(_BITS, 3, tags.bits).having(_PLANAR, 3, 1)
-    gray = gray.having(_FORMAT, 3, tags.format).having(_PHOTOMETRIC, 3, BLACK_IS_ZERO)
-    for tag in {_WIDTH, _TILE_WIDTH} & gray.fields.keys():
-        gray = gray.having(tag, 4, gray.numbers(tag)[0] * across)
-    differences = tags.predictor == 2 and across > 1  # between pixels, which are undone below
-    if differences:
-        gray = gray.having(_PREDICTOR, 3, 1)
-    planes = []
-    for plane in range(tags.planes):
-        own = gray
-        for tag in {_STRIPS, _COUNTS, _TILES, _TILE_COUNTS} & gray.fields.keys():
-            numbers = gray.numbers(tag)
-            share = len(numbers) // tags.planes
-            own = own.having(tag, 4, *numbers[plane * share : (plane + 1) * share])
-        planes.append(_decoded(content, tags, own, across))
-    values = np.concatenate(planes, axis=2)
-    if differences:
-        width = int(max(directory.numbers(_TILE_WIDTH), default=tags.width))
-        for left in range(0, tags.width, width):
-            part = values[:, left : left + width]
-            np.cumsum(part, axis=1, dtype=values.dtype, out=part)
-    return values
+    import tifffile  # takes a tenth of a second, which few pictures should pay for
 
-
-def _decoded(content: bytes, tags: Tags, directory: exif.Directory, across: int) -> NDArray:
-    """What OpenCV makes of the pixels that the directory describes, (H, W, across)."""
-    if tags.dtype == "f2":  # OpenCV has no numbers of this type
-        directory = directory.having(_FORMAT, 3, UNSIGNED)
     try:
-        values = cv2.imdecode(np.frombuffer(directory.layout(content), np.uint8), cv2.IMREAD_UNCHANGED)
-        if 8 < tags.bits < 16:  # which OpenCV shifts to the upper end of 16
-            values = values >> (16 - tags.bits)
-        return values.view(tags.dtype).reshape(tags.height, tags.width, across)
-    except (cv2.error, AttributeError, TypeError, ValueError) as error:
+        with tifffile.TiffFile(io.BytesIO(tags.directory.layout(content))) as file:
+            page = file.pages[0]
+            if max(map(operator.add, page.dataoffsets, page.databytecounts), default=0) > len(content):
+                raise InputError(f"{tags.name}: is truncated; pass a whole TIFF file")
+            if tags.compression not in _COMPRESSIONS or math.prod(page.chunks) * page.dtype.itemsize > _LARGEST_TILE:
+                raise ValueError("not supported")
+            values = page.asarray(squeeze=False)  # (planes, 1, H, W, samples of a plane)
+        return np.moveaxis(values[:, 0], 0, 2).reshape(tags.height, tags.width, tags.samples)
+    except InputError:
+        raise
+    except Exception as error:  # decoders raise many kinds
         how = TiffImagePlugin.COMPRESSION_INFO.get(tags.compression, tags.compression)
         raise InputError(
             f"{tags.name}: cannot be decompressed ({how}, {tags.kind}); save it without compression, with 16 bits, or"
