@@ -13,7 +13,7 @@ from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
 from datasets.regions import Box
 from datasets.words.color_naming import NAMELESS, NAMES, SHADES, name_pixels
-from datasets.words.color_vocabulary import ACHROMATIC
+from datasets.words.vocabulary import ACHROMATIC
 
 # COCO's eighty, in the order of a detector's numbers.
 _CATEGORIES = MaskRCNN_ResNet50_FPN_Weights.COCO_V1.meta["categories"]

@@ -1,15 +1,14 @@
 """The colour vocabulary: where a caption names a colour, and the counter caption of Eq. 15 (Sec. 3.7).
 
-Open in the paper: which words are colours. Ours, from the tables of `datasets.words.color_vocabulary`: every plain
-colour word and form ("blues", "reddish", "redder") in any case, alone or in a hyphen compound ("red-haired";
-"blue-green" is two words). Three sorts stay out:
+Open in the paper: which words are colours. Ours, from vocabulary.toml: every plain colour word and form ("blues",
+"reddish", "redder") in any case, alone or in a hyphen compound ("red-haired"; "blue-green" is two words). Stay out:
 
-- Words that mostly name a thing in captions (`THINGS`: rose, wine, cream, navy, ...) count only as a nuance: before
+- Words that mostly name a thing in captions ([things]: rose, wine, cream, navy, ...) count only as a nuance: before
   "colored" or a colour, before what they colour, or said of it (`datasets.words.color_nuances`: "olive green", "a navy
   suit", "the walls are cream"). Tan, gold, silver, khaki and lavender are on the other side: in photo captions they
   nearly always give the colour.
 - "oranges" and "greens" are food, "khakis" trousers, "violets" flowers, "blondes" people: no plural for these.
-- Fixed phrases whose colour word names a kind and not what one sees: `FALSE_FRIENDS` and, capitalised only, `NAMES`.
+- Fixed phrases whose colour word names a kind and not what one sees: `false_friends` and, capitalised only, `names`.
 - "an orange" that no thing follows ("an orange on a plate", "a slice of orange") is the fruit; in "an orange and white
   cat" and "wearing orange" it is the colour.
 
@@ -24,26 +23,26 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets.words import color_vocabulary as table
-from datasets.words.color_nuances import Words, named
-from datasets.words.color_vocabulary import ACHROMATIC, CHROMATIC, VOCABULARY
+from datasets.words import vocabulary as table
+from datasets.words.color_nuances import COLOR_NOUNS, Words, named
+from datasets.words.vocabulary import ACHROMATIC, CHROMATIC, VOCABULARY
 
 __all__ = ["ACHROMATIC", "CHROMATIC", "VOCABULARY", "family", "find", "find_false_friends", "negations", "replace"]
 
 
-def _by_first_word(phrases: tuple[str, ...]) -> dict[str, list[list[str]]]:
+def _by_first_word(phrases: list[str]) -> dict[str, list[list[str]]]:
     table = defaultdict(list)
     for phrase in sorted(phrases, key=len, reverse=True):
         table[phrase.split()[0]].append(phrase.split())
     return dict(table)
 
 
-_FRIENDS_FROM, _NAMES_FROM = _by_first_word(table.FALSE_FRIENDS), _by_first_word(table.NAMES)
-_STARTS = frozenset({*_FRIENDS_FROM, *_NAMES_FROM, *table.COUNTING_FRUIT, *table.FRUIT_PARTS})
+_FRIENDS, _NAMES = (table.TABLES["colors"][kind] for kind in ("false_friends", "names"))
+_FRIENDS_FROM, _NAMES_FROM = _by_first_word(_FRIENDS), _by_first_word(_NAMES)
+_WORDS, _NEGATION = table.sets("colors"), table.sets("negation")
+_STARTS = frozenset({*_FRIENDS_FROM, *_NAMES_FROM, *_WORDS["counting_fruit"], *_WORDS["fruit_parts"]})
 _NEGATED_WITHIN = 5  # words between a negation and its colour, and the colour
-_LONGEST_PHRASE = max(
-    4, *(len(phrase.split()) for phrase in (*table.FALSE_FRIENDS, *table.NAMES))
-)  # 4: "slice of an orange"
+_LONGEST_PHRASE = max(4, *(len(phrase.split()) for phrase in (*_FRIENDS, *_NAMES)))  # 4: "slice of an orange"
 
 
 class _Hit(NamedTuple):
@@ -93,18 +92,18 @@ class _Caption(Words):
     def _fruit(self, place: int) -> int:
         """Of "an orange", "slice of orange", "slice of an orange" where they name the fruit."""
         last = place
-        if self.lower[place] in table.FRUIT_PARTS and self.follows(place) == "of":
+        if self.lower[place] in _WORDS["fruit_parts"] and self.follows(place) == "of":
             last += 1
             if self.follows(last) in ("a", "an"):
                 last += 1
-        elif self.lower[place] not in table.COUNTING_FRUIT:
+        elif self.lower[place] not in _WORDS["counting_fruit"]:
             return 0
         if self.follows(last) != "orange":
             return 0
         orange = last + 1
         mark = self.behind[orange].lstrip()[:1]
         ends = mark not in ("", "-", "_") or (mark == "" and orange == len(self) - 1)
-        if not (ends or self.follows(orange) in table.AFTER_FRUIT) or self._goes_on_to_color(orange):
+        if not (ends or self.follows(orange) in _WORDS["after_fruit"]) or self._goes_on_to_color(orange):
             return 0
         return orange - place + 1
 
@@ -123,20 +122,20 @@ class _Caption(Words):
             if not self.joined[place]:
                 return False
             place += 1
-        return self.lower[place] in table.COLOR_NOUNS or self.lower[place] in table.COLORS
+        return self.lower[place] in COLOR_NOUNS or self.lower[place] in table.COLORS
 
     def negator(self, place: int) -> int | None:
         """The last word of the negation that begins at `place`: "not", "isn't", "rather than"; None where none does."""
         word = self.lower[place]
-        if f"{word} {self.follows(place)}" in table.NEGATING_PAIRS:
+        if f"{word} {self.follows(place)}" in _NEGATION["pairs"]:
             return place + 1
         if (
-            word in table.NEGATED_VERBS
+            word in _NEGATION["verbs"]
             and self.behind[place] in ("'", "’")
             and self.lower[place + 1 : place + 2] == ["t"]
         ):
             return place + 1
-        return place if word in table.NEGATIONS else None
+        return place if word in _NEGATION["words"] else None
 
     def in_false_friend(self, place: int) -> bool:
         starts = range(max(0, place - _LONGEST_PHRASE + 1), place + 1)
@@ -166,7 +165,7 @@ def negations(caption: str) -> list[str]:
         if last is None:
             continue
         for place in range(last + 1, min(last + 1 + _NEGATED_WITHIN, len(words))):
-            if not words.joined[place - 1] or not (place in colors or words.lower[place] in table.BEHIND_NEGATION):
+            if not words.joined[place - 1] or not (place in colors or words.lower[place] in _NEGATION["between"]):
                 break
             if place in colors:
                 found.append(caption[words.spans[start][0] : words.spans[place][1]])

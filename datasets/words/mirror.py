@@ -4,7 +4,7 @@
 answer is None and the picture is not flipped: a flip lost costs nothing, a wrong caption does. None stands for
 
 - a bare left or right in no place of the short list in `_is_side`: "right next to", "has left", "all right";
-- an idiom (`_SPOILERS`, "right angle") or a sense of turning or side that we do not swap (`_NO_FLIP`);
+- an idiom (`spoilers`, "right angle") or a sense of turning or side that we do not swap (`_NO_FLIP`);
 - writing that the caption speaks of (`_WRITING`): mirrored, it can no longer be read.
 
 Every rule treats left and right alike, so mirror(mirror(caption)) == caption.
@@ -13,6 +13,8 @@ Differs: the paper names no flip; this serves an augmentation of ours.
 """
 
 import re
+
+from datasets.words.vocabulary import sets
 
 # Clockwise and its like turn over with the picture; a ship's sides and handed people do so in words we do not have.
 _NO_FLIP = re.compile(
@@ -47,39 +49,8 @@ _CHANCE = re.compile(
     r"(?:[bfw]|up|out|down|forth|birth|al)right|cleft|^(?:aright$|right(?:eous|ful|ly|ed|ing)|leftovers?$)"
 )
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
-
-
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-# Words that make "left" or "right" a place when they stand directly before it ...
-_POINTERS = _set(
-    "the a on at from his her its their my your our far farthest furthest extreme top bottom upper lower front back "
-    "rear center centre middle mid stage camera"
-)
-# ... or directly behind it: parts of bodies, of pictures and of streets. None is a thing that someone "left".
-_PARTS = _set(
-    "side sides hand hands handed handedness hander arm arms leg legs foot feet eye eyes ear ears wing wings paw paws "
-    "wrist wrists ankle knee knees shoulder shoulders elbow thigh hip cheek fist thumb finger forearm hind corner "
-    "corners edge half lane turn arrow most ward facing shoe boot sock sneaker glove sleeve"
-)
-# With one of these before it, a side at the end of a clause or before "of" is a place: "looking left", "just left of".
-_MOVES = _set(
-    "look looks looking face faces facing point points pointing turn turns turning lean leans leaning head heading "
-    "move moving go going to upwards"
-)
-_BESIDE = _set("just directly immediately slightly")
-# "right next to", "left behind": before these it is a place only after "the" or "far".
-_ADVERBS = _set(
-    "next near nearby in inside into on onto at by beside besides behind below beneath above before after between "
-    "among under over across past through along around against here up down off out outside away where when as now "
-    "back alone unattended open"
-)
-# Never a place: "the right way", "the left over food", "a right to".
-_SPOILERS = _set(
-    "way ways time place spot moment size amount kind type sort choice answer tool color colour direction thing angle "
-    "angles angled over overs to now then away field winger click brain thinking"
+_POINTERS, _PARTS, _MOVES, _BESIDE, _ADVERBS, _SPOILERS = (
+    sets("sides")[name] for name in ("pointers", "parts", "moves", "beside", "adverbs", "spoilers")
 )
 _SWAP = {"left": "right", "right": "left"}
 _SWAP |= {a.title(): b.title() for a, b in _SWAP.items()} | {a.upper(): b.upper() for a, b in _SWAP.items()}

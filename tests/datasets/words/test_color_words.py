@@ -8,8 +8,8 @@ import pytest
 from conftest import assert_linear
 from tokenizers import BertWordPieceTokenizer
 
-from datasets.words.color_vocabulary import ACHROMATIC, CHROMATIC, FALSE_FRIENDS, VOCABULARY
 from datasets.words.color_words import family, find, find_false_friends, negations, replace
+from datasets.words.vocabulary import ACHROMATIC, CHROMATIC, TABLES, VOCABULARY
 
 NUANCES = ("olive", "navy", "salmon", "rose", "plum", "coral", "cream", "charcoal", "rust", "wine", "mustard", "camel")
 
@@ -186,7 +186,7 @@ def test_replace_follows_the_generator():
 
 def test_replace_never_makes_a_false_friend():
     """ "purple onion" must not become "green onion", where find() would lose the word."""
-    for phrase in FALSE_FRIENDS:
+    for phrase in TABLES["colors"]["false_friends"]:
         mixed = " ".join("purple" if word in (*CHROMATIC, *ACHROMATIC) else word for word in phrase.split())
         for seed in range(30):
             changed = counter(f"the Purple House and {mixed}", seed)
