@@ -39,6 +39,12 @@ def markup(lines: Sequence[Row]) -> str:
     return f'<div class="table"><table>{"".join(rows)}</table></div>'
 
 
+def markdown(lines: Sequence[Row]) -> str:
+    (title, headings), *rows = lines
+    parts = [[title, *headings], ["---", *("---:" for _ in headings)], *([title, *cells] for title, cells in rows)]
+    return "".join(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |\n" for cells in parts)
+
+
 def write_csv(file: Path, rows: Sequence[dict[str, Any]], columns: Iterable[str] | None = None) -> None:
     """columns: the keys of the first row by default; a row may lack some."""
     with file.open("w", newline="", encoding="utf-8") as out:

@@ -54,6 +54,11 @@ def read_coco_captions(path: Path) -> list[Pair]:
     return [Pair(name, caption) for key, name in names.items() for caption in captions[key]]
 
 
+def read_captions(path: Path) -> list[Pair]:
+    """Of COCO's captions_*.json or of a published list, in the order of the file. Raises InputError."""
+    return (read_coco_captions if is_coco(read_json(path, LIST_ORIGIN)) else read_list)(path)
+
+
 def is_coco(content: Any) -> bool:
     return isinstance(content, dict) and all(isinstance(content.get(key), list) for key in ("images", "annotations"))
 

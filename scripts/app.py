@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from inference import DEFAULT_CHECKPOINT, Colorizer
 from utils.devices import AMP, AMP_HELP, DEVICE_HELP
-from utils.errors import InputError
+from utils.errors import exit_status
 from webapp.limits import Limits
 
 USUAL = Limits()
@@ -33,49 +33,37 @@ USUAL = Limits()
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    checkpoint = parser.add_argument_group("network")
-    checkpoint.add_argument(
-        "--checkpoint", default=str(DEFAULT_CHECKPOINT), help="file, folder or hub name (default: the one that ships)"
-    )
-    checkpoint.add_argument("--device", default="auto", help=f"{DEVICE_HELP} (default: auto)")
-    checkpoint.add_argument("--amp", choices=AMP, default="auto", help=f"{AMP_HELP} (default: auto)")
-    server = parser.add_argument_group("server")
-    server.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0: all (default: 127.0.0.1)")
-    server.add_argument("--port", type=int, default=7860, help="0: any that is free (default: 7860)")
-    server.add_argument(
-        "--root_path",
-        default="",
-        help="where a proxy shows the page, as /color or https://example.org/color (default: /)",
-    )
-    server.add_argument("--share", action="store_true", help="a public link by Gradio's service (default: none)")
-    limits = parser.add_argument_group("limits")
-    limits.add_argument("--max_megapixels", type=float, default=USUAL.megapixels, help="of a photograph (default: 24)")
-    limits.add_argument("--max_megabytes", type=float, default=USUAL.megabytes, help="of its file (default: 40)")
-    limits.add_argument("--max_visitors", type=int, default=USUAL.visitors, help="whose photographs are kept (100)")
-    limits.add_argument("--queue", type=int, default=USUAL.waiting, help="requests that may wait (default: 40)")
-    limits.add_argument("--concurrency", type=int, default=USUAL.at_once, help="worked on at a time (default: 2)")
+    add = parser.add_argument
+    add("--checkpoint", default=str(DEFAULT_CHECKPOINT), help="file, folder or hub name (default: the one that ships)")
+    add("--device", default="auto", help=f"{DEVICE_HELP} (default: auto)")
+    add("--amp", choices=AMP, default="auto", help=f"{AMP_HELP} (default: auto)")
+    add("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0: all (default: 127.0.0.1)")
+    add("--port", type=int, default=7860, help="0: any that is free (default: 7860)")
+    add("--root_path", default="", help="where a proxy shows the page: /color, https://example.org/color (default: /)")
+    add("--share", action="store_true", help="a public link by Gradio's service (default: none)")
+    add("--max_megapixels", type=float, default=USUAL.megapixels, help="of a photograph (default: 24)")
+    add("--max_megabytes", type=float, default=USUAL.megabytes, help="of its file (default: 40)")
+    add("--max_visitors", type=int, default=USUAL.visitors, help="whose photographs are kept (100)")
+    add("--queue", type=int, default=USUAL.waiting, help="requests that may wait (default: 40)")
+    add("--concurrency", type=int, default=USUAL.at_once, help="worked on at a time (default: 2)")
     return parser.parse_args(arguments)
 
 
-def main(arguments: list[str] | None = None) -> int:
+@exit_status
+def main(arguments: list[str] | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     options = parse_arguments(arguments)
-    try:
-        limits = Limits(
-            options.max_megapixels, options.max_megabytes, options.max_visitors, options.queue, options.concurrency
-        )
-        colorizer = Colorizer.from_checkpoint(options.checkpoint, options.device, options.amp)
-        with tempfile.TemporaryDirectory(prefix="lcoins-page-", ignore_cleanup_errors=True) as folder:
-            os.environ["GRADIO_TEMP_DIR"] = os.path.join(os.path.realpath(folder), "uploads")
-            from webapp.server import serve  # not sooner: where Gradio writes is settled when it is imported
+    limits = Limits(
+        options.max_megapixels, options.max_megabytes, options.max_visitors, options.queue, options.concurrency
+    )
+    colorizer = Colorizer.from_checkpoint(options.checkpoint, options.device, options.amp)
+    with tempfile.TemporaryDirectory(prefix="lcoins-page-", ignore_cleanup_errors=True) as folder:
+        os.environ["GRADIO_TEMP_DIR"] = os.path.join(os.path.realpath(folder), "uploads")
+        from webapp.server import serve  # not sooner: where Gradio writes is settled when it is imported
 
-            name = about(options.checkpoint, colorizer)
-            serve(colorizer, name, limits, options.host, options.port, options.share, options.root_path)
-    except InputError as error:
-        print(f"app.py: {error}", file=sys.stderr)
-        return 2
-    return 0
+        name = about(options.checkpoint, colorizer)
+        serve(colorizer, name, limits, options.host, options.port, options.share, options.root_path)
 
 
 def end(number: int, frame: FrameType | None) -> None:

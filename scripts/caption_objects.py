@@ -26,7 +26,7 @@ from datasets.image_files import read_image
 from preparation.caption_lists import check_name
 from preparation.object_captions import ObjectCaption, write
 from preparation.object_colors import CLASSES, Thing, find_scenery, find_things
-from utils.errors import InputError
+from utils.errors import InputError, exit_status
 from utils.progress import progress
 from utils.text_files import read_json
 
@@ -34,7 +34,8 @@ MOST_THINGS = 6
 SHORT, LONG = 2, 2  # captions of a photograph for training; long ones where it has several colours
 
 
-def main(words: list[str] | None = None) -> int:
+@exit_status
+def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DATA", help="data folder to make, or to make again")
     parser.add_argument("--images", type=Path, required=True, help="folder of the photographs")
@@ -44,13 +45,8 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--least_score", type=float, default=0.22, help="of the boxes that count (default: 0.22)")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of words (default: 0)")
     options = parser.parse_args(words)
-    try:
-        counts = prepare(options)
-    except (InputError, OSError) as error:
-        print(f"caption_objects.py: {error}", file=sys.stderr)
-        return 2
+    counts = prepare(options)
     print(f"{options.data}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
-    return 0
 
 
 def prepare(options: argparse.Namespace) -> dict[str, int]:

@@ -17,11 +17,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from inference import Colorizer, hub_folder, onnx_file
 from utils import checkpoint
-from utils.errors import InputError
+from utils.errors import InputError, exit_status
 from utils.files import temporary_folder
 
 
-def main(arguments: list[str] | None = None) -> int:
+@exit_status
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", help="a checkpoint or weights file of this program or the authors', or a folder")
     parser.add_argument("output", help="what to write: NAME.safetensors, NAME.onnx, or a folder (ending in /)")
@@ -32,21 +33,21 @@ def main(arguments: list[str] | None = None) -> int:
         " int8, which only it can have, is smaller and faster on a CPU, and changes the colours a little",
     )
     options = parser.parse_args(arguments)
-    try:
-        output = Path(options.output)
-        kind = kind_of(options.output)
-        if kind == ".onnx" and options.dtype == "float16":
-            raise InputError(f"--dtype float16: {output} is computed in the precision of its tensors; leave it out")
-        if kind != ".onnx" and options.dtype == "int8":
-            raise InputError(f"--dtype int8: is for ONNX files, and {output} is none; leave it out")
-        colorizer = Colorizer.from_checkpoint(options.checkpoint, "cpu", "none")
-        write(output, kind, colorizer, options.dtype)
-    except InputError as error:
-        print(f"export.py: {error}", file=sys.stderr)
-        return 2
+    output, kind = Path(options.output), kind_of(options.output)
+    if kind == ".onnx" and options.dtype == "float16":
+        raise InputError(f"--dtype float16: {output} is computed in the precision of its tensors; leave it out")
+    if kind != ".onnx" and options.dtype == "int8":
+        raise InputError(f"--dtype int8: is for ONNX files, and {output} is none; leave it out")
+    colorizer = Colorizer.from_checkpoint(options.checkpoint, "cpu", "none")
+    if kind == ".onnx":
+        onnx_file.write(output, colorizer.system, int8=options.dtype == "int8")
+    elif kind == "folder":
+        hub_folder.write(output, colorizer.content(), getattr(torch, options.dtype or "float16"))
+    else:
+        with temporary_folder(output):  # for the folders above it, and what the disk may say to them
+            checkpoint.save_weights(output, colorizer.content(), getattr(torch, options.dtype or "float16"))
     weights = output / checkpoint.WEIGHTS if kind == "folder" else output
     print(f"{weights}: {weights.stat().st_size / 1e6:.1f} MB")
-    return 0
 
 
 def kind_of(output: str) -> str:
@@ -57,18 +58,6 @@ def kind_of(output: str) -> str:
     if suffix not in (".safetensors", ".onnx"):
         raise InputError(f"{output}: pass a name that ends in .safetensors or .onnx, or a folder's, ending in /")
     return suffix
-
-
-def write(output: Path, kind: str, colorizer: Colorizer, dtype: str | None) -> None:
-    """dtype: of --dtype, None where it was not given."""
-    content = colorizer.content()
-    if kind == ".onnx":
-        onnx_file.write(output, colorizer.system, int8=dtype == "int8")
-    elif kind == "folder":
-        hub_folder.write(output, content, getattr(torch, dtype or "float16"))
-    else:
-        with temporary_folder(output):  # for the folders above it, and what the disk may say to them
-            checkpoint.save_weights(output, content, getattr(torch, dtype or "float16"))
 
 
 if __name__ == "__main__":

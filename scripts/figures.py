@@ -35,7 +35,7 @@ from inference.photo import Photo, from_image, read_photo
 from utils import color
 from utils.devices import DEVICE_HELP
 from utils.drawing import captioned_grid
-from utils.errors import InputError
+from utils.errors import InputError, exit_status
 from utils.progress import progress
 
 SIDE = 256  # pixels of a panel's longer side
@@ -46,15 +46,11 @@ GAMMAS = {"brighter": 0.4, "darker": 2.5}  # within LuminanceAugmentation's own 
 Panel = tuple[NDArray, str]  # (H, W, 3) uint8 and the words below it
 
 
-def main(words: list[str] | None = None) -> int:
+@exit_status
+def main(words: list[str] | None = None) -> None:
     options = parse(words)
-    try:
-        ColoredPhoto(_sheet(options.draw(options))).save(options.output)
-    except InputError as error:
-        print(f"figures.py: {error}", file=sys.stderr)
-        return 2
+    ColoredPhoto(_sheet(options.draw(options))).save(options.output)
     print(options.output)
-    return 0
 
 
 def parse(words: list[str] | None) -> argparse.Namespace:

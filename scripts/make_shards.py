@@ -32,7 +32,7 @@ from datasets.image_files import find_images, image_size, read_image
 from datasets.pictures.picture_file import PictureFile
 from datasets.shards import FORMAT, VERSION, PackedImage, index_path, sha256
 from preparation.picture_copies import save_reduced
-from utils.errors import InputError
+from utils.errors import InputError, exit_status
 from utils.files import temporary_folder
 from utils.progress import progress
 
@@ -51,7 +51,8 @@ class Packing(NamedTuple):
     pairs: Sequence[tuple[str, str]] = ()  # (name, caption), of the list
 
 
-def main(arguments: list[str] | None = None) -> int:
+@exit_status
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data_path", type=Path, metavar="DATA", help="data folder in the layout of docs/DATA.md")
     parser.add_argument("output", type=Path, metavar="SHARDS", help="folder to write to")
@@ -62,17 +63,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads that decode")
     parser.add_argument("--overwrite", action="store_true", help="write over shards that are there")
     options = parser.parse_args(arguments)
-    try:
-        check(options)
-        for packing in packings(options.data_path, options.splits, options.uncaptioned):
-            pack(packing, options)
-    except InputError as error:
-        print(f"make_shards.py: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-def check(options: argparse.Namespace) -> None:
     for name, least in (("size", 1), ("workers", 1)):
         value = getattr(options, name)
         if value is not None and value < least:
@@ -81,6 +71,8 @@ def check(options: argparse.Namespace) -> None:
         raise InputError(f"--shard_megabytes {options.shard_megabytes}: pass more than 0")
     if options.output.resolve() == options.data_path.resolve():
         raise InputError(f"{options.output}: is the data folder itself; pass another for the shards")
+    for packing in packings(options.data_path, options.splits, options.uncaptioned):
+        pack(packing, options)
 
 
 def packings(root: Path, splits: Sequence[str] | None, uncaptioned: Path | None) -> Iterator[Packing]:

@@ -19,22 +19,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from datasets.captioned_images import read_pairs
 from datasets.recolor import named_colors
 from datasets.regions import read_regions
-from utils.errors import InputError
+from utils.errors import InputError, exit_status
 
 
-def main(words: list[str] | None = None) -> int:
+@exit_status
+def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="+", help="data folder with cap-img-pairs_train.json and the pictures")
     parser.add_argument("output", type=Path, help="folder to make, or to make again")
     parser.add_argument("--join", action="store_true", help="also all captions of a photograph as one")
     options = parser.parse_args(words)
-    try:
-        kept, all_of_them = select(options.data, options.output, options.join)
-    except (InputError, OSError) as error:
-        print(f"colored_pairs.py: {error}", file=sys.stderr)
-        return 2
+    kept, all_of_them = select(options.data, options.output, options.join)
     print(f"{options.output}: {kept} of {all_of_them} training pairs")
-    return 0
 
 
 def select(folders: list[Path], output: Path, join: bool = False) -> tuple[int, int]:

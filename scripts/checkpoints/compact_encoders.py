@@ -32,20 +32,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from datasets.words.color_words import VOCABULARY as COLOR_WORDS
 from models.text import MAX_WORDS
-from scripts.checkpoints.make_vocabulary import SPECIAL, read_captions
-from utils.errors import InputError
+from preparation.caption_lists import read_captions
+from scripts.checkpoints.make_vocabulary import SPECIAL
+from utils.errors import InputError, exit_status
 from utils.progress import progress
 
 
-def main(words: list[str] | None = None) -> int:
+@exit_status
+def main(words: list[str] | None = None) -> None:
     options = parse(words)
-    try:
-        said = options.compact(options)
-    except (InputError, OSError) as error:
-        print(f"compact_encoders.py: {error}", file=sys.stderr)
-        return 2
-    print(f"{options.output}: {said}")
-    return 0
+    print(f"{options.output}: {options.compact(options)}")
 
 
 def parse(words: list[str] | None) -> argparse.Namespace:
@@ -114,7 +110,7 @@ def compact_text(options: argparse.Namespace) -> str:
         raise InputError(f"{options.source}: a {type(encoder).__name__}; pass a BERT with a WordPiece vocabulary")
     config = encoder.config
     _check_layers(options.layers, config.num_hidden_layers, options.source)
-    captions = [caption for path in options.captions for caption in read_captions(path)]
+    captions = [caption for path in options.captions for _, caption in read_captions(path)]
     tokens = choose_tokens(tokenizer, captions, options.vocabulary)
     rows = torch.tensor(tokenizer.convert_tokens_to_ids(tokens))
 

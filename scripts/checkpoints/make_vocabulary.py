@@ -17,8 +17,8 @@ from tokenizers import BertWordPieceTokenizer
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from datasets.words.color_words import VOCABULARY as COLOR_WORDS
-from utils.errors import InputError
-from utils.text_files import read_json
+from preparation.caption_lists import read_captions
+from utils.errors import InputError, exit_status
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CHARACTERS = string.ascii_lowercase + string.digits + string.punctuation + "“”‘’–—…°"
@@ -33,22 +33,18 @@ WORDS = (  # positions, then objects and what is said of them
 )
 
 
-def main(arguments: list[str] | None = None) -> int:
+@exit_status
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("captions", nargs="+", type=Path, metavar="CAPTIONS.json", help="caption files, docs/DATA.md")
     parser.add_argument("--size", type=int, default=4096, help="number of tokens, the special ones included")
     parser.add_argument("--output", type=Path, default=Path("models/wordpiece_vocab.txt"), help="one token a line")
     options = parser.parse_args(arguments)
-    try:
-        captions = [caption for path in options.captions for caption in read_captions(path)]
-        tokens = make_vocabulary(captions, options.size)
-    except InputError as error:
-        print(f"make_vocabulary.py: {error}", file=sys.stderr)
-        return 2
+    captions = [caption for path in options.captions for _, caption in read_captions(path)]
+    tokens = make_vocabulary(captions, options.size)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8")
     print(f"{options.output}: {len(tokens)} tokens from {len(captions)} captions")
-    return 0
 
 
 def make_vocabulary(captions: list[str], size: int) -> list[str]:
@@ -69,23 +65,6 @@ def make_vocabulary(captions: list[str], size: int) -> list[str]:
     )
     learned = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
     return list(dict.fromkeys((*required, *(token for token, _ in learned))))[:size]
-
-
-def read_captions(path: Path) -> list[str]:
-    """Of [[image, caption], ...], {image: [captions]}, or COCO's captions_*.json. Raises InputError."""
-    content = read_json(path, "pass a caption file")
-    try:
-        if isinstance(content, dict) and "annotations" in content:
-            captions = [entry["caption"] for entry in content["annotations"]]
-        elif isinstance(content, dict):
-            captions = [one for value in content.values() for one in (value if isinstance(value, list) else [value])]
-        else:
-            captions = [caption for _, caption in content]
-    except (KeyError, TypeError, ValueError):
-        captions = []
-    if not captions or not all(isinstance(caption, str) for caption in captions):
-        raise InputError(f"{path}: pass [[image, caption], ...], {{image: [captions]}}, or COCO's captions_*.json")
-    return captions
 
 
 if __name__ == "__main__":

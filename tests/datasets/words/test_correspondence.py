@@ -217,26 +217,11 @@ def test_the_script_writes_the_published_form(tmp_path, content, capsys):
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
 
 
-def test_measure_prints_precision_and_recall(tmp_path, capsys):
-    captions = write(tmp_path / "c.json", {"1.jpg": ["a red stop sign", "a blue cup"], "2.jpg": ["the dog is brown"]})
-    annotated = write(tmp_path / "a.json", {"1.jpg": [[[3, 2]], [[3, 2]]], "2.jpg": [[[2, 4], [1, 4]]]})
-    assert script.main([str(captions), "--measure", str(annotated)]) == 0
-    printed = capsys.readouterr().out
-    assert "3 proposed, 4 annotated, 2 in both" in printed
-    assert "precision   0.6667" in printed and "recall      0.5000" in printed
-
-
 def test_the_script_names_what_is_wrong(tmp_path, capsys):
     captions = write(tmp_path / "c.json", {"1.jpg": ["a red bus"]})
     for arguments, message in (
-        ([captions], "pass either OUTPUT or --measure FILE"),
-        ([captions, tmp_path / "o.json", "--measure", captions], "pass either OUTPUT or --measure FILE"),
         ([tmp_path / "absent.json", tmp_path / "o.json"], "absent.json: not there"),
         ([captions, tmp_path / "no" / "o.json"], "cannot be written"),
-        (
-            [captions, "--measure", write(tmp_path / "a.json", {"1.jpg": [[[2, 3]]]})],
-            "takes word 3, 'bus', for a colour",
-        ),
     ):
         assert script.main([str(argument) for argument in arguments]) == 2
         error = capsys.readouterr().err

@@ -11,7 +11,10 @@ def test_a_vocabulary_is_made_from_every_form_of_captions(tmp_path):
     forms = {
         "pairs": [["a.jpg", "a zebra grazes"]],
         "object": {"a.jpg": ["a zebra runs", "a zebra sleeps"]},
-        "coco": {"images": [], "annotations": [{"image_id": 1, "id": 1, "caption": "a zebra drinks"}]},
+        "coco": {
+            "images": [{"id": 1, "file_name": "a.jpg"}],
+            "annotations": [{"image_id": 1, "id": 1, "caption": "a zebra drinks"}],
+        },
     }
     for name, content in forms.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
