@@ -57,10 +57,8 @@ def build_dataset(
     augmentation = Augmentation(
         tuple(options.crop_scale), options.flip, counter, options.caption_dropout, options.recolor
     )
-    metadata, photographs = (
-        None if path is None else Path(path) for path in (options.correspondence, options.uncaptioned)
-    )
-    return CaptionedImages(Path(data_path), split, size, augmentation, seed, metadata, photographs)
+    photographs = None if options.uncaptioned is None else Path(options.uncaptioned)
+    return CaptionedImages(Path(data_path), split, size, augmentation, seed, photographs)
 
 
 def build_train_loader(
@@ -131,7 +129,7 @@ def build_loader(
     Evaluation: rank r takes pairs r, r + W, ..., each exactly once, none repeated to fill up; not `shared`: rank 0
     takes all.
     shuffle_window: pairs among which training shuffles (`shuffled`); 0: all of them.
-    tokenize: a `CaptionTokenizer`, or, for a data set without correspondence, any function of captions.
+    tokenize: captions -> Words.
     Raises InputError where training would have no step.
     """
     if train:
@@ -145,15 +143,13 @@ def build_loader(
     else:
         sampler = _EveryPairOnce(len(dataset), shared)
     dataset.near_file_order = not train or shuffle_window > 0
-    with_pairs = getattr(dataset, "correspondence", None) is not None
     recolors = getattr(getattr(dataset, "augmentation", None), "recolor", 0) > 0
-    encode = tokenize.tokenizer.encode_batch if with_pairs else None
     return DataLoader(
         dataset,
         batch_size,
         sampler=sampler,
         num_workers=num_workers,
-        collate_fn=Collate(tokenize, counter, encode, recolors),
+        collate_fn=Collate(tokenize, counter, recolors),
         drop_last=train,
         pin_memory=pin_memory,
         generator=torch.Generator(),  # of the workers' seeds: the process's own generator stays as it is

@@ -8,8 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from datasets.words.correspondence import Pairs, matrices
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -20,7 +18,6 @@ class Sample:
     counter_caption: str | None  # the caption with other colour words; None where it has none
     name: str  # image name within its split's folder
     index: int  # place of the pair in its file
-    correspondence: Pairs | None = None  # (object word, colour word) of the caption; None where nobody asked for them
     recolored: Tensor | None = None  # (2, 2, H, W) in [-1, 1]: the ab that caption and counter caption ask for instead
 
 
@@ -33,7 +30,6 @@ class Batch:
     captions: list[str]
     names: list[str]
     indices: list[int]
-    correspondence: Tensor | None = None  # (B, N_L, N_L) bool, [b, object, colour]; see datasets.correspondence
     recolored: Tensor | None = None  # (R, 2, 2, H, W) in [-1, 1] of R samples, see `Sample`; None where nothing is
     recolored_at: Tensor | None = None  # (R,) int64: their places in the batch
     counter_count: Tensor | None = None  # scalar: counter captions of a batch, the mean over an update's and all ranks'
@@ -52,67 +48,38 @@ class Batch:
 
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> "Batch":
         """On `device`, RGB of `dtype` in [0, 1]: bytes cross the bus, not floats."""
-        rgb = self.rgb.to(device, non_blocking=True)
-        return dataclasses.replace(
-            self,
-            rgb=rgb.to(dtype) / 255 if rgb.dtype == torch.uint8 else rgb.to(dtype),
-            words=_if_any(self.words, lambda w: w.to(device, non_blocking=True)),
-            counter_words=self.counter_words and self.counter_words.to(device, non_blocking=True),
-            has_counter=self.has_counter.to(device, non_blocking=True),
-            **{name: _if_any(getattr(self, name), lambda t: t.to(device, non_blocking=True)) for name in _OPTIONAL},
-        )
+        moved = self._each(lambda held: held.to(device, non_blocking=True))
+        rgb = moved.rgb.to(dtype)
+        return dataclasses.replace(moved, rgb=rgb / 255 if self.rgb.dtype == torch.uint8 else rgb)
 
     def pin_memory(self) -> "Batch":
         """The hook by which DataLoader(pin_memory=True) pins a batch type of our own."""
-        return dataclasses.replace(
-            self,
-            rgb=self.rgb.pin_memory(),
-            words=_if_any(self.words, lambda w: w.pin_memory()),
-            counter_words=self.counter_words and self.counter_words.pin_memory(),
-            has_counter=self.has_counter.pin_memory(),
-            **{name: _if_any(getattr(self, name), Tensor.pin_memory) for name in _OPTIONAL},
-        )
+        return self._each(lambda held: held.pin_memory())
 
-
-_OPTIONAL = ("correspondence", "recolored", "recolored_at")
-
-
-def _if_any(held: Any | None, change: Callable[[Any], Any]) -> Any | None:
-    return None if held is None else change(held)
+    def _each(self, change: Callable[[Any], Any]) -> "Batch":
+        """With every tensor, and what holds tensors, changed."""
+        names = ("rgb", "words", "counter_words", "has_counter", "recolored", "recolored_at")
+        held = {name: getattr(self, name) for name in names}
+        return dataclasses.replace(self, **{n: change(value) for n, value in held.items() if value is not None})
 
 
 class Collate:
     """Samples -> Batch: tokenises in the worker and pads to the batch's own longest caption."""
 
     def __init__(
-        self,
-        tokenize: Callable[[list[str]], Any] | None,
-        counter: bool,
-        encode: Callable[[list[str]], Sequence[Any]] | None = None,
-        recolors: bool = False,
+        self, tokenize: Callable[[list[str]], Any] | None, counter: bool = False, recolors: bool = False
     ) -> None:
         """tokenize: captions -> Words, None where nobody reads them; counter: whether counter captions are wanted
-        (training with Eq. 15); recolors: whether samples may be recoloured.
-
-        encode: captions -> the same tokens with their `offsets` in the caption, where the samples have correspondence.
-        """
-        self.tokenize = tokenize
-        self.counter = counter
-        self.encode = encode
-        self.recolors = recolors
+        (training with Eq. 15); recolors: whether samples may be recoloured."""
+        self.tokenize, self.counter, self.recolors = tokenize, counter, recolors
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
         captions = [s.caption for s in samples]
-        words = None if self.tokenize is None else self.tokenize(captions)
-        counter_words = None
+        words, counter_words = None if self.tokenize is None else self.tokenize(captions), None
         has_counter = torch.zeros(len(samples), dtype=torch.bool)
         if self.counter:
             counter_words = self.tokenize([s.counter_caption or s.caption for s in samples])
             has_counter = words.differ(counter_words)  # not where the colour word was cut off
-        correspondence = None
-        if self.encode is not None:
-            offsets = [encoding.offsets for encoding in self.encode(captions)]
-            correspondence = matrices(captions, [s.correspondence for s in samples], offsets)
         rgb, recolored = torch.stack([s.rgb for s in samples]), None
         places = [place for place, s in enumerate(samples) if s.recolored is not None]
         if places:
@@ -127,7 +94,6 @@ class Collate:
             captions=captions,
             names=[s.name for s in samples],
             indices=[s.index for s in samples],
-            correspondence=correspondence,
             recolored=recolored,
             recolored_at=None if recolored is None else torch.tensor(places, dtype=torch.int64),
         )

@@ -17,7 +17,7 @@ from datasets.pictures.decode import decode_rgb
 from datasets.recolor import recolor
 from datasets.regions import Box, read_regions, seen_in_crop
 from datasets.shards import PackedImage, Shards, index_path, open_shards
-from datasets.words import color_words, correspondence
+from datasets.words import color_words
 from datasets.words.captions import check_caption
 from datasets.words.mirror import mirror
 from utils.errors import InputError
@@ -53,11 +53,6 @@ class CaptionedOptions:
         low=0,
         high=1,
     )
-    correspondence: str | None = setting(
-        None,
-        "object-colour pairs of the training captions (scripts/correspondence.py writes such a JSON), which every batch"
-        " then holds; for systems that learn from them, L-CoIns does not",
-    )
     shuffle_window: int = setting(0, "pairs that are shuffled at a time, for a far disk; 0: all", low=0)
     skip_unreadable: int = setting(0, "leave out at most so many broken training images, by name", low=0)
 
@@ -82,20 +77,15 @@ class CaptionedImages(Dataset):
         size: int,
         augmentation: Augmentation | None = None,
         seed: int = 0,
-        metadata: Path | None = None,
         uncaptioned: Path | None = None,
     ):
         """Reads and checks the list and that every file or shard is there; pictures are decoded when asked for.
 
-        size: side of the square in pixels; metadata: object-colour correspondence of the captions, to be given with the
-        samples; uncaptioned: folder of photographs, or of shards of them, that join the pairs with empty captions.
-        Raises InputError naming file, value and remedy.
+        size: side of the square in pixels; uncaptioned: folder of photographs, or of shards of them, that join the
+        pairs with empty captions. Raises InputError naming file, value and remedy.
         """
         self.folder = root / split
         self.pairs = read_pairs(root, split)
-        self.correspondence: list[correspondence.Pairs] | None = None  # of each pair
-        if metadata is not None:
-            self.correspondence = correspondence.fit(metadata, correspondence.read(metadata), self.pairs)
         self.regions = read_regions(root, split) if augmentation is None or augmentation.recolor > 0 else {}
         self.size = size
         self.augmentation = augmentation
@@ -116,10 +106,7 @@ class CaptionedImages(Dataset):
             own.check_pairs(root / f"cap-img-pairs_{split}.json", names)
             self.shards.append(own)
         if uncaptioned is not None:
-            added = self._add_uncaptioned(uncaptioned)
-            self.pairs += [(name, "") for name in added]
-            if self.correspondence is not None:
-                self.correspondence += [()] * len(added)
+            self.pairs += [(name, "") for name in self._add_uncaptioned(uncaptioned)]
 
     def _add_uncaptioned(self, folder: Path) -> list[str]:
         """Whole paths, so that they are no names of the list, and `folder / name` is the name itself."""
@@ -133,22 +120,21 @@ class CaptionedImages(Dataset):
 
     def __getitem__(self, index: int) -> Sample:
         name, caption = self.pairs[index]
-        words = None if self.correspondence is None else self.correspondence[index]
         if self.augmentation is None:
-            return Sample(squash(read_image(self.image(name)), self.size), caption, None, name, index, words)
+            return Sample(squash(read_image(self.image(name)), self.size), caption, None, name, index)
         draw = np.random.default_rng((self.seed, self.epoch, index))
         rgb, crop = self._random_crop(self.image(name), draw)
         regions, flipped = self.regions.get((name, caption), ()), False
         if draw.random() < self.augmentation.flip and (mirrored := mirror(caption)) is not None:
             rgb, caption, flipped = rgb.flip(-1), mirrored, True
         if self.augmentation.caption_dropout > 0 and draw.random() < self.augmentation.caption_dropout:
-            caption, words = "", None
+            caption = ""
         repaint = self.augmentation.recolor > 0 and draw.random() < self.augmentation.recolor
         if repaint and (found := recolor(rgb, caption, draw, seen_in_crop(regions, crop, flipped))) is not None:
-            ab, (caption, counter) = found  # no word moves, so `words` stay true
+            ab, (caption, counter) = found
         else:
             ab, counter = None, color_words.replace(caption, draw)
-        return Sample(rgb, caption, counter if self.augmentation.counter else None, name, index, words, ab)
+        return Sample(rgb, caption, counter if self.augmentation.counter else None, name, index, ab)
 
     def image(self, name: str) -> Path | PackedImage:
         """What `read_image` takes."""
@@ -174,10 +160,7 @@ class CaptionedImages(Dataset):
     def leave_out(self, names: list[str]) -> None:
         """Forget the pairs of these images; their other pairs keep their order."""
         gone = set(names)
-        kept = [place for place, (name, _) in enumerate(self.pairs) if name not in gone]
-        self.pairs = [self.pairs[place] for place in kept]
-        if self.correspondence is not None:
-            self.correspondence = [self.correspondence[place] for place in kept]
+        self.pairs = [(name, caption) for name, caption in self.pairs if name not in gone]
 
     def unreadable(self, workers: int = 8) -> list[str]:
         """Decode every image file once; the names of those that fail, in file order. In shards they all decoded."""

@@ -1,7 +1,8 @@
 """Which word of a caption is the thing that each colour word colours: pairs for captions that nobody annotated.
 
-Rules on words, without a model: photo captions are short and plain. Positions count the words between spaces from 1,
-as in `datasets.words.correspondence`.
+Rules on words, without a model: photo captions are short and plain. Positions count the words between spaces from 1.
+Against L-CoDer's annotation of 89 COCO captions they have precision 0.94 and recall 0.90 (75 were known when the rules
+were written; on the other 14 both are 0.95).
 
 1. The thing stands behind the colour: the last noun before a small word, a verb, a plural's end or a punctuation mark
    ("red double decker BUS parked on ...", "white CUP of tea"). Colours joined by "and", "or", commas or hyphens share

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 import run_colorization
-from scripts import check_data, compare, correspondence, make_shards
+from scripts import check_data, compare, make_shards
 from utils import distributed
 from utils import progress as module
 from utils.progress import progress
@@ -110,6 +110,3 @@ def test_scenes_training_and_preparation_show_it(data, tmp_path, checkpoint, at_
     assert "decoding: 18/18 picture" in told and "near duplicates: 1/1 rows" in told
     assert make_shards.main([str(data), str(tmp_path / "shards")]) == 0
     assert "train: 8/8 picture" in capsys.readouterr().err
-    captions = str(data / "cap-img-pairs_test.json")
-    assert correspondence.main([captions, str(tmp_path / "pairs.json")]) == 0
-    assert "rules: 5/5 caption" in capsys.readouterr().err

@@ -1,9 +1,12 @@
 """The rules that find the thing of a colour, on captions annotated by hand for this test."""
 
+import numpy as np
 import pytest
 from conftest import assert_linear
 
+from datasets.words import color_words
 from datasets.words.color_phrases import propose
+from datasets.words.mirror import mirror
 
 # "word:thing" for every colour that has one; a word that stands in the caption more than once is word#n.
 ANNOTATED = """
@@ -133,3 +136,12 @@ def test_positions_stay_within_the_words():
 )
 def test_the_time_is_linear_in_any_text(piece):
     assert_linear(propose, piece, "é red car")
+
+
+@pytest.mark.parametrize("caption", ["the red ball on the left, by a blue-green box", "far right: a GREY cat"])
+def test_a_flip_or_another_colour_moves_no_word(caption):
+    flipped = mirror(caption)
+    counter = color_words.replace(caption, np.random.default_rng(0))
+    assert flipped != caption and counter != caption
+    assert len(flipped.split()) == len(counter.split()) == len(caption.split())
+    assert propose(flipped) == propose(caption) == propose(counter)
