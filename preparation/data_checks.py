@@ -11,7 +11,6 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import combinations
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -255,22 +254,12 @@ def check_captions(
                 yield Finding(check, split, name, detail, caption, files=(root / split / name,))
 
 
-class Colors(NamedTuple):
-    """How many captions hold ..."""
-
-    words: Counter[str]  # each colour word, lower case
-    families: Counter[str]
-    pairs: Counter[tuple[str, str]]  # two families, in alphabetical order
-    two_or_more: int  # families
-
-
-def count_colors(captions: list[str]) -> Colors:
-    colors = Colors(Counter(), Counter(), Counter(), 0)
+def count_colors(captions: list[str]) -> tuple[Counter[str], int]:
+    """How many captions name each colour family, and how many name two or more."""
+    families: Counter[str] = Counter()
+    two_or_more = 0
     for caption in progress(captions, "colours", "caption"):
-        words = {caption[start:end].lower() for start, end in color_words.find(caption)}
-        families = sorted({color_words.family(word) for word in words})
-        colors.words.update(words)
-        colors.families.update(families)
-        colors.pairs.update(combinations(families, 2))
-        colors = colors._replace(two_or_more=colors.two_or_more + (len(families) > 1))
-    return colors
+        named = {color_words.family(caption[start:end]) for start, end in color_words.find(caption)}
+        families.update(named)
+        two_or_more += len(named) > 1
+    return families, two_or_more

@@ -1,7 +1,8 @@
 """The faults that `scripts/check_data.py` knows, and how many of each a fit folder may have."""
 
+from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 LISTS, CAPTIONS, PICTURES, EVALUATED = "lists", "captions", "pictures", "pictures of val and test"
 
@@ -66,25 +67,18 @@ class Finding(NamedTuple):
     files: tuple[Path, ...] = ()  # the pictures to look at
 
 
-class Verdict(NamedTuple):
-    """What a check came to."""
-
-    count: int
-    total: int  # of what the share is taken
-    severity: str  # "error": not fit; "warning"; "" where nothing was found
-
-
-def judge(findings: list[Finding], totals: dict[str, int], limits: dict[str, float]) -> dict[str, Verdict]:
-    """The verdict on every check, in the order of CHECKS.
+def judge(findings: list[Finding], totals: dict[str, int], limits: dict[str, float]) -> dict[str, dict[str, Any]]:
+    """What every check came to: its Check, "count" of "total", and "severity", "error" where the folder is not fit,
+    "warning", or "" where nothing was found.
 
     totals: number of LISTS, CAPTIONS, PICTURES, EVALUATED; limits: shares in [0, 1] that take the place of CHECKS'.
     """
-    counts = dict.fromkeys(CHECKS, 0)
+    counts: Counter[str] = Counter()
     for finding in findings:
         counts[finding.check] += finding.count
     verdicts = {}
     for name, check in CHECKS.items():
-        limit, total = limits.get(name, check.limit), totals[check.of]
-        fails = limit < 1 and counts[name] > limit * total
-        verdicts[name] = Verdict(counts[name], total, "error" if fails else "warning" if counts[name] else "")
+        count, total, limit = counts[name], totals[check.of], limits.get(name, check.limit)
+        severity = "error" if limit < 1 and count > limit * total else "warning" if count else ""
+        verdicts[name] = check._asdict() | {"limit": limit, "count": count, "total": total, "severity": severity}
     return verdicts

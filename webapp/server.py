@@ -107,8 +107,6 @@ def build(colorizer: Colorizer, about: str, limits: Limits, root_path: str = "")
     originals.mkdir()
     shutil.copytree(FOLDER, pictures / "examples")
 
-    with gr.utils.MatplotlibBackendMananger():  # imports it, or the first event does, while all wait for a second
-        pass
     visits = Visits(colorizer, originals, pictures, limits.visitors, limits.disk)
     store = UploadStore(uploads, limits.upload)
     page = Page(visits, store, pictures / "examples", limits, about)
