@@ -3,7 +3,7 @@
 Every file is written beside its place and then moved there, so an interruption leaves whole files only.
 """
 
-import json
+import math
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -36,7 +36,7 @@ _AHEAD = 32  # pictures under way per worker; no more are begun after an interru
 
 class Copied(NamedTuple):
     name: str
-    chroma: float  # 0 where `error`
+    chroma: float  # 0 where `error`; infinite where it was copied before, and had enough
     error: str = ""  # why the picture cannot be read
 
 
@@ -76,45 +76,22 @@ def chroma(image: Image.Image) -> float:
 
 
 def copy_all(
-    wanted: dict[str, Path], folder: Path, journal: Path, side: int | None, min_chroma: float, workers: int
+    wanted: dict[str, Path], folder: Path, side: int | None, min_chroma: float, workers: int
 ) -> Iterator[Copied]:
     """Measures every picture and puts those of enough chroma into `folder`, in the order of `wanted` (name: source).
 
-    side: pixels of the copy's shorter side, None for links to the sources. `journal` gets a line for each picture that
-    is done; what it already says is not done again.
+    side: pixels of the copy's shorter side, None for links to the sources. What is in `folder` already stays as it is.
     """
-    done = read_journal(journal)
-    with journal.open("a", encoding="utf-8") as log, ThreadPoolExecutor(workers) as pool:
 
-        def work(item: tuple[str, Path]) -> Copied:
-            name, source = item
-            kept = done.get(name, -1.0) >= min_chroma
-            if name in done and (not kept or (folder / name).exists()):
-                return Copied(name, done[name])
-            return _copy(source, folder / name, name, side, min_chroma)
+    def work(item: tuple[str, Path]) -> Copied:
+        name, source = item
+        there = (folder / name).exists()
+        return Copied(name, math.inf) if there else _copy(source, folder / name, name, side, min_chroma)
 
-        items = list(wanted.items())
+    items = list(wanted.items())
+    with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(items), _AHEAD * workers):
-            for copied in pool.map(work, items[start : start + _AHEAD * workers]):
-                if not copied.error and copied.name not in done:
-                    log.write(json.dumps({"image": copied.name, "chroma": round(copied.chroma, 3)}) + "\n")
-                    log.flush()
-                yield copied
-
-
-def read_journal(path: Path) -> dict[str, float]:
-    """Name -> chroma of the pictures that are done. A last line that an interruption cut short is cut off the file."""
-    if not path.exists():
-        return {}
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if whole != content:
-        os.truncate(path, len(whole))
-    try:
-        lines = [json.loads(line) for line in whole.decode().splitlines()]
-        return {line["image"]: float(line["chroma"]) for line in lines}
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: is damaged ({error}); pass --overwrite to measure every picture again") from error
+            yield from pool.map(work, items[start : start + _AHEAD * workers])
 
 
 def _copy(source: Path, target: Path, name: str, side: int | None, min_chroma: float) -> Copied:

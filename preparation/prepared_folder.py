@@ -3,7 +3,6 @@
 DATA/<split>/<image>                  the pictures, or links to them
 DATA/cap-img-pairs_<split>.json       [[image, caption], ...], written last
 DATA/prepare_<split>.json             the report: flags, sources, counts of every rule, what is missing
-DATA/prepare_<split>.images.jsonl     a line for each picture that is done: its chroma
 """
 
 import argparse
@@ -75,10 +74,9 @@ class PreparedFolder:
         self.options, self.images = options, root / split
         self.pairs = root / f"cap-img-pairs_{split}.json"
         self.report = root / f"prepare_{split}.json"
-        self.journal = root / f"prepare_{split}.images.jsonl"
         flags = {f"--{name}": getattr(options, name) for name in ("resize", "min_chroma", "lists_only")}
-        sources = {flag: [fingerprint(path) for path in paths] for flag, paths in sources.items() if paths}
-        self.head = {"script": script, "split": split, "flags": flags, "sources": sources}
+        sums = {flag: {str(path): sha256(path) for path in paths} for flag, paths in sources.items() if paths}
+        self.head = {"script": script, "split": split, "flags": flags, "sources": sums}
 
     def complete(self, selection: Selection, find: Callable[[str], Path | None]) -> None:
         """Pictures, pairs and report, and what was done, on stdout. find: image name -> its file.
@@ -89,12 +87,13 @@ class PreparedFolder:
         if not selection.pairs:
             sources = ", ".join(self.head["sources"])
             raise InputError(f"{sources}: no caption is left of {selection.counts.total():,}; see {LIST_ORIGIN}")
-        self._start()
+        found = {} if self.options.lists_only else {name: find(name) for name in selection.names()}
+        self._start(found)
         images: dict[str, Any] = {"named": len(selection.names())}
         if self.options.lists_only:
             images["chroma"] = "not measured (--lists_only)"
         else:
-            selection = self._add_pictures(selection, find, images)
+            selection = self._add_pictures(selection, found, images)
         counts = {"read": selection.counts.total()} | dict(selection.counts)
         rules = selection.rules | {rule: IMAGE_RULES[rule] for rule in selection.counts if rule in IMAGE_RULES}
         images["kept"] = len(selection.names())
@@ -105,16 +104,18 @@ class PreparedFolder:
         verb = "written" if new else "there already"
         print(f"{self.pairs}: {len(selection.pairs):,} pairs of {images['kept']:,} pictures, {verb}")
 
-    def _start(self) -> None:
+    def _start(self, found: dict[str, Path | None]) -> None:
         for part in self.images.rglob(".*.part"):  # of a run that was killed
             part.unlink()
         if self.options.overwrite:
-            self.journal.unlink(missing_ok=True)
+            for name, source in found.items():
+                if source is not None and source.absolute() != (self.images / name).absolute():
+                    (self.images / name).unlink(missing_ok=True)
         elif self.report.exists():
             self._check_same()
             return
         else:
-            for path in (self.pairs, self.journal, *(self.images.iterdir() if self.images.is_dir() else [])):
+            for path in (self.pairs, *(self.images.iterdir() if self.images.is_dir() else [])):
                 if path.exists():
                     raise InputError(
                         f"{path}: is there already and {self.report.name} is not, so there is nothing to go on with;"
@@ -125,47 +126,45 @@ class PreparedFolder:
 
     def _check_same(self) -> None:
         try:
-            earlier = read_json(self.report, "pass --overwrite")
-            flags, sources = {"script": earlier["script"]} | earlier["flags"], earlier["sources"]
+            earlier, own = (
+                ({"script": head["script"]} | head["flags"], head["sources"])
+                for head in (read_json(self.report, "pass --overwrite"), self.head)
+            )
         except (KeyError, TypeError) as error:
             raise InputError(f"{self.report}: is no report of a preparation ({error}); pass --overwrite") from error
-        own_flags, own_sources = {"script": self.head["script"]} | self.head["flags"], self.head["sources"]
-        for flag in own_flags | flags:
-            before, now = (_said(flag, settings.get(flag)) for settings in (flags, own_flags))
-            if before != now:
-                raise InputError(f"{self.report}: was written with {before}, not {now}; {_REMEDY}")
-        for flag in own_sources | sources:
-            before, now = ([file["sha256"] for file in files.get(flag, [])] for files in (sources, own_sources))
-            if before != now:
-                files = ", ".join(file["file"] for file in sources.get(flag, [])) or f"no {flag}"
+        for flag, now in own[0].items():
+            if earlier[0].get(flag) != now:
+                raise InputError(f"{self.report}: was written with {flag} {earlier[0].get(flag)}, not {now}; {_REMEDY}")
+        for flag in own[1] | earlier[1]:
+            before, now = (sources.get(flag, {}) for sources in (earlier[1], own[1]))
+            if [*before.values()] != [*now.values()]:
+                files = ", ".join(before) or f"no {flag}"
                 raise InputError(f"{self.report}: {flag} is another file than it was written with ({files}); {_REMEDY}")
 
-    def _add_pictures(
-        self, selection: Selection, find: Callable[[str], Path | None], images: dict[str, Any]
-    ) -> Selection:
+    def _add_pictures(self, selection: Selection, found: dict[str, Path | None], images: dict[str, Any]) -> Selection:
         """The pairs whose pictures are in the folder afterwards; `images`, for the report, says what became of the
         rest."""
         options = self.options
-        for name in selection.names():
+        for name in found:
             if options.resize is not None and Path(name).suffix.lower() not in ENDINGS:
                 raise InputError(
                     f"{name}: copies end in one of {', '.join(ENDINGS)}; leave out --resize, or pass a list of such"
                     " pictures"
                 )
-        found = {name: find(name) for name in selection.names()}
         wanted = {name: path for name, path in found.items() if path is not None}
         missing = [name for name in found if name not in wanted]
         self._check_missing(images, missing, {})
         least = 0.0 if selection.followed else options.min_chroma
-        copies = copy_all(wanted, self.images, self.journal, options.resize, least, options.workers)
+        copies = copy_all(wanted, self.images, options.resize, least, options.workers)
         copied = list(progress(copies, str(self.images), "picture", total=len(wanted)))
         unreadable = {one.name: one.error for one in copied if one.error}
         self._check_missing(images, missing, unreadable)
-        gray = {one.name: one.chroma for one in copied if not one.error and one.chroma < options.min_chroma}
-        images["chroma"] = {"measured": len(copied) - len(unreadable), "threshold": options.min_chroma}
-        images["without_chroma"] = {"number": len(gray), "first": dict(list(gray.items())[:SHOWN])}
         selection = selection.without("missing", missing).without("unreadable", unreadable)
-        return selection if selection.followed else selection.without("without_chroma", gray)
+        if selection.followed:
+            return selection
+        gray = {one.name: one.chroma for one in copied if not one.error and one.chroma < least}
+        images["without_chroma"] = {"number": len(gray), "first": dict(list(gray.items())[:SHOWN])}
+        return selection.without("without_chroma", gray)
 
     def _check_missing(self, images: dict[str, Any], missing: list[str], unreadable: dict[str, str]) -> None:
         """InputError, after the report was written, where more is missing than --skip_missing allows."""
@@ -198,14 +197,3 @@ class PreparedFolder:
     def _write_report(self, content: dict[str, Any], finished: bool) -> None:
         report = self.head | content | {"finished": finished}
         write_text(self.report, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-
-
-def fingerprint(path: Path) -> dict[str, Any]:
-    """What says whether a source is still the same file."""
-    return {"file": str(path), "bytes": path.stat().st_size, "sha256": sha256(path)}
-
-
-def _said(flag: str, value: Any) -> str:
-    if value is None or value is False:
-        return f"no {flag}"
-    return flag if value is True else f"{flag} {value}"

@@ -6,7 +6,6 @@ import pytest
 from conftest import SHARED, needs_shared
 
 from preparation.caption_lists import COCO_ORIGIN, read_coco_captions, read_list
-from preparation.prepared_folder import fingerprint
 from utils.errors import InputError
 
 LISTS = SHARED / "data" / "lists"
@@ -100,11 +99,6 @@ def test_a_wrong_list_is_named_with_the_entry(write, content, says):
     with pytest.raises(InputError, match=r"list\.json") as error:
         read_list(write(content))
     assert says in str(error.value)
-
-
-def test_a_fingerprint_changes_with_the_content(write):
-    first = fingerprint(write(b"[1]"))
-    assert first["bytes"] == 3 and fingerprint(write(b"[2]"))["sha256"] != first["sha256"]
 
 
 @needs_shared("data/lists")
