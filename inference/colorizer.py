@@ -148,19 +148,16 @@ class Colorizer(HubMixin):
         images = [colored.image for colored in self.colorize(self.encode(from_image(image)), several, strength)]
         return images[0] if isinstance(caption, str) else images
 
-    def encode(self, photo: Photo) -> EncodedPhoto:
-        return self.encode_all([photo])[0]
-
     @torch.no_grad()
-    def encode_all(self, photos: Sequence[Photo]) -> list[EncodedPhoto]:
-        """In one pass of the image encoder; the last digits may differ from those of one at a time."""
-        squares = np.stack([photo.square(self.system.img_size) for photo in photos])
-        rgb = torch.from_numpy(squares).permute(0, 3, 1, 2).to(self.device) / 255  # (B, 3, S, S)
-        tokens = rgb
+    def encode(self, photo: Photo) -> EncodedPhoto:
+        square = torch.from_numpy(photo.square(self.system.img_size)).to(self.device)
+        tokens = square.permute(2, 0, 1)[None] / 255  # (1, 3, S, S)
         if self.system.reads_apart:
             with devices.autocast(self.device, self.amp):
-                tokens = self._encode_image(rgb)
-        return [_encoded(photo, own[None]) for photo, own in zip(photos, tokens, strict=True)]
+                tokens = self._encode_image(tokens)
+        gray = gray_of(photo.pixels)
+        note = hardly_colorable(gray, photo.alpha)
+        return EncodedPhoto(replace(photo, notes=(*photo.notes, note)) if note else photo, gray, tokens)
 
     def colorize(
         self, encoded: EncodedPhoto, captions: Sequence[str], strength: float = 1.0, explain_words: bool = False
@@ -257,9 +254,3 @@ class Colorizer(HubMixin):
             said = ", ".join(map(repr, dict.fromkeys(negated)))
             notes.append(f"says {said}: negation is not understood; name the colour that is wanted instead")
         return [f"the caption {shorten(caption)!r} {note}" for note in notes]
-
-
-def _encoded(photo: Photo, tokens: Tensor) -> EncodedPhoto:
-    gray = gray_of(photo.pixels)
-    note = hardly_colorable(gray, photo.alpha)
-    return EncodedPhoto(replace(photo, notes=(*photo.notes, note)) if note else photo, gray, tokens)

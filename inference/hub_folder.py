@@ -20,35 +20,8 @@ from utils.files import temporary_folder
 
 LIBRARY = "lcoins"
 CARD = "README.md"
-_CARD_TEXT = """---
-library_name: {library}
-pipeline_tag: image-to-image
-license: unknown
-tags:
-- image-colorization
----
-
-# {model}
-
-Colours a gray photograph as a sentence says: L-CoIns (CVPR 2023). This card was written with the weights; before you
-publish them, fill in what it cannot know.
-
-| | |
-|---|---|
-| architecture | `{model}`{ablations} |
-| parameters | {parameters:,} |
-| the network sees | a square of {side} × {side} pixels; photographs of any size are coloured at their own |
-| weights | {dtype}, {megabytes:.1f} MB, tokenizer included |
-| trained on | *to be filled in* |
-| licence of the weights | *to be filled in, here and above: it follows the data and the encoders they come from* |
-
-```python
-from inference import Colorizer
-
-colorizer = Colorizer.from_pretrained("OWNER/NAME")  # or this folder
-colorizer(image, "a woman in a red dress").save("colored.png")
-```
-"""
+_FETCH = ("revision", "cache_dir", "force_download", "local_files_only", "token")  # of `hf_hub_download`
+_CARD_TEXT = Path(__file__).with_name("model_card.md")
 
 
 def write(folder: Path, content: dict[str, Any], dtype: torch.dtype) -> None:
@@ -94,7 +67,7 @@ def _card(config: dict[str, Any], size: int) -> str:
     """size: of the weights file, in bytes."""
     usual = config_of(config["model"])
     without = [f"`--no-{name}`" for name, value in config.items() if value is False and getattr(usual, name, value)]
-    return _CARD_TEXT.format(
+    return _CARD_TEXT.read_text(encoding="utf-8").format(
         library=LIBRARY,
         model=config["model"],
         ablations=f", {' '.join(without)}" if without else "",
@@ -122,24 +95,7 @@ class HubMixin(ModelHubMixin):
         write(save_directory, self.content(), torch.float32)
 
     @classmethod
-    def _from_pretrained(
-        cls,
-        *,
-        model_id: str,
-        revision: str | None,
-        cache_dir: str | Path | None,
-        force_download: bool,
-        local_files_only: bool,
-        token: str | bool | None,
-        **options: Any,
-    ) -> Self:
-        """options: of `from_checkpoint`."""
-        path = checkpoint.locate(
-            model_id,
-            revision=revision,
-            cache_dir=cache_dir,
-            force_download=force_download,
-            local_files_only=local_files_only,
-            token=token,
-        )
-        return cls.from_checkpoint(path, **options)
+    def _from_pretrained(cls, *, model_id: str, **options: Any) -> Self:
+        """options: the hub's own for a download, the others of `from_checkpoint`."""
+        fetch = {name: options.pop(name) for name in _FETCH}
+        return cls.from_checkpoint(checkpoint.locate(model_id, **fetch), **options)

@@ -38,16 +38,14 @@ def read_coco_captions(path: Path) -> list[Pair]:
         raise InputError(f'{path}: holds no "images" and "annotations"; pass captions_*2017.json of {COCO_ORIGIN}')
     names: dict[Any, str] = {}
     for place, image in enumerate(content["images"]):
-        if not isinstance(image, dict) or not {"id", "file_name"} <= image.keys():
-            raise InputError(f'{path}: images[{place}] is {short(image)} and needs "id" and "file_name"')
+        check_keys(image, ("id", "file_name"), f"{path}: images[{place}]", f"expected {COCO_ORIGIN}")
         if image["id"] in names:
             raise InputError(f"{path}: two images have the id {image['id']!r}; take the file as it was published")
         names[image["id"]] = check_name(image["file_name"], f"{path}: images[{place}]")
     captions: dict[Any, list[str]] = {key: [] for key in names}
     for place, annotation in enumerate(content["annotations"]):
         where = f"{path}: annotations[{place}]"
-        if not isinstance(annotation, dict) or not {"image_id", "caption"} <= annotation.keys():
-            raise InputError(f"{where} is {short(annotation)} and has no caption; pass captions_*.json, not instances")
+        check_keys(annotation, ("image_id", "caption"), where, "pass captions_*.json, not instances")
         if annotation["image_id"] not in captions:
             raise InputError(f"{where} is of image {annotation['image_id']!r}, which is not in the file; take it anew")
         captions[annotation["image_id"]].append(tidy(annotation["caption"], where))
@@ -115,6 +113,12 @@ def check_source(path: Path, origin: str) -> None:
     for beginning, kind in _KINDS.items():
         if start.startswith(beginning):
             raise InputError(f"{path}: is {kind}. Expected {origin}")
+
+
+def check_keys(record: Any, keys: tuple[str, ...], where: str, remedy: str) -> None:
+    """InputError unless it is an object with these keys."""
+    if not isinstance(record, dict) or not record.keys() >= {*keys}:
+        raise InputError(f"{where} is {short(record)} and lacks {', '.join(keys[:-1])} or {keys[-1]}; {remedy}")
 
 
 def check_name(name: Any, where: str) -> str:

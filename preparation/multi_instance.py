@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from preparation import colored_things
-from preparation.caption_lists import Pair, check_name, check_source, read_json, short, tidy
+from preparation.caption_lists import Pair, check_keys, check_name, check_source, read_json, short, tidy
 from utils.errors import InputError
 from utils.text_files import read_json_lines, unique
 
@@ -72,9 +72,8 @@ def same_picture(image: str) -> str:
     return f"vg_{own}" if source == "GQA" else image
 
 
-class Judged(NamedTuple):
-    pair: Pair
-    rule: str | None  # of RULES, by which it is left out
+Judged = tuple[Pair, str | None]
+"""A pair, and the rule of RULES by which it is left out."""
 
 
 def read_narratives(path: Path) -> Iterator[Judged]:
@@ -82,10 +81,9 @@ def read_narratives(path: Path) -> Iterator[Judged]:
     check_source(path, NARRATIVES_ORIGIN)
     for number, entry in read_json_lines(path, f"half-downloaded? expected {NARRATIVES_ORIGIN}"):
         where = f"{path}: line {number}"
-        if not isinstance(entry, dict) or not {"dataset_id", "image_id", "caption"} <= entry.keys():
-            raise InputError(f"{where} has no dataset_id, image_id and caption; expected {NARRATIVES_ORIGIN}")
+        check_keys(entry, ("dataset_id", "image_id", "caption"), where, f"expected {NARRATIVES_ORIGIN}")
         pair = Pair(_narrative_image(entry, where), tidy(entry["caption"], where))
-        yield Judged(pair, colored_things.drop_rule(pair.caption))
+        yield pair, colored_things.drop_rule(pair.caption)
 
 
 def _narrative_image(entry: dict[str, Any], where: str) -> str:
@@ -116,26 +114,24 @@ def read_mdetr(path: Path) -> Iterator[Judged]:
         pair, key = _mdetr_pair(image, path)
         rule = colored_things.drop_rule(pair.caption)
         if rule is not None:
-            yield Judged(pair, rule)
+            yield pair, rule
         elif key in candidates:
             raise InputError(f"{path}: two images have the id {key!r}; take the file as it was published")
         else:
             candidates[key] = pair, image["caption"], []
     for annotation in content["annotations"]:
-        if not isinstance(annotation, dict) or not {"image_id", "bbox", "tokens_positive"} <= annotation.keys():
-            what = f"annotation {short(annotation)} lacks image_id, bbox or tokens_positive"
-            raise InputError(f"{path}: {what}; expected {MDETR_ORIGIN}")
+        keys = ("image_id", "bbox", "tokens_positive")
+        check_keys(annotation, keys, f"{path}: an annotation", f"expected {MDETR_ORIGIN}")
         if annotation["image_id"] in candidates:
             candidates[annotation["image_id"]][2].append((annotation["bbox"], annotation["tokens_positive"]))
     for key, (pair, caption, boxes) in candidates.items():
         colored = two_colored_boxes(caption, boxes, f"{path}: image {key}")
-        yield Judged(pair, None if colored else "one_colored_box")
+        yield pair, None if colored else "one_colored_box"
 
 
 def _mdetr_pair(image: Any, path: Path) -> tuple[Pair, Any]:
     where = f"{path}: image {short(image)}"
-    if not isinstance(image, dict) or not {"id", "file_name", "caption"} <= image.keys():
-        raise InputError(f"{where} lacks id, file_name or caption; expected {MDETR_ORIGIN}")
+    check_keys(image, ("id", "file_name", "caption"), f"{path}: an image", f"expected {MDETR_ORIGIN}")
     name = check_name(image["file_name"], where)
     origin = str(image.get("data_source") or image.get("dataset_name")).lower()
     if name.startswith("COCO_") or "coco" in origin:

@@ -75,10 +75,6 @@ class _Said(NamedTuple):
     side: str  # "left", "right" or ""
     count: int
 
-    @property
-    def plain(self) -> bool:
-        return not self.colors
-
 
 def write(things: Sequence[Thing], number: int, long: bool, draw: np.random.Generator) -> ObjectCaption | None:
     """A caption that gives colours to at most `number` of the things; None where none has a colour.
@@ -86,7 +82,7 @@ def write(things: Sequence[Thing], number: int, long: bool, draw: np.random.Gene
     Chromatic colours and large things are named more often. Long captions also name things without a colour.
     """
     said = _gather(things, draw)
-    colored, plain = [one for one in said if one.colors], [one for one in said if one.plain]
+    colored, plain = [one for one in said if one.colors], [one for one in said if not one.colors]
     if not colored:
         return None
     weights = np.array([_weight(one) for one in colored])

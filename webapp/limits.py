@@ -82,12 +82,6 @@ class Shares(Generic[Item]):
         with self._lock:
             return iter([*self._held])
 
-    @property
-    def size(self) -> int:
-        """Bytes of all."""
-        with self._lock:
-            return sum(size for _, size in self._held.values())
-
     def hold(self, item: Item, owner: str, size: int = 0) -> None:
         """`item` is in use, and has `size` bytes now; others make room for it."""
         with self._lock:

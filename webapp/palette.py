@@ -1,26 +1,14 @@
 """The colour words of a sentence, and the sentence with one of them changed."""
 
 import re
-from pathlib import Path
 
 from datasets.words import color_words
 
-# What a visitor may choose, and about how it looks. Every word is one that the colour vocabulary knows.
-SWATCHES = {
-    "red": "#d12f2f",
-    "orange": "#ee8a1d",
-    "yellow": "#f2d027",
-    "green": "#2f9e44",
-    "turquoise": "#25b5b0",
-    "blue": "#2f63d6",
-    "purple": "#8338b5",
-    "pink": "#f078ab",
-    "brown": "#80522d",
-    "tan": "#cfb38a",
-    "black": "#1b1b1b",
-    "gray": "#8c8c8c",
-    "white": "#ffffff",
-}
+# What a visitor may choose; style.css says how each looks.
+SWATCHES = (
+    *("red", "orange", "yellow", "green", "turquoise", "blue", "purple", "pink", "brown", "tan"),
+    *("black", "gray", "white"),
+)
 _WORD = re.compile(r"\w+(?:['-]\w+)*")
 _ARTICLE = re.compile(r"(?<!\w)(an?)(\s+)$", re.IGNORECASE)
 
@@ -60,9 +48,3 @@ def _article(article: str, word: str) -> str:
     """ "a" or "an" before `word`, as large as `article` is."""
     right = "an" if word[0].lower() in "aeiou" else "a"
     return right.capitalize() if article[0].isupper() else right
-
-
-def style() -> str:
-    """The page's CSS, with a swatch for each colour."""
-    chips = (f".{name}::before {{ background: {color} }}\n" for name, color in SWATCHES.items())
-    return Path(__file__).with_name("style.css").read_text() + "".join(f".swatch{chip}" for chip in chips)

@@ -20,7 +20,6 @@ from webapp.connections import Connection, new_shares
 from webapp.guard import Guard
 from webapp.limits import Limits
 from webapp.page import FOLDER, Page
-from webapp.palette import style
 from webapp.sessions import Sessions
 from webapp.uploads import LIFETIME, UploadStore
 from webapp.visits import Visits
@@ -123,7 +122,10 @@ def build(colorizer: Colorizer, about: str, limits: Limits, root_path: str = "")
         return {"status": "ok", "device": str(colorizer.device), "visitors": len(visits), "waiting": waiting}
 
     bounds = {"max_file_size": limits.upload, "blocked_paths": [str(originals)]}
-    looks = {"theme": gr.themes.Default(font=_FONTS, font_mono=["monospace"]), "css": style()}
+    looks = {
+        "theme": gr.themes.Default(font=_FONTS, font_mono=["monospace"]),
+        "css_paths": [Path(__file__).with_name("style.css")],
+    }
     left_out = dict.fromkeys(("run_history", "show_error", "ssr_mode", "enable_monitoring", "mcp_server"), False)
     gr.mount_gradio_app(app, blocks, "/", root_path=root_path, footer_links=[], **bounds, **looks, **left_out)
     pages = app.routes[-1].app

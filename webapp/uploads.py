@@ -82,11 +82,6 @@ def colored_name(name: str, format: str) -> str:
     return f"{stem or 'photo'}_colored{ending}"
 
 
-def most_disk(most: int) -> int:
-    """Bytes of all uploads that wait or arrive, where one has at most `most`."""
-    return (_FILES[1] + 2 * ARRIVING[1].count) * most  # what arrives is copied once it is whole
-
-
 class Upload(NamedTuple):
     path: Path
     name: str  # as the visitor calls it

@@ -55,11 +55,6 @@ def test_the_image_encoder_runs_once_for_many_captions():
     colorizer._encode_image = lambda gray: calls.append(len(gray)) or encode(gray)
     colorizer(Image.fromarray(GRAY), CAPTIONS)
     assert calls == [1]
-    photos = [from_image(Image.fromarray(GRAY)), from_image(Image.fromarray(GRAY[:40]))]
-    together = colorizer.encode_all(photos)
-    assert calls == [1, 2]
-    for own, photo in zip(together, photos, strict=True):
-        torch.testing.assert_close(own.tokens, colorizer.encode(photo).tokens, atol=1e-5, rtol=1e-5)
 
 
 def test_the_text_encoder_runs_once_for_a_caption_of_many_photographs():

@@ -44,7 +44,7 @@ def files(tmp_path):
 
 
 def judged(pairs):
-    return [(one.pair.image, one.rule) for one in pairs]
+    return [(pair.image, rule) for pair, rule in pairs]
 
 
 def test_mdetr_keeps_samples_with_two_colored_boxes(files):

@@ -36,8 +36,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from page_attacks import ATTACKS, PATIENCE, Client, photograph
 
+from webapp import uploads
 from webapp.limits import Limits
-from webapp.uploads import most_disk
 
 ROOT = Path(__file__).resolve().parents[2]
 SLOWEST = 1.0  # seconds for /health
@@ -189,7 +189,8 @@ def main(arguments: list[str] | None = None) -> int:
     flags = ["--max_megapixels", str(limits.megapixels), "--max_megabytes", str(limits.megabytes), "--device", "cpu"]
     flags += ["--checkpoint", asked.checkpoint] if asked.checkpoint else []
     photo = photograph(limits.megapixels, limits.megabytes)
-    disk = limits.disk + most_disk(limits.upload)
+    files = uploads._FILES[1] + 2 * uploads.ARRIVING[1].count  # what arrives is copied once it is whole
+    disk = limits.disk + files * limits.upload
     with tempfile.TemporaryDirectory(prefix="lcoins-attack-") as folder:
         server = Server(Path(folder), flags)
         try:
