@@ -27,8 +27,7 @@ from utils.checkpoint import save
 from utils.devices import autocast
 from utils.distributed import Interruption
 from utils.errors import DivergedError, Interrupted
-from utils.log import MetricLog, Waits
-from utils.progress import progress
+from utils.log import MetricLog, Waits, progress
 
 LAST, BEST = "checkpoint-last.pth", "checkpoint-best.pth"
 

@@ -31,7 +31,7 @@ from utils import checkpoint, distributed, files, options, seeds
 from utils.devices import check_compiler, precision
 from utils.errors import DivergedError, FaultError, InputError, Interrupted
 from utils.files import OutputLock
-from utils.log import MetricLog
+from utils.log import MetricLog, setup_logging
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     device = distributed.setup(args.device)
     try:
-        distributed.setup_logging()
+        setup_logging()
         output_dir = files.output_folder(args.output_dir)
         with OutputLock(output_dir):
             start = read_start(args, output_dir)

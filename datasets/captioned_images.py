@@ -21,8 +21,8 @@ from datasets.words import color_words
 from datasets.words.captions import check_caption
 from datasets.words.mirror import mirror
 from utils.errors import InputError
+from utils.log import progress
 from utils.options import setting
-from utils.progress import progress
 from utils.text_files import read_json
 
 UNCAPTIONED = "uncaptioned"  # what the photographs without captions are called among shards, as if they were a split

@@ -23,7 +23,7 @@ from evaluation.metrics import read_tensors
 from evaluation.protocol import ROWS, Colorized
 from utils import distributed
 from utils.errors import InputError
-from utils.progress import progress
+from utils.log import progress
 
 SIDE = 299
 LEAST_PICTURES = 2048  # as many as features: with fewer the covariances are singular, and the distance is too large

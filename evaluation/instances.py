@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets.batch import Batch
+from datasets.pictures.drawing import group_map
 from datasets.scenes import COLORS, PALETTE, SHAPES, SceneBatch, Scenes
 from evaluation.instance_metrics import (
     adjusted_rand_index,
@@ -31,8 +32,7 @@ from evaluation.statistics import bootstrap_interval
 from models import Coloring, System
 from utils import color, distributed
 from utils.devices import autocast
-from utils.drawing import group_map
-from utils.progress import progress
+from utils.log import progress
 
 CENTERS = torch.tensor([PALETTE[name] for name in COLORS], dtype=torch.float64)  # (10, 2), CIE units
 NOUNS = tuple(SHAPES)

@@ -32,7 +32,7 @@ from evaluation.statistics import Interval, bootstrap_interval
 from models import System
 from utils import color, devices, distributed
 from utils.errors import InputError
-from utils.progress import progress
+from utils.log import progress
 
 COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
 CENTERS = torch.tensor([PALETTE[name] for name in COLORS], dtype=torch.float64)  # (8, 2), CIE units

@@ -12,10 +12,10 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
+from datasets.pictures.drawing import GAP, captioned_grid, group_map, strip
 from evaluation import fid, tables
 from evaluation.protocol import Colorized
 from utils import files
-from utils.drawing import GAP, captioned_grid, group_map, strip
 
 PANELS = ("gray", "result", "truth", "groups")
 STRIPS = "index_files"  # the page's pictures; the results themselves lie in the output folder

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from datasets.pictures.drawing import captioned_grid
 from evaluation import tables
 from evaluation.report import STRIPS
 from utils import files
-from utils.drawing import captioned_grid
 
 SHEET_SCALE = 3
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from utils.drawing import captioned_grid, group_map
+from datasets.pictures.drawing import captioned_grid, group_map
 
 PANEL_SIDE = 224  # pixels
 STRONGEST = 40.0  # distance of ab, CIE units, that is drawn as the strongest effect of a word

@@ -26,7 +26,7 @@ from utils import checkpoint, color
 from utils.devices import choose
 from utils.errors import InputError, reason
 from utils.files import temporary_folder
-from utils.progress import Bar, progress
+from utils.log import Bar, progress
 
 INPUTS = {"gray": {0: "batch"}, "ids": {0: "batch", 1: "words"}, "mask": {0: "batch", 1: "words"}}  # their free sizes
 OUTPUTS = ("ab", "soft_assignment")

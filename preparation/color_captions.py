@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from datasets.words import color_words
 from preparation.caption_lists import Pair
-from utils.progress import progress
+from utils.log import progress
 
 RULES = {  # the first that holds counts
     "empty": "the caption has no letter",

@@ -28,7 +28,7 @@ from preparation.duplicates import HASH_SIDE, LOOK_SIDE, Place, perceptual_hash
 from preparation.faults import Finding
 from preparation.picture_copies import MIN_CHROMA, chroma
 from utils.errors import InputError
-from utils.progress import progress
+from utils.log import progress
 from utils.text_files import read_json
 
 SPLITS = ("train", "val", "test")

@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from preparation.faults import Finding
-from utils.progress import progress
+from utils.log import progress
 
 HASH_SIDE = 32  # pixels of the square that is transformed
 LOOK_SIDE = 16  # pixels of the square by which a meeting of hashes is confirmed

@@ -19,7 +19,7 @@ from preparation.picture_copies import ENDINGS, MIN_CHROMA, copy_all
 from preparation.selection import Selection
 from utils.errors import InputError
 from utils.files import write_text
-from utils.progress import progress
+from utils.log import progress
 from utils.text_files import read_json
 
 SHOWN = 50  # names that the report lists of what is missing, unreadable or without chroma

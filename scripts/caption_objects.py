@@ -27,7 +27,7 @@ from preparation.caption_lists import check_name
 from preparation.object_captions import ObjectCaption, write
 from preparation.object_colors import CLASSES, Thing, find_scenery, find_things
 from utils.errors import InputError, exit_status
-from utils.progress import progress
+from utils.log import progress
 from utils.text_files import read_json
 
 MOST_THINGS = 6

@@ -29,7 +29,7 @@ from preparation.data_checks import SPLITS, Bounds, Picture, examine_all, examin
 from preparation.faults import CAPTIONS, CHECKS, EVALUATED, LISTS, PICTURES, judge
 from utils import files
 from utils.errors import InputError
-from utils.progress import progress
+from utils.log import progress
 
 BATCH = 5000  # captions
 

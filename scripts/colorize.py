@@ -23,6 +23,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from datasets.pictures.drawing import captioned_grid
 from datasets.pictures.find_pictures import identity, names_picture
 from datasets.words.captions import check_caption
 from inference import DEFAULT_CHECKPOINT, Colorizer
@@ -31,9 +32,8 @@ from inference.coloring_plan import Job, Photographs, find_photos, job_of, jobs_
 from inference.explanation import explained, upright
 from inference.photo import MAX_PIXELS, read_photo
 from utils.devices import AMP, AMP_HELP, DEVICE_HELP
-from utils.drawing import captioned_grid
 from utils.errors import InputError
-from utils.progress import progress
+from utils.log import progress
 
 SHEET_SIDE = 448  # pixels of the longer side of a picture in a sheet
 _FULL = (errno.ENOSPC, errno.EDQUOT)

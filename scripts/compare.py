@@ -30,7 +30,7 @@ from evaluation.comparison import PREFIX, Difference, Row
 from evaluation.report import PANELS, STRIPS, strip_panels
 from utils import color
 from utils.errors import InputError
-from utils.progress import progress
+from utils.log import progress
 
 TABLE, PER_IMAGE, PAGE = "compare.json", "compare.csv", "index.html"
 DIRECTIONS = (comparison.HIGHER, comparison.LOWER, comparison.NEITHER)

@@ -17,9 +17,9 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from datasets.pictures.drawing import captioned_grid, strip
 from evaluation.comparison import Row, read_rows
 from evaluation.report import PANELS, strip_panels
-from utils.drawing import captioned_grid, strip
 from utils.errors import InputError
 
 

@@ -26,6 +26,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from augment import gamma_correct, rotate_hue
+from datasets.pictures.drawing import captioned_grid
 from datasets.scenes import Scenes
 from inference import DEFAULT_CHECKPOINT, Colorizer
 from inference.colored_photo import ColoredPhoto
@@ -34,9 +35,8 @@ from inference.explanation import upright
 from inference.photo import Photo, from_image, read_photo
 from utils import color
 from utils.devices import DEVICE_HELP
-from utils.drawing import captioned_grid
 from utils.errors import InputError, exit_status
-from utils.progress import progress
+from utils.log import progress
 
 SIDE = 256  # pixels of a panel's longer side
 LINE = 26  # letters below a panel, a few fewer than fit

@@ -34,7 +34,7 @@ from datasets.shards import FORMAT, VERSION, PackedImage, index_path, sha256
 from preparation.picture_copies import save_reduced
 from utils.errors import InputError, exit_status
 from utils.files import temporary_folder
-from utils.progress import progress
+from utils.log import progress
 
 SPLITS = ("train", "val", "test")
 ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}  # by which readers of webdataset know a format; others: its name

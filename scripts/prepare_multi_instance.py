@@ -28,7 +28,7 @@ from preparation.picture_copies import ImageFolders
 from preparation.prepared_folder import PreparedFolder, add_flags, run
 from preparation.selection import exclude, follow, select
 from utils.errors import InputError
-from utils.progress import progress
+from utils.log import progress
 
 BATCH = 1000  # captions tokenised at once
 OWN_RULES = RULES | {

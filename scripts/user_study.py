@@ -37,7 +37,7 @@ from evaluation.user_study import votes as user_votes
 from evaluation.user_study.page import EXPERIMENTS, PICTURES, TRUTH, Question
 from utils import files
 from utils.errors import InputError
-from utils.progress import progress
+from utils.log import progress
 
 PAGE = "index.html"
 

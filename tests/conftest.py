@@ -14,7 +14,7 @@ import torch
 from left_out import pytest_make_collect_report, pytest_runtest_makereport, pytest_terminal_summary  # noqa: F401  hooks
 from PIL import Image
 
-from utils import distributed
+from utils import log
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"  # what is too large for a clone, or not ours to give away
@@ -48,7 +48,7 @@ def _logging_as_it_was():
 
 def _turn_messages_off() -> None:
     root = logging.getLogger()
-    root.handlers[:] = [handler for handler in root.handlers if not isinstance(handler, distributed.AboveBars)]
+    root.handlers[:] = [handler for handler in root.handlers if not isinstance(handler, log.AboveBars)]
     root.setLevel(logging.WARNING)
 
 

@@ -5,7 +5,6 @@ import copy
 import logging
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -18,7 +17,6 @@ from torch import Tensor, nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import bf16_compress_hook
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
-from tqdm import tqdm
 
 from utils import devices
 from utils.errors import FaultError, InputError, reason
@@ -209,19 +207,6 @@ def load_optimizer_state(optimizer: Optimizer, state: dict[str, Any]) -> None:
 
 def _is_sharded(optimizer: Optimizer) -> bool:
     return hasattr(optimizer, "consolidate_state_dict")
-
-
-def setup_logging() -> None:
-    """Messages from rank 0; warnings from every rank."""
-    level = logging.INFO if is_main() else logging.WARNING
-    logging.basicConfig(level=level, format="%(message)s", force=True, handlers=[AboveBars()])
-
-
-class AboveBars(logging.Handler):
-    """To standard error, above tqdm's bars where some are drawn there."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stderr)
 
 
 class Interruption:

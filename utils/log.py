@@ -1,6 +1,7 @@
-"""What a run says while it trains: progress, TensorBoard, log.jsonl. Rank 0 speaks; the numbers are all ranks'."""
+"""What a run says: messages, progress, TensorBoard, log.jsonl. Rank 0 speaks; the numbers are all ranks'."""
 
 import json
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,11 +11,52 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
 
 from utils import distributed, files
 from utils.errors import InputError, reason
-from utils.progress import Bar, progress
+
+PAUSE = 30.0  # seconds between two lines where standard error is no terminal
+
+
+class Bar(tqdm):
+    monitor_interval = 0  # no thread: processes are forked beside it
+
+
+class _Lines:
+    """Standard error as tqdm's file: whatever it draws is a line by itself."""
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            sys.stderr.write(f"{text.strip()}\n")
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+def progress(items: Iterable[Any] | None, what: str, unit: str, **options: Any) -> Bar:
+    """A bar over `items`, or one to `update` by hand. what: the work, named before the count; options: tqdm's own.
+
+    On a terminal it is drawn; elsewhere it is a plain line every half minute, and none for what takes less.
+    """
+    options = {"desc": f"{what}: ", "unit": f" {unit}", "miniters": 1, "disable": not distributed.is_main()} | options
+    if not sys.stderr.isatty():
+        shown = "{desc}{n_fmt}/{total_fmt}{unit}, {rate_fmt}, {elapsed} gone, {remaining} left{postfix}"
+        options = {"file": _Lines(), "mininterval": PAUSE, "delay": PAUSE, "bar_format": shown} | options
+    return Bar(items, **options)
+
+
+def setup_logging() -> None:
+    """Messages from rank 0; warnings from every rank."""
+    level = logging.INFO if distributed.is_main() else logging.WARNING
+    logging.basicConfig(level=level, format="%(message)s", force=True, handlers=[AboveBars()])
+
+
+class AboveBars(logging.Handler):
+    """To standard error, above tqdm's bars where some are drawn there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr)
 
 
 class Waits:
@@ -87,7 +129,11 @@ class MetricLog:
         """epoch_images: images per epoch over all ranks, for images/s and the time left."""
         self.file = output_dir / "log.jsonl"
         self.epochs, self.epoch_images, self.print_freq = epochs, epoch_images, print_freq
-        self.writer = SummaryWriter(log_dir) if distributed.is_main() else None
+        self.writer = None
+        if distributed.is_main():
+            from torch.utils.tensorboard import SummaryWriter  # takes a second, which a bar need not pay for
+
+            self.writer = SummaryWriter(log_dir)
         self.bar: Bar | None = None
         self.since_print, self.since_epoch = _Means(), _Means()
         self.last = time.perf_counter()  # when the last step was done, or the epoch began

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.pictures.drawing import group_map
 from inference import Explanation, WordEffect
-from utils.drawing import group_map
 from webapp.palette import named
 
 _MOST_WORDS = 8  # of a caption, in the list of those that colour a region

@@ -35,7 +35,7 @@ from models.text import MAX_WORDS
 from preparation.caption_lists import read_captions
 from scripts.checkpoints.make_vocabulary import SPECIAL
 from utils.errors import InputError, exit_status
-from utils.progress import progress
+from utils.log import progress
 
 
 @exit_status

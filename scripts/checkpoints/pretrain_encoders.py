@@ -34,7 +34,7 @@ from models import SCENES_MODEL, create_model
 from models.lcoins.network import LCoInsNetwork
 from models.text import CaptionTokenizer
 from utils.devices import autocast, avoid_slow_muon, precision
-from utils.progress import progress
+from utils.log import progress
 
 STREAM = 10**8  # scenes of an epoch: pretraining never comes to the second
 WARMUP = 200  # steps

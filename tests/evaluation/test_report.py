@@ -3,9 +3,9 @@ import pytest
 import torch
 from PIL import Image
 
+from datasets.pictures.drawing import group_map, strip
 from evaluation.protocol import Colorized
 from evaluation.report import PictureSaver, output_names
-from utils.drawing import group_map, strip
 
 
 def pairs(*names: str) -> list[tuple[str, str]]:

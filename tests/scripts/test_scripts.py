@@ -10,11 +10,11 @@ from PIL import Image
 
 import run_colorization
 from datasets.captioned_images import read_pairs
+from datasets.pictures.drawing import captioned_grid, strip
 from datasets.words import color_words
 from evaluation.report import strip_panels
 from scripts import contact_sheet, prepare_samples
 from utils.color import rgb_to_lab
-from utils.drawing import captioned_grid, strip
 
 
 def call(monkeypatch, script, *words: object) -> None:
