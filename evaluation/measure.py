@@ -14,9 +14,9 @@ from datasets import CaptionedImages
 from datasets.batch import Batch
 from datasets.image_files import read_image
 from datasets.words import color_words
-from evaluation.color_metrics import LabBytes, colorfulness_both
+from evaluation.color_metrics import color_errors, colorfulness_both
 from evaluation.fid import FID
-from evaluation.metrics import LPIPS, SSIM_WINDOW, BackboneMissing, WindowSums, is_cached, psnr
+from evaluation.metrics import LPIPS, SSIM_WINDOW, BackboneMissing, is_cached, psnr, ssim
 from evaluation.protocol import ROWS, Colorized, LabBatch, check_finite, colorized, pieces
 from models import Coloring
 from utils import color
@@ -31,17 +31,16 @@ FULL = ("psnr", "ssim", "lpips", "ciede2000", "chroma_error", "colorfulness", "c
 def figures(images: dict[str, Tensor], truth: Tensor, lpips: LPIPS | None) -> dict[str, Tensor]:
     """`{row}_{metric}` -> (B,) float64, each image of `images`, a batch for each of ROWS, against the truth.
 
-    What one comparison needs of the truth serves the others. Colourfulness is of the prediction and of the truth.
+    The truth's LPIPS features serve all comparisons. Colourfulness is of the prediction and of the truth.
     """
     found: dict[str, Tensor] = {}
-    true_sums, true_lab = WindowSums(truth), LabBytes(truth)
     true_features = lpips.features(truth) if lpips is not None else None
     for row, image in images.items():
-        found[f"{row}_psnr"], found[f"{row}_ssim"] = psnr(image, truth), WindowSums(image).ssim(true_sums)
+        found[f"{row}_psnr"], found[f"{row}_ssim"] = psnr(image, truth), ssim(image, truth)
         if lpips is not None:
             found[f"{row}_lpips"] = lpips.distance(lpips.features(image), true_features)
         if row in COLOR_ROWS:
-            errors = LabBytes(image).errors(true_lab)
+            errors = color_errors(image, truth)
             found[f"{row}_ciede2000"], found[f"{row}_chroma_error"] = errors.ciede2000, errors.chroma_error
     for row, image in (("model", images["model"]), ("truth", truth)):
         found[f"{row}_colorfulness"], found[f"{row}_colorfulness_absolute"] = colorfulness_both(image)

@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from evaluation.color_metrics import check_images
 from utils.errors import InputError, reason
 
 DATA_RANGE = 255
 SSIM_WINDOW = 7
-SSIM_K1, SSIM_K2 = 0.01, 0.03
 
 LPIPS_BACKBONES = {
     "vgg": torchvision.models.VGG16_Weights.IMAGENET1K_V1,
@@ -48,48 +48,29 @@ def psnr(a: Tensor, b: Tensor) -> Tensor:
     return 10.0 * torch.log10(DATA_RANGE**2 * a.shape[1:].numel() / squares.double())
 
 
-class WindowSums:
-    """Images ready for SSIM (Wang et al. 2004) as scikit-image defines it by default; one truth serves several.
+def ssim(a: Tensor, b: Tensor) -> Tensor:
+    """SSIM (Wang et al. 2004) as scikit-image defines it by default: (B,), at most 1.
 
         S = (2 m_a m_b + C1) (2 v_ab + C2) / ((m_a^2 + m_b^2 + C1) (v_a + v_b + C2)),  C_i = (255 K_i)^2
 
     Means m over a uniform 7 x 7 window, sample (co)variances v, averaged over the three channels and the windows that
-    lie wholly in the image. All sums are whole numbers below 2^31, exact in int32: with the sums s over a window of
-    N = 49 pixels, N m = s and N (N - 1) v_ab = N s_ab - s_a s_b. Top and bottom of S are taken times (N (N - 1)) (N N),
-    in float64.
+    lie wholly in the image. ValueError unless a and b are uint8 images of one shape with sides of 7 pixels or more.
     """
-
-    def __init__(self, images: Tensor) -> None:
-        """images: uint8 (B, 3, H, W). ValueError where a side is below 7."""
-        check_images(images)
-        if min(images.shape[2:]) < SSIM_WINDOW:
-            raise ValueError(f"SSIM needs sides of at least {SSIM_WINDOW} pixels, not {tuple(images.shape[2:])}")
-        self.images, self.values = images, images.int()
-        self.squares = self.values * self.values
-        self.sums = _box_sum(self.values)
-        self.squared_sums = self.sums * self.sums
-
-    def ssim(self, other: "WindowSums") -> Tensor:
-        """Of each image and its partner in `other`: (B,) float64, at most 1. ValueError unless of one shape."""
-        check_images(self.images, other.images)
-        n = SSIM_WINDOW**2
-        c1, c2 = n * n * (SSIM_K1 * DATA_RANGE) ** 2, n * (n - 1) * (SSIM_K2 * DATA_RANGE) ** 2
-        product, squares = self.sums * other.sums, self.squared_sums + other.squared_sums
-        covariance = _box_sum(self.values * other.values).mul_(n).sub_(product)
-        variances = _box_sum(self.squares + other.squares).mul_(n).sub_(squares)  # only their sum is needed
-        top = product.double().mul_(2).add_(c1).mul_(covariance.double().mul_(2).add_(c2))
-        bottom = squares.double().add_(c1).mul_(variances.double().add_(c2))
-        return top.div_(bottom).mean(dim=(1, 2, 3))
+    check_images(a, b)
+    if min(a.shape[2:]) < SSIM_WINDOW:
+        raise ValueError(f"SSIM needs sides of at least {SSIM_WINDOW} pixels, not {tuple(a.shape[2:])}")
+    a, b = a.double(), b.double()
+    m_a, m_b, square, both = (_window_means(image) for image in (a, b, a * a + b * b, a * b))
+    sample = SSIM_WINDOW**2 / (SSIM_WINDOW**2 - 1)
+    c1, c2 = ((k * DATA_RANGE) ** 2 for k in (0.01, 0.03))
+    squared = m_a * m_a + m_b * m_b
+    covariance, variances = sample * (both - m_a * m_b), sample * (square - squared)
+    return ((2 * m_a * m_b + c1) * (2 * covariance + c2) / ((squared + c1) * (variances + c2))).mean(dim=(1, 2, 3))
 
 
-def _box_sum(images: Tensor) -> Tensor:
-    """Sums over all 7 x 7 windows: (B, 3, H, W) -> (B, 3, H - 6, W - 6)."""
-    for dim in (2, 3):
-        size = images.shape[dim] - SSIM_WINDOW + 1
-        pairs = images.narrow(dim, 0, size + 4) + images.narrow(dim, 1, size + 4)  # 7 = 2 + 2 + 2 + 1
-        total = pairs.narrow(dim, 0, size) + pairs.narrow(dim, 2, size)
-        images = total.add_(pairs.narrow(dim, 4, size)).add_(images.narrow(dim, 6, size))
-    return images
+def _window_means(images: Tensor) -> Tensor:
+    """(B, 3, H, W) -> (B, 3, H - 6, W - 6)."""
+    return avg_pool2d(avg_pool2d(images, (SSIM_WINDOW, 1), stride=1), (1, SSIM_WINDOW), stride=1)
 
 
 class LPIPS(nn.Module):

@@ -24,7 +24,7 @@ from datasets.regions import Regions, mask
 from datasets.scenes import PALETTE
 from datasets.words import color_words
 from evaluation import tables
-from evaluation.color_metrics import LabBytes
+from evaluation.color_metrics import color_errors
 from evaluation.metrics import psnr
 from evaluation.obedience_metrics import inside, word_response
 from evaluation.protocol import LabBatch, check_finite
@@ -131,7 +131,7 @@ def _gains(own: LabBatch, ab: Tensor, with_counter: bool) -> dict[str, float | N
     """ab: (3 or 4, 2, S, S) in [-1, 1], under DESCRIPTIONS."""
     gray, truth = own.gray.expand(len(ab), -1, -1, -1), color.to_uint8(color.colorize(own.gray, own.ab))
     predicted, truth = color.to_uint8(color.colorize(gray, ab)), truth.expand(len(ab), -1, -1, -1)
-    distance = LabBytes(predicted).errors(LabBytes(truth)).chroma_error
+    distance = color_errors(predicted, truth).chroma_error
     values = {"psnr": psnr(predicted, truth).tolist(), "chroma_error": distance.tolist()}
     missing = [] if with_counter else [None]
     return {

@@ -12,16 +12,12 @@ from skimage import data
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from evaluation.color_metrics import LabBytes, ciede2000, colorfulness_both
-from evaluation.metrics import LPIPS, BackboneMissing, WindowSums, psnr
+from evaluation.color_metrics import ciede2000, color_errors, colorfulness_both
+from evaluation.metrics import LPIPS, BackboneMissing, psnr, ssim
 from utils.errors import InputError
 
 B, H, W = 3, 37, 41
 NETWORKS = {"vgg": "vgg16", "alex": "alexnet", "squeeze": "squeezenet1_1"}
-
-
-def ssim(a, b):
-    return WindowSums(a).ssim(WindowSums(b))
 
 
 def colorfulness(images):
@@ -107,7 +103,7 @@ def two_hundred_pairs():
 def test_two_hundred_pairs_agree_with_scikit_image_in_any_batch():
     a, b = two_hundred_pairs()
     assert psnr(a, b).isfinite().all()  # no pair is two equal images
-    figures = {"psnr": psnr(a, b), "ssim": ssim(a, b)} | LabBytes(a).errors(LabBytes(b))._asdict()
+    figures = {"psnr": psnr(a, b), "ssim": ssim(a, b)} | color_errors(a, b)._asdict()
     expected = {name: [] for name in figures}
     for x, y in zip(last(a), last(b), strict=True):
         lab_x, lab_y = rgb2lab(x), rgb2lab(y)
@@ -122,8 +118,8 @@ def test_two_hundred_pairs_agree_with_scikit_image_in_any_batch():
         parts = list(zip(a[:30].split(size), b[:30].split(size), strict=True))
         for name, metric in (
             ("psnr", psnr),
-            ("ssim", lambda x, y: WindowSums(x).ssim(WindowSums(y))),
-            ("ciede2000", lambda x, y: LabBytes(x).errors(LabBytes(y)).ciede2000),
+            ("ssim", ssim),
+            ("ciede2000", lambda x, y: color_errors(x, y).ciede2000),
         ):
             batched = torch.cat([metric(x, y) for x, y in parts])
             np.testing.assert_allclose(batched, figures[name][:30], rtol=1e-12, err_msg=f"{name}, {size}")
@@ -131,7 +127,7 @@ def test_two_hundred_pairs_agree_with_scikit_image_in_any_batch():
 
 def test_equal_images_are_no_distance_apart():
     a, _ = two_hundred_pairs()
-    errors = LabBytes(a).errors(LabBytes(a.clone()))
+    errors = color_errors(a, a.clone())
     assert errors.ciede2000.tolist() == errors.chroma_error.tolist() == [0.0] * 200
 
 
