@@ -1,13 +1,13 @@
 """Evaluation on Scenes: does every instance have the colour that the caption gives it?
 
-B scenes; N = 5 places for instances; H, W image side; N_G regions (groups); N_I image tokens.
+B scenes; N = 5 places for instances; H, W image side; N_I image tokens.
 Every scene is colorized twice: under its caption, and under its counter caption, which gives the instances of the same
 gray picture other colours. Differs: the paper shows its claims by pictures (Fig. 1) and has none of these figures.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from numpy.typing import NDArray
@@ -18,7 +18,6 @@ from datasets.pictures.drawing import group_map
 from datasets.scenes import COLORS, PALETTE, SHAPES, SceneBatch, Scenes
 from evaluation.instance_metrics import (
     adjusted_rand_index,
-    assignment_labels,
     instance_color_error,
     instance_means,
     nearest_color,
@@ -29,7 +28,7 @@ from evaluation.instance_metrics import (
 from evaluation.protocol import check_finite
 from evaluation.scene_report import Recolored, UnderCaption
 from evaluation.statistics import bootstrap_interval
-from models import Coloring, System
+from models import System
 from utils import color, distributed
 from utils.devices import autocast
 from utils.log import progress
@@ -39,27 +38,9 @@ NOUNS = tuple(SHAPES)
 SHOWN_SCENES, SHOWN_CAPTIONS = 4, 4  # of each split, on the page
 
 
-class ColorizedScenes(NamedTuple):
-    """One evaluated batch, as `visit` sees it: pictures on the CPU."""
-
-    scenes: SceneBatch
-    indices: Sequence[int]
-    gray: Tensor  # (B, 1, H, W) in [-1, 1]
-    ab: Tensor  # (B, 2, H, W) in [-1, 1], under the caption
-    counter_ab: Tensor  # the same under the counter caption
-    regions: Tensor  # (B, R, N) of `models.Coloring`, under the caption; R = 0 where there are none
-    counter_regions: Tensor
-
-
 @torch.no_grad()
 def evaluate_instances(
-    system: System,
-    scenes: Scenes,
-    device: torch.device,
-    amp: str,
-    batch_size: int,
-    shared: bool = True,
-    visit: Callable[[ColorizedScenes], None] | None = None,
+    system: System, scenes: Scenes, device: torch.device, amp: str, batch_size: int, shared: bool = True
 ) -> list[dict[str, Any]]:
     """One row a scene, all ranks', in order, on every rank.
 
@@ -78,84 +59,66 @@ def evaluate_instances(
         indices = mine[start : start + batch_size]
         batch = scenes.render(indices)
         gray = color.split(batch.rgb.to(device).float() / 255)[0].cpu()
-        own, counter = (
-            colorings(system, batch.rgb, captions, device, amp) for captions in (batch.captions, batch.counter_captions)
+        (ab, regions), (counter_ab, _) = (
+            colorings(system, batch.rgb, captions, batch.names, device, amp)
+            for captions in (batch.captions, batch.counter_captions)
         )
-        colorized = ColorizedScenes(
-            batch,
-            indices,
-            gray,
-            own.ab.float().cpu(),
-            counter.ab.float().cpu(),
-            _regions(own),
-            _regions(counter),
-        )
-        for ab in (colorized.ab, colorized.counter_ab):
-            check_finite(ab, batch.names)
-        rows += _rows(colorized)
-        if visit is not None:
-            visit(colorized)
+        rows += _rows(batch, indices, gray, ab, counter_ab, regions)
     rows = [row for part in distributed.gather_objects(rows) for row in part]
     return sorted(rows, key=lambda row: row["index"])
 
 
-def colorings(system: System, rgb: Tensor, captions: Sequence[str], device: torch.device, amp: str) -> Coloring:
-    """rgb: (B, 3, H, W) uint8, one picture a caption."""
+def colorings(
+    system: System, rgb: Tensor, captions: Sequence[str], names: Sequence[str], device: torch.device, amp: str
+) -> tuple[Tensor, Tensor]:
+    """ab (B, 2, H, W) in [-1, 1] and the regions (B, R, N_I) of `models.Coloring`, R = 0 where there are none; float32
+    on the CPU. rgb: (B, 3, H, W) uint8, one picture a caption."""
     words = None if system.tokenizer is None else system.tokenizer(list(captions))
     with autocast(device, amp):
-        return system.colorize(Batch.plain(rgb, captions, words).to(device))
+        coloring = system.colorize(Batch.plain(rgb, captions, words).to(device))
+    check_finite(coloring.ab, names)
+    regions = torch.zeros(len(captions), 0, 1) if coloring.regions is None else coloring.regions.float().cpu()
+    return coloring.ab.float().cpu(), regions
 
 
-def _regions(coloring: Coloring) -> Tensor:
-    if coloring.regions is None:
-        return torch.zeros(len(coloring.ab), 0, 1)
-    return coloring.regions.float().cpu()
-
-
-def _rows(colorized: ColorizedScenes) -> list[dict[str, Any]]:
-    batch, gray = colorized.scenes, colorized.gray
-    scored = batch.named & batch.masks.flatten(2).any(dim=2)  # (B, N)
-    nothing, _ = _figures(gray, torch.zeros_like(colorized.ab), batch.masks, batch.colors)
-    own_error, own_answer = _figures(gray, colorized.ab, batch.masks, batch.colors)
-    counter_error, counter_answer = _figures(gray, colorized.counter_ab, batch.masks, batch.counter_colors)
-    ari, foreground_ari = _grouping(batch.masks, colorized.regions)
+def _rows(
+    batch: SceneBatch, indices: Sequence[int], gray: Tensor, ab: Tensor, counter_ab: Tensor, regions: Tensor
+) -> list[dict[str, Any]]:
+    scored = _scored(batch)
+    nothing, _ = _figures(gray, torch.zeros_like(ab), batch.masks, batch.colors)
+    own_error, own_answer = _figures(gray, ab, batch.masks, batch.colors)
+    counter_error, counter_answer = _figures(gray, counter_ab, batch.masks, batch.counter_colors)
+    ari, foreground_ari = _grouping(batch.masks, regions)
     ground = torch.where(batch.background_named, batch.background_color, -1)
     named = torch.cat([torch.where(batch.named, batch.colors, -1), ground[:, None]], dim=1)  # (B, N + 1)
 
-    rows = []
-    for b, index in enumerate(colorized.indices):
-        instances = []
-        for k in scored[b].nonzero().flatten().tolist():
-            wanted, answer, other_wanted, other_answer = (
-                COLORS[table[b, k]] for table in (batch.colors, own_answer, batch.counter_colors, counter_answer)
-            )
-            instances.append(
-                {
-                    "noun": NOUNS[batch.shapes[b, k]],
-                    "color": wanted,
-                    "answer": answer,
-                    "correct": answer == wanted,
-                    "error": own_error[b, k].item(),
-                    "gray_error": nothing[b, k].item(),
-                    "counter_color": other_wanted,
-                    "counter_answer": other_answer,
-                    "counter_correct": other_answer == other_wanted,
-                    "counter_error": counter_error[b, k].item(),
-                }
-            )
-        rows.append(
-            {
-                "index": index,
-                "name": batch.names[b],
-                "caption": batch.captions[b],
-                "counter_caption": batch.counter_captions[b],
-                "caption_colors": [COLORS[c] for c in named[b].tolist() if c >= 0],
-                "ari": ari[b],
-                "foreground_ari": foreground_ari[b],
-                "instances": instances,
-            }
+    def judged(b: int, k: int) -> dict[str, Any]:
+        wanted, answer, counter, other = (
+            COLORS[table[b, k]] for table in (batch.colors, own_answer, batch.counter_colors, counter_answer)
         )
-    return rows
+        own = {"noun": NOUNS[batch.shapes[b, k]], "color": wanted, "answer": answer, "correct": answer == wanted}
+        own |= {"error": own_error[b, k].item(), "gray_error": nothing[b, k].item()}
+        own |= {"counter_color": counter, "counter_answer": other, "counter_correct": other == counter}
+        return own | {"counter_error": counter_error[b, k].item()}
+
+    return [
+        {
+            "index": index,
+            "name": batch.names[b],
+            "caption": batch.captions[b],
+            "counter_caption": batch.counter_captions[b],
+            "caption_colors": [COLORS[c] for c in named[b].tolist() if c >= 0],
+            "ari": ari[b],
+            "foreground_ari": foreground_ari[b],
+            "instances": [judged(b, k) for k in scored[b].nonzero().flatten().tolist()],
+        }
+        for b, index in enumerate(indices)
+    ]
+
+
+def _scored(batch: SceneBatch) -> Tensor:
+    """(B, N) bool: the caption gives it a colour, and it can be seen."""
+    return batch.named & batch.masks.flatten(2).any(dim=2)
 
 
 def _figures(gray: Tensor, ab: Tensor, masks: Tensor, colors: Tensor) -> tuple[Tensor, Tensor]:
@@ -169,53 +132,37 @@ def _grouping(masks: Tensor, assignment: Tensor) -> tuple[list[float | None], li
     """The adjusted Rand index of groups and instances over all patches, and over those off the ground, per scene."""
     if assignment.shape[1] == 0:  # w/o GE
         return [None] * len(masks), [None] * len(masks)
-    truth = patch_labels(masks, math.isqrt(assignment.shape[2]))
-    groups = assignment_labels(assignment)
+    truth, groups = patch_labels(masks, math.isqrt(assignment.shape[2])), assignment.argmax(dim=1)
     values = (adjusted_rand_index(groups, truth, valid) for valid in (None, truth < masks.shape[1]))
     return tuple([None if math.isnan(value) else value for value in scores.tolist()] for scores in values)
 
 
-def summarize_instances(rows: list[dict[str, Any]], seed: int = 0) -> dict[str, Any]:
+def summarize_instances(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The figures of one split. Each is {mean, low, high}: 95 % bootstrap interval, whole scenes drawn.
 
     accuracy, error (CIEDE2000) and the same under the counter caption; `counter_drop`, accuracy less counter_accuracy,
     paired; `gray_error`, of ab = 0; ari, foreground_ari, None without groups; `references`: what answers that know
     nothing of instances would score in accuracy (`evaluation.instance_metrics.reference_accuracy`), plain means.
     """
-    instances = [(scene, instance) for scene, row in enumerate(rows) for instance in row["instances"]]
-    groups = torch.tensor([scene for scene, _ in instances])
-
-    def interval(values: Sequence[float], of: Tensor | None) -> dict[str, float]:
-        return bootstrap_interval(torch.tensor(values, dtype=torch.float64), of, seed=seed)._asdict()
-
-    def over_instances(key: str) -> list[float]:
-        return [float(instance[key]) for _, instance in instances]
-
-    def over_scenes(key: str) -> dict[str, float] | None:
-        values = [row[key] for row in rows if row[key] is not None]
-        return interval(values, None) if values else None
-
-    drop = [a - b for a, b in zip(over_instances("correct"), over_instances("counter_correct"), strict=True)]
-    return {
-        "scenes": len(rows),
-        "instances": len(instances),
-        "accuracy": interval(over_instances("correct"), groups),
-        "counter_accuracy": interval(over_instances("counter_correct"), groups),
-        "counter_drop": interval(drop, groups),
-        "error": interval(over_instances("error"), groups),
-        "counter_error": interval(over_instances("counter_error"), groups),
-        "gray_error": interval(over_instances("gray_error"), groups),
-        "ari": over_scenes("ari"),
-        "foreground_ari": over_scenes("foreground_ari"),
-        "references": _references(rows),
+    instances = [instance for row in rows for instance in row["instances"]]
+    groups = torch.tensor([scene for scene, row in enumerate(rows) for _ in row["instances"]])
+    values = {
+        "accuracy": [instance["correct"] for instance in instances],
+        "counter_accuracy": [instance["counter_correct"] for instance in instances],
+        "counter_drop": [instance["correct"] - instance["counter_correct"] for instance in instances],
+        **{key: [instance[key] for instance in instances] for key in ("error", "counter_error", "gray_error")},
     }
-
-
-def _references(rows: list[dict[str, Any]]) -> dict[str, float]:
+    summary: dict[str, Any] = {"scenes": len(rows), "instances": len(instances)}
+    for key, of_instances in values.items():
+        summary[key] = bootstrap_interval(torch.tensor(of_instances, dtype=torch.float64), groups)._asdict()
+    for key in ("ari", "foreground_ari"):
+        of_scenes = torch.tensor([row[key] for row in rows if row[key] is not None], dtype=torch.float64)
+        summary[key] = bootstrap_interval(of_scenes)._asdict() if len(of_scenes) else None
     wanted = _indices([[instance["color"] for instance in row["instances"]] for row in rows])
-    named = _indices([row["caption_colors"] for row in rows])
-    scores = reference_accuracy(wanted, CENTERS, named)
-    return {name: (score.sum() / (wanted >= 0).sum()).item() for name, score in scores.items()}
+    scores = reference_accuracy(wanted, CENTERS, _indices([row["caption_colors"] for row in rows]))
+    return summary | {
+        "references": {name: (score.sum() / (wanted >= 0).sum()).item() for name, score in scores.items()}
+    }
 
 
 def _indices(names: Sequence[Sequence[str]]) -> Tensor:
@@ -235,23 +182,21 @@ def recolor(system: System, scenes: Scenes, index: int, count: int, device: torc
     """One gray scene under `count` captions (`Scenes.recolored`), its own first, for the page."""
     system.eval()
     batch, variations = scenes.render([index]), scenes.recolored(index, count)
+    captions, colors = zip(*variations, strict=True)
     gray = color.split(batch.rgb.float() / 255)[0].expand(count, -1, -1, -1)
     rgb = batch.rgb.expand(count, -1, -1, -1)
-    coloring = colorings(system, rgb, [caption for caption, _ in variations], device, amp)
-    ab, regions = coloring.ab.float().cpu(), _regions(coloring)
-    check_finite(ab, batch.names * count)
+    ab, regions = colorings(system, rgb, captions, batch.names * count, device, amp)
     nothing, pictures = (_pictures(color.colorize(gray, chroma)) for chroma in (torch.zeros_like(ab), ab))
-    masks, wanted = batch.masks.expand(count, -1, -1, -1), torch.tensor([colors for _, colors in variations])
-    _, answers = _figures(gray, ab, masks, wanted)
-    scored = (batch.named & batch.masks.flatten(2).any(dim=2))[0].nonzero().flatten().tolist()
+    _, answers = _figures(gray, ab, batch.masks.expand(count, -1, -1, -1), torch.tensor(colors))
+    scored = _scored(batch)[0].nonzero().flatten().tolist()
     shown = [
         UnderCaption(
             caption,
             pictures[i],
             group_map(regions[i].numpy(), nothing[i]),
-            [(NOUNS[batch.shapes[0, k]], COLORS[colors[k]], COLORS[answers[i, k]]) for k in scored],
+            [(NOUNS[batch.shapes[0, k]], COLORS[colors[i][k]], COLORS[answers[i, k]]) for k in scored],
         )
-        for i, (caption, colors) in enumerate(variations)
+        for i, caption in enumerate(captions)
     ]
     return Recolored(batch.names[0], nothing[0], shown)
 
