@@ -8,8 +8,8 @@ word response      the first colour word of the caption, of eight chromatic colo
 description gain   PSNR and mean ab error with the pair's own caption, against no caption, against another photograph's,
                    and against the counter caption of Eq. (15)
 
-A network that ignores the words scores 0 in both; its row is computed in the same way, from the answers to an empty
-caption. Differs: the paper shows obedience by pictures and a user study, and has none of these figures.
+A network that ignores the words scores 0 in both; its row stands beside. Differs: the paper shows obedience by pictures
+and a user study, and has none of these figures.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ from evaluation.color_metrics import color_errors
 from evaluation.metrics import psnr
 from evaluation.obedience_metrics import inside, word_response
 from evaluation.protocol import LabBatch, check_finite
-from evaluation.statistics import Interval, bootstrap_interval
+from evaluation.statistics import bootstrap_interval
 from models import System
 from utils import color, devices, distributed
 from utils.errors import InputError
@@ -39,8 +39,13 @@ CENTERS = torch.tensor([PALETTE[name] for name in COLORS], dtype=torch.float64) 
 DESCRIPTIONS = ("own", "empty", "other", "counter")
 METRICS = {"psnr": "PSNR, dB", "chroma_error": "ab error"}
 TOGETHER = 64  # colourings in one pass of the network
-RESPONSES = {"right": "word response, right, %", "angle": "degrees off", "share": "share changed, %"}
-RESPONSES |= {"inside": "of the change in the word's region, %", "region": "region, % of the picture"}
+RESPONSES = {  # key of a word response: its title, factor, digits
+    "right": ("word response, right, %", 100, 1),
+    "angle": ("degrees off", 1, 1),
+    "share": ("share changed, %", 100, 1),
+    "inside": ("of the change in the word's region, %", 100, 1),
+    "region": ("region, % of the picture", 100, 1),
+}
 
 
 @torch.no_grad()
@@ -76,8 +81,10 @@ def evaluate(
             own = LabBatch(*(part[i : i + 1] for part in squashed))
             source, others = replaced[i]
             row = {"index": batch.indices[i], "name": batch.names[i], "caption": batch.captions[i]}
-            row |= _gains(own, ab[: len(ab) - len(others)], with_counter=counters[i] is not None)
-            row |= _responses(ab, source, len(others), _region(regions, row, ab.shape[-2:]))
+            row |= _gains(own, ab[: len(ab) - len(others)])
+            row |= _responses(
+                torch.cat([ab[:1], ab[len(ab) - len(others) :]]), source, _region(regions, row, ab.shape[-2:])
+            )
             rows.append(row)
     everyone = (row for part in distributed.gather_objects(rows) for row in part)
     return sorted(everyone, key=lambda row: row["index"])
@@ -127,17 +134,15 @@ def _other_caption(pairs: Sequence[tuple[str, str]], index: int) -> str:
     return ""
 
 
-def _gains(own: LabBatch, ab: Tensor, with_counter: bool) -> dict[str, float | None]:
-    """ab: (3 or 4, 2, S, S) in [-1, 1], under DESCRIPTIONS."""
+def _gains(own: LabBatch, ab: Tensor) -> dict[str, float | None]:
+    """ab: (3 or 4, 2, S, S) in [-1, 1], under DESCRIPTIONS; the last may lack."""
     gray, truth = own.gray.expand(len(ab), -1, -1, -1), color.to_uint8(color.colorize(own.gray, own.ab))
     predicted, truth = color.to_uint8(color.colorize(gray, ab)), truth.expand(len(ab), -1, -1, -1)
-    distance = color_errors(predicted, truth).chroma_error
-    values = {"psnr": psnr(predicted, truth).tolist(), "chroma_error": distance.tolist()}
-    missing = [] if with_counter else [None]
+    values = {"psnr": psnr(predicted, truth), "chroma_error": color_errors(predicted, truth).chroma_error}
     return {
-        f"{metric}_{description}": value
-        for metric, own_values in values.items()
-        for description, value in zip(DESCRIPTIONS, own_values + missing, strict=True)
+        f"{metric}_{description}": of_metric[place].item() if place < len(ab) else None
+        for metric, of_metric in values.items()
+        for place, description in enumerate(DESCRIPTIONS)
     }
 
 
@@ -150,15 +155,15 @@ def _region(regions: Regions, row: dict[str, Any], size: Sequence[int]) -> Tenso
     return torch.from_numpy(mask(boxes, *size)) if boxes else None
 
 
-def _responses(ab: Tensor, source: int | None, count: int, region: Tensor | None = None) -> dict[str, Any]:
-    """ab: (K, 2, S, S) in [-1, 1], under the own caption first and the `count` replaced ones last; region: (S, S)."""
+def _responses(ab: Tensor, source: int | None, region: Tensor | None) -> dict[str, Any]:
+    """ab: (1 + 7, 2, S, S) in [-1, 1], under the own caption and the replaced ones; region: (S, S) bool."""
     if source is None:
         return {"from": None, "region": None, "responses": []}
     wanted = torch.tensor([color for color in range(len(COLORS)) if color != source])
-    changes = color.denormalize_ab(ab[-count:] - ab[:1]).cpu()
-    response = word_response(changes, torch.full_like(wanted, source), wanted, CENTERS)
-    kept = [None] * len(wanted) if region is None else inside(changes, region.to(changes.device)).tolist()
-    values = zip(wanted.tolist(), *(part.tolist() for part in response), kept, strict=True)
+    changes = color.denormalize_ab(ab[1:] - ab[:1]).cpu()
+    right, angle, share = word_response(changes, torch.full_like(wanted, source), wanted, CENTERS)
+    kept = [None] * len(wanted) if region is None else inside(changes, region).tolist()
+    values = zip(wanted.tolist(), right.tolist(), angle.tolist(), share.tolist(), kept, strict=True)
     found = [
         dict(zip(("to", "right", "angle", "share", "inside"), (COLORS[to], *of), strict=True)) for to, *of in values
     ]
@@ -169,11 +174,7 @@ def _responses(ab: Tensor, source: int | None, count: int, region: Tensor | None
 def summarize(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """`model`, and `ignoring` the words: means with 95 % bootstrap intervals over photographs; None where no pair can
     be judged."""
-    return {"model": _summarize(rows), "ignoring": _summarize(ignoring(rows))}
-
-
-def _summarize(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return {
+    model = {
         "word_response": _summarize_responses(rows),
         "description_gain": {
             description: {metric: _gain(rows, metric, description) for metric in METRICS}
@@ -181,23 +182,32 @@ def _summarize(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         },
         "pairs": len(rows),
     }
+    none, response = dict.fromkeys(("mean", "low", "high"), 0.0), model["word_response"]
+    if response is not None:
+        right_of = {name: None if share is None else 0.0 for name, share in response["right_of"].items()}
+        response = response | {"right": none, "angle": 90.0, "share": 0.0, "right_of": right_of}
+        response["inside"] = response["region"]
+    gains = {
+        description: {metric: gain and none for metric, gain in of_metrics.items()}
+        for description, of_metrics in model["description_gain"].items()
+    }
+    ignoring = {"word_response": response, "description_gain": gains, "pairs": len(rows)}
+    return {"model": model, "ignoring": ignoring}
 
 
 def _summarize_responses(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     flat = [(row["name"], response) for row in rows for response in row["responses"]]
     if not flat:
         return None
-    right = [response["right"] for _, response in flat]
     placed = [row for row in rows if row["region"] is not None]
-    by_color = {name: [r["right"] for _, r in flat if r["to"] == name] for name in COLORS}
     return {
         "count": len(flat),
-        "right": _interval(right, [name for name, _ in flat])._asdict(),
-        "angle": float(np.mean([response["angle"] for _, response in flat])),
-        "share": float(np.mean([response["share"] for _, response in flat])),
+        "right": _interval([response["right"] for _, response in flat], [name for name, _ in flat]),
+        "angle": _mean([response["angle"] for _, response in flat]),
+        "share": _mean([response["share"] for _, response in flat]),
         "inside": _mean([response["inside"] for row in placed for response in row["responses"]]),
         "region": _mean([row["region"] for row in placed]),
-        "right_of": {name: float(np.mean(values)) if values else None for name, values in by_color.items()},
+        "right_of": {name: _mean([r["right"] for _, r in flat if r["to"] == name]) for name in COLORS},
     }
 
 
@@ -208,30 +218,14 @@ def _mean(values: Sequence[float]) -> float | None:
 def _gain(rows: Sequence[dict[str, Any]], metric: str, description: str) -> dict[str, float] | None:
     """Own caption minus `description`, over the pairs that have both."""
     both = [row for row in rows if row[f"{metric}_{description}"] is not None]
-    if not both:
-        return None
     gains = [row[f"{metric}_own"] - row[f"{metric}_{description}"] for row in both]
-    return _interval(gains, [row["name"] for row in both])._asdict()
+    return _interval(gains, [row["name"] for row in both]) if both else None
 
 
-def _interval(values: Sequence[float], names: Sequence[str]) -> Interval:
+def _interval(values: Sequence[float], names: Sequence[str]) -> dict[str, float]:
     places = {name: place for place, name in enumerate(dict.fromkeys(names))}
     groups = torch.tensor([places[name] for name in names])
-    return bootstrap_interval(torch.tensor(values, dtype=torch.float64), groups)
-
-
-def ignoring(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of a network that answers every caption as this one answers an empty one."""
-    told = []
-    for row in rows:
-        names = [(f"{metric}_{description}", f"{metric}_empty") for metric in METRICS for description in DESCRIPTIONS]
-        same = {name: None if row[name] is None else row[empty] for name, empty in names}
-        source = None if row["from"] is None else COLORS.index(row["from"])
-        nothing = torch.zeros(len(COLORS), 2, 1, 1)
-        own = _responses(nothing, source, len(COLORS) - 1)
-        own["responses"] = [response | {"inside": row["region"]} for response in own["responses"]]
-        told.append(row | same | own | {"region": row["region"]})
-    return told
+    return bootstrap_interval(torch.tensor(values, dtype=torch.float64), groups)._asdict()
 
 
 def table(summary: dict[str, Any]) -> str:
@@ -241,26 +235,20 @@ def table(summary: dict[str, Any]) -> str:
 
 def table_rows(summary: dict[str, Any]) -> list[tables.Row]:
     """The headings, then a line for each figure of the model and of one that ignores the words."""
-    model, baseline = summary["model"], summary["ignoring"]
+    both = (summary["model"], summary["ignoring"])
     lines = [("obedience", ["this model", "ignoring the words"])]
-    response, nothing = model["word_response"], baseline["word_response"]
-    if response is not None:
-        for name, title in RESPONSES.items():
-            if response[name] is not None:  # the last two need regions
-                lines.append((title, [_cell(response[name], name), _cell(nothing[name], name)]))
-    for description, gains in model["description_gain"].items():
-        for metric, gain in gains.items():
-            own = baseline["description_gain"][description][metric]
-            title = f"gain over {description} caption, {METRICS[metric]}"
-            lines.append((title, [_cell(gain, metric), _cell(own, metric)]))
+    for name, (title, *look) in RESPONSES.items() if both[0]["word_response"] is not None else ():
+        if both[0]["word_response"][name] is not None:  # the last two need regions
+            lines.append((title, [_cell(of["word_response"][name], *look) for of in both]))
+    for description in DESCRIPTIONS[1:]:
+        for metric, title in METRICS.items():
+            cells = [_cell(of["description_gain"][description][metric], 1, 3) for of in both]
+            lines.append((f"gain over {description} caption, {title}", cells))
     return lines
 
 
-def _cell(value: Any, name: str) -> str:
-    scale, digits = (100, 1) if name in ("right", "share", "inside", "region") else (1, 1 if name == "angle" else 3)
-    if value is None:
-        return "-"
-    if isinstance(value, dict):
-        mean, low, high = (value[part] * scale for part in ("mean", "low", "high"))
-        return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-    return f"{value * scale:.{digits}f}"
+def _cell(value: dict[str, float] | float | None, factor: float, digits: int) -> str:
+    """A figure, or a mean with its interval."""
+    if isinstance(value, float):
+        return tables.number(value * factor, digits)
+    return tables.interval(value, factor, digits)
