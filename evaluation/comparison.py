@@ -50,27 +50,27 @@ def pair(file_a: Path, rows_a: Sequence[Row], file_b: Path, rows_b: Sequence[Row
 
     InputError that names the first row which the other file lacks.
     """
-    keys_a, keys_b = _keys(rows_a), _keys(rows_b)
-    for file, keys, other, others in ((file_a, keys_a, file_b, {*keys_b}), (file_b, keys_b, file_a, {*keys_a})):
-        for line, (name, caption, time) in enumerate(keys, start=2):
-            if (name, caption, time) not in others:
+    keyed_a, keyed_b = _keyed(rows_a), _keyed(rows_b)
+    for file, keyed, other, others in ((file_a, keyed_a, file_b, keyed_b), (file_b, keyed_b, file_a, keyed_a)):
+        for line, key in enumerate(keyed, start=2):
+            if key not in others:
+                name, caption, time = key
                 again = f" for the {time + 1}. time" if time else ""
                 raise InputError(
                     f"{file}, row {line}: {name} with {caption!r} is{again} not in {other}; test both on the same list"
                 )
-    row_of = dict(zip(keys_b, rows_b, strict=True))
-    return [(row, row_of[key]) for key, row in zip(keys_a, rows_a, strict=True)]
+    return [(row, keyed_b[key]) for key, row in keyed_a.items()]
 
 
-def _keys(rows: Sequence[Row]) -> list[tuple[str, str, int]]:
-    """Image, caption, and how many rows before this one have both."""
+def _keyed(rows: Sequence[Row]) -> dict[tuple[str, str, int], Row]:
+    """Under image, caption, and how many rows before this one have both."""
     seen: Counter[tuple[str, str]] = Counter()
-    keys = []
+    keyed = {}
     for row in rows:
-        pair = row["name"], row["caption"]
-        keys.append((*pair, seen[pair]))
-        seen[pair] += 1
-    return keys
+        own = row["name"], row["caption"]
+        keyed[*own, seen[own]] = row
+        seen[own] += 1
+    return keyed
 
 
 def values(file: Path, rows: Sequence[Row], column: str) -> np.ndarray:
@@ -88,36 +88,26 @@ def values(file: Path, rows: Sequence[Row], column: str) -> np.ndarray:
     return np.array(numbers)
 
 
-def choose_metrics(
-    file_a: Path, row_a: Row, file_b: Path, row_b: Row, only: Sequence[str] | None, stated: dict[str, str]
-) -> dict[str, str]:
-    """{metric: which is better} of the `model_*` columns, or of `only` these; `stated` goes before `DIRECTIONS`.
-
-    InputError for a metric that one file lacks, and for one whose direction nobody gives.
-    """
-    of_file = {
-        file: [key.removeprefix(PREFIX) for key in row if key.startswith(PREFIX)]
-        for file, row in ((file_a, row_a), (file_b, row_b))
-    }
-    wanted = only or list(dict.fromkeys(name for names in of_file.values() for name in names))
+def choose_metrics(file_a: Path, row_a: Row, file_b: Path, row_b: Row, only: Sequence[str] | None) -> list[str]:
+    """The metrics of the `model_*` columns, or `only` these. InputError for one that a file lacks or nobody knows."""
+    a, b = ([key.removeprefix(PREFIX) for key in row if key.startswith(PREFIX)] for row in (row_a, row_b))
+    wanted = only or list(dict.fromkeys(a + b))
     if not wanted:
         raise InputError(
             f"{file_a}: has no column that starts with {PREFIX!r}; pass the per_image.csv that --test writes"
         )
-    directions = DIRECTIONS | stated
+    shared = " ".join(name for name in a if name in b)
     for name in wanted:
-        for file, names in of_file.items():
+        for file, names in ((file_a, a), (file_b, b)):
             if name not in names:
-                shared = [metric for metric in of_file[file_a] if metric in of_file[file_b]]
                 raise InputError(
-                    f"{file}: has no column {PREFIX + name!r}; test both alike, or pass --metrics {' '.join(shared)}"
+                    f"{file}: has no column {PREFIX + name!r}; test both alike, or pass --metrics {shared}"
                 )
-        if name not in directions:
+        if name not in DIRECTIONS:
             raise InputError(
-                f"{file_a}: is more or less of {name!r} better? say --higher {name}, --lower {name} or"
-                f" --neither {name}, or choose --metrics among {', '.join(DIRECTIONS)}"
+                f"{file_a}: is more or less of {name!r} better? choose --metrics among {', '.join(DIRECTIONS)}"
             )
-    return {name: directions[name] for name in wanted}
+    return wanted
 
 
 def check_same_truth(file_a: Path, file_b: Path, pairs: Sequence[tuple[Row, Row]]) -> None:

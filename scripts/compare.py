@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -28,12 +27,10 @@ from datasets.image_files import read_image
 from evaluation import comparison, tables
 from evaluation.comparison import PREFIX, Difference, Row
 from evaluation.report import PANELS, STRIPS, strip_panels
-from utils import color
-from utils.errors import InputError
+from utils.errors import InputError, exit_status
 from utils.log import progress
 
 TABLE, PER_IMAGE, PAGE = "compare.json", "compare.csv", "index.html"
-DIRECTIONS = (comparison.HIGHER, comparison.LOWER, comparison.NEITHER)
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -44,53 +41,44 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--output", type=Path, default=Path("output/compare"), help="folder (default: output/compare)")
     add("--names", nargs=2, default=["A", "B"], metavar="NAME", help="what to call them (default: A B)")
     add("--metrics", nargs="+", metavar="METRIC", help="these alone, such as psnr ssim (default: all)")
-    for better in DIRECTIONS:
-        text = f"metrics of which {better} is better; goes before what is known of their names"
-        add(f"--{better}", nargs="+", default=[], metavar="METRIC", help=text)
     add("--rank_by", metavar="METRIC", help="what orders the images (default: the first metric)")
     add("--show", type=int, default=20, metavar="N", help="images on the page (default: 20)")
-    add("--data_path", type=Path, help="data folder, for gray and truth where a test has no index_files")
     add("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
     add("--overwrite", action="store_true", help="write over an earlier comparison")
     return parser.parse_args(arguments)
 
 
-def main(arguments: list[str] | None = None) -> int:
+@exit_status
+def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
-    try:
-        if options.output.resolve() in (options.a.parent.resolve(), options.b.parent.resolve()):
-            raise InputError(f"{options.output}: holds one of the tests; pass another --output")
-        there = [path for path in (options.output / name for name in (TABLE, PER_IMAGE, PAGE)) if path.exists()]
-        if there and not options.overwrite:
-            raise InputError(f"{there[0]}: is there already; pass another --output, or --overwrite")
-        pairs, differences = measure(options)
-        rank_by = options.rank_by or next(iter(differences))
-        if rank_by not in differences or options.show < 0:
-            raise InputError(
-                f"--rank_by {rank_by} --show {options.show}: rank by one of {', '.join(differences)}, show 0 or more"
-            )
-        write(options, pairs, differences, rank_by)
-    except InputError as error:
-        print(f"compare.py: {error}", file=sys.stderr)
-        return 2
+    if options.output.resolve() in (options.a.parent.resolve(), options.b.parent.resolve()):
+        raise InputError(f"{options.output}: holds one of the tests; pass another --output")
+    there = [path for path in (options.output / name for name in (TABLE, PER_IMAGE, PAGE)) if path.exists()]
+    if there and not options.overwrite:
+        raise InputError(f"{there[0]}: is there already; pass another --output, or --overwrite")
+    pairs, differences = measure(options)
+    rank_by = options.rank_by or next(iter(differences))
+    if rank_by not in differences or options.show < 0:
+        raise InputError(
+            f"--rank_by {rank_by} --show {options.show}: rank by one of {', '.join(differences)}, show 0 or more"
+        )
+    write(options, pairs, differences, rank_by)
     print(tables.text(comparison.table_rows(options.names, differences)))
     print(f"page: {(options.output / PAGE).resolve()}")
-    return 0
 
 
 def measure(options: argparse.Namespace) -> tuple[list[tuple[Row, Row]], dict[str, Difference]]:
     """The paired rows, and every metric's difference."""
     a, b = options.a, options.b
     pairs = comparison.pair(a, comparison.read_rows(a), b, comparison.read_rows(b))
-    stated = {name: better for better in DIRECTIONS for name in getattr(options, better)}
-    metrics = comparison.choose_metrics(a, pairs[0][0], b, pairs[0][1], options.metrics, stated)
+    metrics = comparison.choose_metrics(a, pairs[0][0], b, pairs[0][1], options.metrics)
     comparison.check_same_truth(a, b, pairs)
     rows_a, rows_b = zip(*pairs, strict=True)
     names = [row["name"] for row in rows_a]
     differences = {}
-    for metric, better in progress(metrics.items(), "bootstrap", "metric"):
+    for metric in progress(metrics, "bootstrap", "metric"):
         columns = (comparison.values(file, rows, PREFIX + metric) for file, rows in ((a, rows_a), (b, rows_b)))
-        differences[metric] = comparison.compare(*columns, names, better, options.seed)
+        differences[metric] = comparison.compare(*columns, names, comparison.DIRECTIONS[metric], options.seed)
     return pairs, differences
 
 
@@ -111,7 +99,11 @@ def write(
         "metrics": {metric: difference.summary for metric, difference in differences.items()},
         "most_different": [
             {"name": names[i], "caption": pairs[i][0]["caption"]}
-            | {metric: json_number(difference.images[names[i]]) for metric, difference in differences.items()}
+            # JSON has no infinity
+            | {
+                metric: value if math.isfinite(value := difference.images[names[i]]) else str(value)
+                for metric, difference in differences.items()
+            }
             for i in shown
         ],
     }
@@ -127,26 +119,15 @@ def write(
     (options.output / PAGE).write_text(page, encoding="utf-8")
 
 
-def json_number(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)  # JSON has no infinity
-
-
 def pictures(options: argparse.Namespace, *rows: Row) -> list[np.ndarray]:
     """Gray, A, B, truth of one pair, (H, W, 3) uint8. InputError where one is missing or their sizes differ."""
     tests = list(zip((options.a.parent, options.b.parent), rows, strict=True))
     a, b = (np.asarray(read_image(folder / row["output"])) for folder, row in tests)
-    gray, truth = from_strips(tests) if options.data_path is None else from_photo(options, rows[0], a.shape[1::-1])
+    gray, truth = from_strips(tests)
     if not a.shape == b.shape == gray.shape == truth.shape:
         sizes = ", ".join(f"{picture.shape[1]}x{picture.shape[0]}" for picture in (a, b, truth))
         raise InputError(f"{rows[0]['name']}: A, B and truth have {sizes} pixels; test both at the same size")
     return [gray, a, b, truth]
-
-
-def from_photo(options: argparse.Namespace, row: Row, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Gray and truth, at the size (width, height) of the test."""
-    photo = read_image(options.data_path / "test" / row["name"]).resize(size, Image.Resampling.BILINEAR)
-    gray, ab = color.split(pil_to_tensor(photo)[None].double() / 255)
-    return np.asarray(to_pil_image(color.to_uint8(color.colorize(gray, 0 * ab))[0])), np.asarray(photo)
 
 
 def from_strips(tests: Sequence[tuple[Path, Row]]) -> tuple[np.ndarray, np.ndarray]:
@@ -160,7 +141,7 @@ def from_strips(tests: Sequence[tuple[Path, Row]]) -> tuple[np.ndarray, np.ndarr
         except OSError as error:
             raise InputError(f"{folder / STRIPS}, {row['name']}: cannot be read ({error}); test again") from error
     folder, row = tests[0]
-    raise InputError(f"{folder / STRIPS}: has no picture of {row['name']}; pass --data_path, or restore {STRIPS}")
+    raise InputError(f"{folder / STRIPS}: has no picture of {row['name']}; test again, or restore {STRIPS}")
 
 
 if __name__ == "__main__":
