@@ -63,17 +63,15 @@ class _Object(list):
     """The (key, value) pairs of a JSON object: a dict would drop repeated keys."""
 
 
-class Survey(NamedTuple):
-    """A data set as its lists and folders tell, before a picture is opened."""
-
-    root: Path
-    pairs: dict[str, list[tuple[str, str]]]  # of each split that has a list
-    places: list[Place]  # of the pictures whose files are there
-    findings: list[Finding]
+Pairs = dict[str, list[tuple[str, str]]]
+"""Of each split that has a list."""
 
 
-def take_survey(root: Path) -> Survey:
-    """Reads the lists and looks for the files, of every split that has a list or a folder."""
+def take_survey(root: Path) -> tuple[Pairs, list[Place], list[Finding]]:
+    """Reads the lists, and looks for the files without opening a picture, of every split that has a list or a folder.
+
+    The places are those of the pictures whose files are there.
+    """
     pairs, places, findings = {}, [], []
     for split in SPLITS:
         if not os.path.isfile(root / f"cap-img-pairs_{split}.json"):
@@ -84,7 +82,7 @@ def take_survey(root: Path) -> Survey:
         usable, found_files = check_files(root, split, list(dict.fromkeys(name for name, _ in pairs[split])))
         findings += found + found_files
         places += [Place(root, split, name) for name in usable]
-    return Survey(root, pairs, places, findings)
+    return pairs, places, findings
 
 
 def read_list(root: Path, split: str) -> tuple[list[tuple[str, str]], list[Finding]]:
@@ -189,37 +187,32 @@ def _reduced(square: np.ndarray, side: int) -> np.ndarray:
     return square.reshape(side, block, side, block).mean(axis=(1, 3))
 
 
-def examine_all(places: list[Place], workers: int) -> tuple[list[Place], list[Picture], list[Finding]]:
-    """The places that hold a picture, what `examine` learnt there, and what is wrong with the others.
-
-    In threads: decoders let go of the interpreter's lock.
-    """
-    whole, pictures, findings = [], [], []
+def examine_all(places: list[Place], workers: int) -> tuple[dict[Place, Picture], list[Finding]]:
+    """What `examine` learns of the pictures, and what is wrong with the others. Decoders let go of Python's lock."""
+    pictures, findings = {}, []
     with ThreadPoolExecutor(workers) as pool:
         results = pool.map(examine, [place.path for place in places])
         try:
             bar = progress(results, "decoding", "picture", total=len(places))
             for place, result in zip(places, bar, strict=True):
                 if isinstance(result, Picture):
-                    whole.append(place)
-                    pictures.append(result)
+                    pictures[place] = result
                 else:
                     findings.append(Finding(result[0], place.split, place.name, result[1]))
         finally:
             pool.shutdown(cancel_futures=True)  # after Ctrl-C the rest is not decoded
-    return whole, pictures, findings
+    return pictures, findings
 
 
-def examine_other(root: Path, workers: int) -> tuple[list[Place], list[Picture], list[Finding]]:
+def examine_other(root: Path, workers: int) -> tuple[dict[Place, Picture], list[Finding]]:
     """The same of a data set that is only compared: its faults matter where they keep a picture from it."""
-    survey = take_survey(root)
-    places, pictures, findings = examine_all(survey.places, workers)
-    findings += [found for found in survey.findings if found.check in UNREAD]
-    named = [found._replace(check="not_compared", name=str(root / found.split / found.name)) for found in findings]
-    return places, pictures, named
+    _, places, findings = take_survey(root)
+    pictures, found = examine_all(places, workers)
+    found += [finding for finding in findings if finding.check in UNREAD]
+    return pictures, [one._replace(check="not_compared", name=str(root / one.split / one.name)) for one in found]
 
 
-def check_picture(split: str, path: Path, name: str, picture: Picture, bounds: Bounds) -> list[Finding]:
+def check_picture(place: Place, picture: Picture, bounds: Bounds) -> list[Finding]:
     sides = (picture.width, picture.height)
     plain = picture.contrast < PLAIN_CONTRAST
     faults = {
@@ -230,7 +223,8 @@ def check_picture(split: str, path: Path, name: str, picture: Picture, bounds: B
         "animated": picture.frames > 1 and f"{picture.frames} frames",
         "odd_mode": picture.mode not in ("RGB", "L") and f"mode {picture.mode}",
     }
-    return [Finding(check, split, name, detail, files=(path,)) for check, detail in faults.items() if detail]
+    found = ((check, detail) for check, detail in faults.items() if detail)
+    return [Finding(check, place.split, place.name, detail, files=(place.path,)) for check, detail in found]
 
 
 def check_captions(

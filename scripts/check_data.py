@@ -112,31 +112,30 @@ def check_options(options: argparse.Namespace) -> None:
 
 def inspect(options: argparse.Namespace) -> dict[str, Any]:
     """The whole report; `options` as `check_options` leaves them. Paths in it are `Path`s."""
-    survey = take_survey(options.data_path)
-    findings = survey.findings
-    lengths = caption_lengths(survey.pairs)
-    for split, pairs in survey.pairs.items():
-        findings += data_checks.check_captions(survey.root, split, pairs, lengths[split], MAX_WORDS)
+    listed, there, findings = take_survey(options.data_path)
+    lengths = caption_lengths(listed)
+    for split, pairs in listed.items():
+        findings += data_checks.check_captions(options.data_path, split, pairs, lengths[split], MAX_WORDS)
 
-    places, pictures, found = examine_all(survey.places, options.num_workers)
+    pictures, found = examine_all(there, options.num_workers)
     findings += found
     bounds = Bounds(options.min_chroma, options.min_side, options.max_aspect)
-    for place, picture in zip(places, pictures, strict=True):
-        findings += data_checks.check_picture(place.split, place.path, place.name, picture, bounds)
-    readable = Counter(place.split for place in places)
-    splits = {split: count_split(pairs, readable[split], lengths[split]) for split, pairs in survey.pairs.items()}
+    for place, picture in pictures.items():
+        findings += data_checks.check_picture(place, picture, bounds)
+    readable = Counter(place.split for place in pictures)
+    splits = {split: count_split(pairs, readable[split], lengths[split]) for split, pairs in listed.items()}
 
     if options.against is not None:
-        other_places, other_pictures, found = examine_other(options.against, options.num_workers)
-        places, pictures, findings = places + other_places, pictures + other_pictures, findings + found
-    groups = find_groups(pictures, options.distance)
-    findings += duplicates.judge_groups(groups, places, survey.root)
+        others, found = examine_other(options.against, options.num_workers)
+        pictures, findings = pictures | others, findings + found
+    groups = find_groups([*pictures.values()], options.distance)
+    findings += duplicates.judge_groups(groups, [*pictures], options.data_path)
 
     totals = {
-        LISTS: len(survey.pairs),
-        CAPTIONS: sum(map(len, survey.pairs.values())),
+        LISTS: len(listed),
+        CAPTIONS: sum(map(len, listed.values())),
         PICTURES: sum(count["pictures"] for count in splits.values()),
-        EVALUATED: sum(place.split != "train" for place in places),
+        EVALUATED: sum(place.split != "train" for place in pictures),
     }
     checks = judge(findings, totals, options.limit)
     return {

@@ -80,8 +80,7 @@ def prepare(options: argparse.Namespace) -> None:
     print(
         f"{tokens['words_per_caption']} words a caption; {tokens['captions_cut']:,}"
         f" ({tokens['captions_cut'] / tokens['captions']:.1%}) have more than {MAX_WORDS} tokens (the longest"
-        f" {tokens['longest']}) and are cut; {tokens['captions_losing_color_words']:,} of them lose"
-        f" {tokens['color_words_cut']:,} colour words"
+        f" {tokens['longest']}) and are cut; {tokens['captions_losing_color_words']:,} of them lose colour words"
     )
 
 
@@ -102,25 +101,18 @@ def cut(pairs: list[Pair]) -> dict[str, Any]:
     tokenizer = CaptionTokenizer.from_vocabulary(BERT_VOCABULARY).tokenizer
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    totals = Counter({"captions": len(pairs), "tokens": 0, "captions_cut": 0, "tokens_cut": 0, "color_words_cut": 0})
-    totals["captions_losing_color_words"] = longest = 0
+    totals = Counter(captions=len(pairs), captions_cut=0, captions_losing_color_words=0)
+    longest = 0
     for start in progress(range(0, len(pairs), BATCH), "tokens", f"batches of {BATCH}"):
         captions = [pair.caption for pair in pairs[start : start + BATCH]]
         for caption, encoded in zip(captions, tokenizer.encode_batch(captions), strict=True):
-            number = len(encoded.ids)
-            longest = max(longest, number)
-            totals["tokens"] += number
-            if number > MAX_WORDS:
+            longest = max(longest, len(encoded.ids))
+            if len(encoded.ids) > MAX_WORDS:
                 end = encoded.offsets[MAX_WORDS - 2][1]  # the last of the 78 that stay between the marks
-                lost = sum(last > end for _, last in color_words.find(caption))
-                totals.update(captions_cut=1, tokens_cut=number - MAX_WORDS, color_words_cut=lost)
-                totals["captions_losing_color_words"] += lost > 0
+                loses = any(last > end for _, last in color_words.find(caption))
+                totals.update(captions_cut=1, captions_losing_color_words=int(loses))
     words = sum(len(pair.caption.split()) for pair in pairs)
-    return dict(totals) | {
-        "longest": longest,
-        "most": MAX_WORDS,
-        "words_per_caption": round(words / max(len(pairs), 1), 1),
-    }
+    return dict(totals) | {"longest": longest, "words_per_caption": round(words / max(len(pairs), 1), 1)}
 
 
 if __name__ == "__main__":
