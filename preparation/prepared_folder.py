@@ -8,7 +8,6 @@ DATA/prepare_<split>.json             the report: flags, sources, counts of ever
 import argparse
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,23 +45,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="begin anew over what an earlier run prepared")
 
 
-def run(script: str, options: argparse.Namespace, prepare: Callable[[argparse.Namespace], None]) -> int:
-    """The command's exit status: 2, and a word about it, for the user's mistake."""
-    try:
-        for flag, least in (("resize", 1), ("workers", 1), ("skip_missing", 0), ("min_chroma", 0)):
-            value = getattr(options, flag)
-            if value is not None and not value >= least:
-                raise InputError(f"--{flag} {value}: pass {least} or more")
-        if options.lists_only and options.resize is not None:
-            raise InputError(f"--resize {options.resize}: --lists_only makes no copies; leave out one of both")
-        prepare(options)
-    except InputError as error:
-        print(f"{script}: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"{script}: {error}; make room, or change the permissions, and go on", file=sys.stderr)
-        return 2
-    return 0
+def check_flags(options: argparse.Namespace) -> None:
+    for flag, least in (("resize", 1), ("workers", 1), ("skip_missing", 0), ("min_chroma", 0)):
+        value = getattr(options, flag)
+        if value is not None and not value >= least:
+            raise InputError(f"--{flag} {value}: pass {least} or more")
+    if options.lists_only and options.resize is not None:
+        raise InputError(f"--resize {options.resize}: --lists_only makes no copies; leave out one of both")
 
 
 class PreparedFolder:

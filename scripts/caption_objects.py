@@ -12,11 +12,9 @@ each has one short and one long caption there.
 
 import argparse
 import hashlib
-import json
 import sys
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -27,6 +25,7 @@ from preparation.caption_lists import check_name
 from preparation.object_captions import ObjectCaption, write
 from preparation.object_colors import CLASSES, Thing, find_scenery, find_things
 from utils.errors import InputError, exit_status
+from utils.files import write_json
 from utils.log import progress
 from utils.text_files import read_json
 
@@ -111,12 +110,8 @@ def _write(options: argparse.Namespace, split: str, captions: dict[str, list[Obj
     _link(options.data / split, options.images, list(captions))
     pairs = [[name, caption.text] for name, of in captions.items() for caption in of]
     regions = {name: {caption.text: caption.regions for caption in of} for name, of in captions.items()}
-    _write_json(options.data / f"cap-img-pairs_{split}.json", pairs)
-    _write_json(options.data / f"regions_{split}.json", regions)
-
-
-def _write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content), encoding="utf-8")
+    write_json(options.data / f"cap-img-pairs_{split}.json", pairs)
+    write_json(options.data / f"regions_{split}.json", regions)
 
 
 def _link(folder: Path, images: Path, names: list[str]) -> None:

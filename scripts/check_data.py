@@ -28,7 +28,7 @@ from preparation import data_checks, data_report, duplicates
 from preparation.data_checks import SPLITS, Bounds, Picture, examine_all, examine_other, take_survey
 from preparation.faults import CAPTIONS, CHECKS, EVALUATED, LISTS, PICTURES, judge
 from utils import files
-from utils.errors import InputError
+from utils.errors import InputError, exit_status
 from utils.log import progress
 
 BATCH = 5000  # captions
@@ -52,19 +52,16 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+@exit_status
 def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     if options.list_checks:
         for name, check in CHECKS.items():
             print(f"{name:20}{check.limit:5g} of {check.of:25}{check.meaning}")
         return 0
-    try:
-        check_options(options)
-        report = inspect(options)
-        write(options.output_dir, report)
-    except InputError as error:
-        print(f"check_data.py: {error}", file=sys.stderr)
-        return 2
+    check_options(options)
+    report = inspect(options)
+    write(options.output_dir, report)
     print(data_report.summary(report))
     print(f"{options.output_dir / 'index.html'}, report.json")
     return 0 if report["fit"] else 1

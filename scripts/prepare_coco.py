@@ -19,20 +19,19 @@ from preparation.caption_lists import read_coco_captions
 from preparation.color_captions import RULES, drop_rule, judge
 from preparation.multi_instance import SOURCES, coco_name
 from preparation.picture_copies import ImageFolders
-from preparation.prepared_folder import PreparedFolder, add_flags, run
+from preparation.prepared_folder import PreparedFolder, add_flags, check_flags
 from preparation.selection import exclude, follow, select
-from utils.errors import InputError
+from utils.errors import InputError, exit_status
 
 
-def main(arguments: list[str] | None = None) -> int:
+@exit_status
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_flags(parser)
     parser.add_argument("--captions", type=Path, help="COCO's captions_train2017.json or captions_val2017.json")
     parser.add_argument("--images", type=Path, nargs="+", default=[], help="folders with COCO's pictures")
-    return run("prepare_coco.py", parser.parse_args(arguments), prepare)
-
-
-def prepare(options: argparse.Namespace) -> None:
+    options = parser.parse_args(arguments)
+    check_flags(options)
     if (options.captions is None) == (options.list is None):
         raise InputError("pass either --captions captions_*2017.json, for our rules, or --list FILE, to follow a list")
     if bool(options.images) == options.lists_only:

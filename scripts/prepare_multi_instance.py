@@ -25,9 +25,9 @@ from preparation import colored_things
 from preparation.caption_lists import Pair
 from preparation.multi_instance import RULES, SOURCES, file_names, read_mdetr, read_narratives, source_of
 from preparation.picture_copies import ImageFolders
-from preparation.prepared_folder import PreparedFolder, add_flags, run
+from preparation.prepared_folder import PreparedFolder, add_flags, check_flags
 from preparation.selection import exclude, follow, select
-from utils.errors import InputError
+from utils.errors import InputError, exit_status
 from utils.log import progress
 
 BATCH = 1000  # captions tokenised at once
@@ -37,7 +37,8 @@ OWN_RULES = RULES | {
 }
 
 
-def main(arguments: list[str] | None = None) -> int:
+@exit_status
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_flags(parser)
     parser.add_argument("--mdetr", type=Path, nargs="+", default=[], help="MDETR's annotation files (final_*.json)")
@@ -46,7 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--without", choices=SOURCES, nargs="+", default=[], help="sources to leave out")
     for source in SOURCES.values():
         parser.add_argument(source.flag, type=Path, nargs="+", default=[], help=f"folders; {source.origin}")
-    return run("prepare_multi_instance.py", parser.parse_args(arguments), prepare)
+    options = parser.parse_args(arguments)
+    check_flags(options)
+    prepare(options)
 
 
 def prepare(options: argparse.Namespace) -> None:

@@ -96,12 +96,11 @@ class UploadStore:
         """folder: for the files; most: bytes of one."""
         self.folder, self.most = folder, most
         each, together = (Share(share.count, files * most) for share, files in zip(WAITING, _FILES, strict=True))
-        self._waiting: dict[str, Upload] = {}
-        self._shares: Shares[str] = Shares(each, together, self._drop)
+        self._waiting: Shares[Upload] = Shares(each, together, Upload.remove)
         self._arriving: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        return len(self._shares)
+        return len(self._waiting)
 
     async def receive(self, scope: Scope, receive: Receive) -> Response:
         """The answer that Gradio's page expects: the path of the file. Raises Refused."""
@@ -130,27 +129,21 @@ class UploadStore:
         with path.open("wb") as kept:
             shutil.copyfileobj(file.file, kept)
         name = PurePosixPath((file.filename or "").replace("\\", "/")).name[-_LONGEST_NAME:]
-        self._waiting[str(path)] = Upload(path, name or "photograph", time.monotonic())
-        self._shares.hold(str(path), owner, file.size)
+        self._waiting.hold(Upload(path, name or "photograph", time.monotonic()), owner, file.size)
         return path
 
     def take(self, path: str) -> Upload:
         """It is the caller's now, who removes it. Raises InputError, for the visitor, where it is not here."""
-        upload = self._waiting.pop(path, None)
-        if upload is None or not self._shares.let_go(path):
+        upload = next((one for one in self._waiting if str(one.path) == path), None)
+        if upload is None or not self._waiting.let_go(upload):
             raise InputError(_GONE)
         return upload
 
     def expire(self, before: float) -> None:
         """Removes what arrived sooner than this, of `time.monotonic`."""
-        for path in [path for path, upload in [*self._waiting.items()] if upload.arrived < before]:
-            if self._shares.let_go(path):
-                self._drop(path)
-
-    def _drop(self, path: str) -> None:
-        upload = self._waiting.pop(path, None)
-        if upload is not None:
-            upload.remove()
+        for upload in self._waiting:
+            if upload.arrived < before and self._waiting.let_go(upload):
+                upload.remove()
 
 
 async def _form(scope: Scope, receive: Receive) -> FormData:
