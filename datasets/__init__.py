@@ -79,12 +79,7 @@ def build_train_loader(
         window = options.shuffle_window
         if options.recolor > 0 and not counter:
             logger.warning("--recolor without counter captions (w/o CL): L_word compares the two, and is left out")
-        broken = distributed.on_main(dataset.unreadable)
-        if len(broken) > options.skip_unreadable:
-            raise InputError(
-                f"{dataset.folder}: {len(broken)} unreadable images, --skip_unreadable allows"
-                f" {options.skip_unreadable}: {', '.join(broken[:20])}; restore them or allow more"
-            )
+        broken = _unreadable(dataset, options.skip_unreadable, f", --skip_unreadable allows {options.skip_unreadable}")
         if broken:
             logger.warning("left out as unreadable (%d): %s", len(broken), ", ".join(broken))
             dataset.leave_out(broken)
@@ -105,11 +100,19 @@ def build_eval_loader(
 ) -> DataLoader:
     """Every pair of the split, none left out: a broken image is an error before anything is computed."""
     dataset = build_dataset(options, data_path, split, size)
-    broken = distributed.on_main(dataset.unreadable)
-    if broken:
-        names = ", ".join(broken[:20])
-        raise InputError(f"{dataset.folder}: {len(broken)} unreadable images: {names}; restore them or their pairs")
+    if isinstance(dataset, CaptionedImages):
+        _unreadable(dataset, 0)
     return build_loader(dataset, tokenizer, batch_size, num_workers, train=False, shared=shared)
+
+
+def _unreadable(dataset: CaptionedImages, most: int, allowed: str = "") -> list[str]:
+    """The images that cannot be decoded. Raises InputError where they are more than `most`."""
+    broken = distributed.on_main(dataset.unreadable)
+    if len(broken) > most:
+        names = ", ".join(broken[:20])
+        what = f"{len(broken)} unreadable images{allowed}: {names}"
+        raise InputError(f"{dataset.folder}: {what}; restore them{' or allow more' if allowed else ' or their pairs'}")
+    return broken
 
 
 def build_loader(

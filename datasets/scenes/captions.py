@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from numpy.typing import NDArray
 
 from datasets.scenes.draws import COLORS, Draws
+from datasets.scenes.layout import PLACES
 from datasets.scenes.shapes import BACKGROUNDS, SHAPES, TEXTURES
 
 NOUNS = tuple(SHAPES)
@@ -55,7 +56,7 @@ def _thing(scene: dict, k: int, color: str, form: int) -> str:
     noun = NOUNS[scene["shape"][k]]
     size = ("large" if scene["is_large"][k] else "small") if scene["say_size"] else ""
     texture = TEXTURE_WORDS[TEXTURES[scene["texture"][k]]] if scene["say_texture"][k] else ""
-    place = scene["place"][k] if scene["say_place"][k] else ""
+    place = PLACES[scene["place"][k]] if scene["say_place"][k] else ""
     if form == 5:
         return " ".join(filter(None, ("the", size, texture, noun, place, "is", color)))
     thing = " ".join(filter(None, (size, texture, _article(color) if not size + texture else color, noun)))

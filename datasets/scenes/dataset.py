@@ -39,8 +39,6 @@ from utils.options import setting
 TEST_SPLITS = ("clear", "instances", "unobserved", "luminance")  # the four claims
 SMALLEST_SIZE = 16  # pixels: less, and an instance has no inside
 FEWEST_SHAPES = 5  # nouns: enough for five different ones, with held-out pairs for every colour
-_PLACE_NUMBER = {words: number for number, words in enumerate((*PLACES, ""))}  # "": a place of no instance
-_CHUNK = 256  # scenes whose captions are made at once
 
 
 @dataclass(frozen=True)
@@ -74,12 +72,6 @@ class SceneBatch:
     counter_captions: list[str]  # the same sentences with the counter colours
     names: list[str]  # such as clear_000123.png
 
-    @property
-    def labels(self) -> Tensor:
-        """(B, H, W) uint8: 1 + index of the instance that is seen, 0 for the background."""
-        places = torch.arange(1, N + 1, dtype=torch.uint8)[:, None, None]
-        return (self.masks * places).sum(dim=1, dtype=torch.uint8)
-
 
 class Scenes(Dataset):
     """`length` scenes of a split, as a data set and (`render`) as batches with masks.
@@ -96,32 +88,21 @@ class Scenes(Dataset):
         seed: int = 0,
         min_instances: int = 2,
         max_instances: int = N,
-        num_colors: int | None = None,
-        num_shapes: int | None = None,
+        num_colors: int = len(COLORS),
+        num_shapes: int = len(SHAPES),
         counter: bool = False,
         curriculum: int = 0,
     ) -> None:
-        """size: side in pixels; num_colors, num_shapes: so many of COLORS and SHAPES, from the first (None: all);
-        counter: give counter captions with the samples; curriculum: so many epochs of `train` begin with the fewest
-        instances, colours and shapes there can be. Raises InputError naming the value and the remedy."""
-        self._all = Rules(
-            min_instances,
-            max_instances,
-            len(COLORS) if num_colors is None else num_colors,
-            len(SHAPES) if num_shapes is None else num_shapes,
-        )
+        """size: side in pixels; num_colors, num_shapes: so many of COLORS and SHAPES, from the first; counter: give
+        counter captions with the samples; curriculum: so many epochs of `train` begin with the fewest instances,
+        colours and shapes there can be. Raises InputError naming the value and the remedy."""
+        self._all = Rules(min_instances, max_instances, num_colors, num_shapes)
         _check(split, size, length, seed, self._all)
         self._few = Rules(min_instances, min_instances, min_instances + SPARE, FEWEST_SHAPES)
         self._few_epochs = curriculum if split == "train" else 0
-        self.split = split
-        self.size = size
-        self.length = length
-        self.seed = seed
-        self.counter = counter
+        self.split, self.size, self.length, self.seed, self.counter = split, size, length, seed, counter
         self.epoch = 0
-        self.folder = f"generated scenes, split {split}, seed {seed}"
         self._backgrounds = backgrounds(size)
-        self._pairs: tuple[int, list[tuple[str, str]]] = (-1, [])
         lookup()  # before workers are started: they share it
 
     @property
@@ -139,23 +120,18 @@ class Scenes(Dataset):
         """The samples of a whole batch: DataLoader calls this, and the batch is rendered at once."""
         stream, draws = self._draw(indices)
         rgb, _ = rasterize(draws, self.size, self._backgrounds)
+        own = list(captions(draws, draws.color))
+        other = list(captions(draws, draws.counter_color)) if self.counter else [None] * len(own)
         return [
-            Sample(picture, caption, counter, self._name(place), index)
-            for picture, caption, counter, place, index in zip(
-                torch.from_numpy(rgb),
-                captions(draws, draws.color),
-                captions(draws, draws.counter_color) if self.counter else [None] * len(indices),
-                stream,
-                indices,
-                strict=True,
-            )
+            Sample(picture, own[k], other[k], self._name(stream[k]), indices[k])
+            for k, picture in enumerate(torch.from_numpy(rgb))
         ]
 
     def render(self, indices: Sequence[int]) -> SceneBatch:
         """The scenes `indices` (0 ... length - 1, of the present epoch) with all that is known of them."""
         stream, draws = self._draw(indices)
         rgb, labels = map(torch.from_numpy, rasterize(draws, self.size, self._backgrounds))
-        tensors = {name: torch.from_numpy(value) for name, value in draws._asdict().items() if value.dtype != object}
+        tensors = {name: torch.from_numpy(value) for name, value in draws._asdict().items()}
         return SceneBatch(
             rgb=rgb,
             masks=labels[:, None] == torch.arange(1, N + 1, dtype=torch.uint8)[:, None, None],
@@ -163,7 +139,7 @@ class Scenes(Dataset):
             counter_colors=tensors["counter_color"],
             named=tensors["named"],
             shapes=tensors["shape"],
-            places=_places(draws),
+            places=tensors["place"],
             background_mask=labels == 0,
             background_color=tensors["background_color"],
             background=tensors["background"],
@@ -187,9 +163,9 @@ class Scenes(Dataset):
         _, draws = self._draw(indices)
         count = torch.from_numpy(draws.count)[:, None]
         colors = torch.from_numpy(np.concatenate([draws.color, draws.background_color[:, None]], axis=1))
-        colors[:, :N] = torch.where(torch.arange(N) < count, colors[:, :N], len(COLORS))  # no instance: a colour beyond
+        colors[colors < 0] = len(COLORS)  # no instance: a colour beyond
         owners = []
-        for values, kinds in ((torch.from_numpy(draws.shape), SHAPES), (_places(draws), PLACES)):
+        for values, kinds in ((torch.from_numpy(draws.shape), SHAPES), (torch.from_numpy(draws.place), PLACES)):
             values = torch.cat([values, torch.full_like(count, len(kinds))], dim=1)
             owners.append(torch.full((len(count), len(COLORS) + 1), -1).scatter(1, colors, values)[:, :-1])
         return owners[0], owners[1]
@@ -212,26 +188,6 @@ class Scenes(Dataset):
             turned.append((next(captions(draws, np.array([colors]))), colors))
         return turned
 
-    @property
-    def pairs(self) -> list[tuple[str, str]]:
-        """(name, caption) of every scene of the present epoch, as a data set on disk has them; made when asked for."""
-        if self._pairs[0] != self.epoch:
-            pairs = []
-            for start in range(0, self.length, _CHUNK):
-                stream, draws = self._draw(range(start, min(start + _CHUNK, self.length)))
-                pairs += zip(map(self._name, stream), captions(draws, draws.color), strict=True)
-            self._pairs = (self.epoch, pairs)
-        return self._pairs[1]
-
-    def unreadable(self) -> list[str]:
-        """None: nothing is read."""
-        return []
-
-    def leave_out(self, names: Sequence[str]) -> None:
-        """Nothing can be left out of a stream. Raises ValueError for any name."""
-        if names:
-            raise ValueError(f"{self.folder}: {names[0]!r} cannot be left out; scenes are made, none is broken")
-
     def _draw(self, indices: Sequence[int]) -> tuple[list[int], Draws]:
         """The places of these scenes in the split's stream, and what they hold. IndexError outside 0 ... length - 1."""
         for index in indices:
@@ -243,12 +199,6 @@ class Scenes(Dataset):
 
     def _name(self, place: int) -> str:
         return f"{self.split}_{place:06d}.png"
-
-
-def _places(draws: Draws) -> Tensor:
-    """(B, N) index into PLACES, -1 where there is no instance."""
-    places = torch.tensor([[_PLACE_NUMBER[place] for place in own] for own in draws.place.tolist()])
-    return torch.where(torch.arange(N) < torch.from_numpy(draws.count)[:, None], places, -1)
 
 
 def _check(split: str, size: int, length: int, seed: int, rules: Rules) -> None:

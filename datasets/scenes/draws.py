@@ -100,7 +100,7 @@ class Draws(NamedTuple):
     shift: NDArray  # (B, 2) of the background's pattern, [0, 1)
     named: NDArray  # (B, N) bool, False where none
     order: NDArray  # (B, N) instances in the order in which the caption names them; the unnamed last
-    place: NDArray  # (B, N) of scene_layout.PLACES, such as "on the left"
+    place: NDArray  # (B, N) index into PLACES, -1 where none
     say_place: NDArray  # (B, N) bool: the caption gives the place; always where another instance has the same noun
     is_large: NDArray  # (B, N) bool
     has_contrast: NDArray  # (B,) bool: the words small and large are true of the scene's instances
@@ -146,7 +146,7 @@ def draw(split: str, seed: int, indices: Sequence[int], rules: Rules) -> Draws:
         shift=u["shift"],
         named=named,
         order=order,
-        place=layout.place,
+        place=np.where(there, layout.place, -1),
         say_place=_repeated(shape) | (u["say"][:, :1] < 0.6),
         is_large=layout.is_large,
         has_contrast=layout.contrast,

@@ -10,46 +10,32 @@ from numpy.typing import NDArray
 
 N = 5  # most instances in a scene
 
-# Where instances lie: layout -> words and centre of each place (x to the right, y down, the picture's side being 1),
-# and how far an instance may be from there. In no layout does one place's word also fit another place.
-_LOW, _MIDDLE, _HIGH = 0.2, 0.5, 0.8
-LAYOUTS = {
-    "columns": (
-        {"on the left": (_LOW, 0.5), "in the middle": (_MIDDLE, 0.5), "on the right": (_HIGH, 0.5)},
-        (0.045, 0.1),
-    ),
-    "rows": (
-        {"at the top": (0.5, _LOW), "in the middle": (0.5, _MIDDLE), "at the bottom": (0.5, _HIGH)},
-        (0.1, 0.045),
-    ),
-    "corners": (
-        {
-            "at the top left": (0.24, 0.24),
-            "at the top right": (0.76, 0.24),
-            "in the middle": (0.5, 0.5),
-            "at the bottom left": (0.24, 0.76),
-            "at the bottom right": (0.76, 0.76),
-        },
+# Where instances lie, in columns, rows, corners or a grid: words and centre of each place (x to the right, y down, the
+# picture's side being 1), and how far an instance may be from there. No place's words also fit another of its layout.
+_MIDDLE = {"in the middle": (0.5, 0.5)}
+LAYOUTS = (
+    ({"on the left": (0.2, 0.5), **_MIDDLE, "on the right": (0.8, 0.5)}, (0.045, 0.1)),
+    ({"at the top": (0.5, 0.2), **_MIDDLE, "at the bottom": (0.5, 0.8)}, (0.1, 0.045)),
+    (
+        {"at the top left": (0.24, 0.24), "at the top right": (0.76, 0.24), **_MIDDLE}
+        | {"at the bottom left": (0.24, 0.76), "at the bottom right": (0.76, 0.76)},
         (0.045, 0.045),
     ),
-    "grid": (
+    (
         {
-            "at the top left": (_LOW, 0.26),
-            "at the top middle": (_MIDDLE, 0.26),
-            "at the top right": (_HIGH, 0.26),
-            "at the bottom left": (_LOW, 0.74),
-            "at the bottom middle": (_MIDDLE, 0.74),
-            "at the bottom right": (_HIGH, 0.74),
+            f"at the {row} {column}": (x, y)
+            for row, y in (("top", 0.26), ("bottom", 0.74))
+            for column, x in (("left", 0.2), ("middle", 0.5), ("right", 0.8))
         },
         (0.045, 0.06),
     ),
-}
+)
 CELLS = 6  # most places of a layout
-PLACES = tuple(dict.fromkeys(words for places, _ in LAYOUTS.values() for words in places))
-_WORDS = np.array([[*words, *[""] * (CELLS - len(words))] for words, _ in LAYOUTS.values()], dtype=object)
-_CENTERS = np.array([[*words.values(), *[(0.5, 0.5)] * (CELLS - len(words))] for words, _ in LAYOUTS.values()])
-_JITTER = np.array([jitter for _, jitter in LAYOUTS.values()])
-_CELL_COUNT = np.array([len(words) for words, _ in LAYOUTS.values()])
+PLACES = tuple(dict.fromkeys(words for places, _ in LAYOUTS for words in places))
+_NUMBERS = np.array([[*map(PLACES.index, places), *[-1] * (CELLS - len(places))] for places, _ in LAYOUTS])
+_CENTERS = np.array([[*places.values(), *[(0.5, 0.5)] * (CELLS - len(places))] for places, _ in LAYOUTS])
+_JITTER = np.array([jitter for _, jitter in LAYOUTS])
+_CELL_COUNT = np.array([len(places) for places, _ in LAYOUTS])
 
 SMALL, LARGE = (0.12, 0.14), (0.18, 0.24)  # radii, the picture's side being 1
 FEW_ARE_LARGER = {2: 1.2, 3: 1.1}  # times these, where a scene has so few instances
@@ -63,7 +49,7 @@ class Layout(NamedTuple):
     radius: NDArray  # (B, N) the same unit
     is_large: NDArray  # (B, N) bool
     contrast: NDArray  # (B,) bool: there are small and large ones, and the eye can tell which is which
-    place: NDArray  # (B, N) of PLACES
+    place: NDArray  # (B, N) index into PLACES
 
 
 def whole(u: NDArray, n: int) -> NDArray:
@@ -97,4 +83,4 @@ def arrange(u: dict[str, NDArray], count: NDArray) -> Layout:
     radius = radius * np.minimum(np.where(others, room, 1.0).min(axis=2), 1.0)
     small, large = (np.where(there & (is_large == size), radius, np.nan) for size in (False, True))
     contrast = np.fmin.reduce(large, axis=1) >= CLEARLY_LARGER * np.fmax.reduce(small, axis=1)  # False for NaN
-    return Layout(center, radius, is_large, contrast, _WORDS[layout[:, None], cell])
+    return Layout(center, radius, is_large, contrast, _NUMBERS[layout[:, None], cell])

@@ -136,23 +136,9 @@ def _pyramid(u: NDArray, v: NDArray) -> tuple[NDArray, NDArray]:
 
 
 Shape = Callable[[NDArray, NDArray], tuple[NDArray, NDArray]]
-SHAPES: dict[str, Shape] = {  # noun -> outline; the order is a curriculum's
-    "ball": _ball,
-    "box": _box,
-    "star": _star,
-    "ring": _ring,
-    "cone": _cone,
-    "heart": _heart,
-    "cross": _cross,
-    "cup": _cup,
-    "moon": _moon,
-    "arrow": _arrow,
-    "bottle": _bottle,
-    "hat": _hat,
-    "leaf": _leaf,
-    "disc": _disc,
-    "pyramid": _pyramid,
-}
+_ORDER = [_ball, _box, _star, _ring, _cone, _heart, _cross, _cup]  # a curriculum's
+_ORDER += [_moon, _arrow, _bottle, _hat, _leaf, _disc, _pyramid]
+SHAPES: dict[str, Shape] = {shape.__name__[1:]: shape for shape in _ORDER}  # by noun
 TEXTURES = ("plain", "stripes", "dots", "checks")
 _DIRECTIONS = np.array([(1.0, 0.0), (0.0, 1.0), (0.707107, 0.707107), (0.707107, -0.707107)], dtype=np.float32)
 
