@@ -50,6 +50,10 @@ def write(path: Path, system: System, int8: bool = False) -> None:
     """
     if not hasattr(system, "from_gray"):
         raise InputError(f"{path}: {system.name} cannot be written as ONNX; pass a folder for its weights")
+    try:
+        import onnxscript  # noqa: F401  torch.onnx needs it, and says so far less plainly
+    except ImportError as error:
+        raise InputError(f"{path}: ONNX files are written with onnxscript; pip install onnxscript") from error
     with progress(None, path.name, "step", total=2 + int8) as bar:
         _write(path, system, int8, bar)
 
@@ -70,8 +74,10 @@ def _write(path: Path, system: System, int8: bool, bar: Bar) -> None:
 
 
 def _quantize(path: Path) -> None:
-    from onnxruntime.quantization import QuantType, quantize_dynamic  # which takes a second to import
-
+    try:
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+    except ImportError as error:
+        raise InputError(f"{path.name}: 8-bit files are written with onnxruntime; pip install onnxruntime") from error
     logging.disable(logging.WARNING)  # it recommends an optimisation that onnxruntime does by itself when it reads
     try:
         quantize_dynamic(path, path, ["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QInt8)
@@ -100,8 +106,10 @@ def is_onnx(path: str) -> bool:
 
 def read(path: str) -> "OnnxSystem":
     """A file that `write` wrote, to be computed on the CPU. Raises InputError for any other."""
-    import onnxruntime  # not by everybody who colours from a checkpoint
-
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise InputError(f"{path}: ONNX files are computed by onnxruntime; pip install onnxruntime") from error
     if not os.path.isfile(path):
         raise InputError(f"{path}: no such file; scripts/export.py writes ONNX files")
     options = onnxruntime.SessionOptions()

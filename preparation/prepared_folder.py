@@ -71,8 +71,14 @@ class PreparedFolder:
         """Pictures, pairs and report, and what was done, on stdout. find: image name -> its file.
 
         Goes on with what the same flags and sources began. InputError names the flag or file that differs, what is
-        there already from elsewhere, and pictures that are missing.
+        there already from elsewhere, and pictures that are missing; or says what the disk refuses.
         """
+        try:
+            self._complete(selection, find)
+        except OSError as error:
+            raise InputError(f"{error}; make room, or change the permissions, and go on") from error
+
+    def _complete(self, selection: Selection, find: Callable[[str], Path | None]) -> None:
         if not selection.pairs:
             sources = ", ".join(self.head["sources"])
             raise InputError(f"{sources}: no caption is left of {selection.counts.total():,}; see {LIST_ORIGIN}")
@@ -121,9 +127,10 @@ class PreparedFolder:
             )
         except (KeyError, TypeError) as error:
             raise InputError(f"{self.report}: is no report of a preparation ({error}); pass --overwrite") from error
-        for flag, now in own[0].items():
-            if earlier[0].get(flag) != now:
-                raise InputError(f"{self.report}: was written with {flag} {earlier[0].get(flag)}, not {now}; {_REMEDY}")
+        for flag in own[0]:
+            before, now = (_said(flag, flags.get(flag)) for flags in (earlier[0], own[0]))
+            if before != now:
+                raise InputError(f"{self.report}: was written with {before}, not {now}; {_REMEDY}")
         for flag in own[1] | earlier[1]:
             before, now = (sources.get(flag, {}) for sources in (earlier[1], own[1]))
             if [*before.values()] != [*now.values()]:
@@ -186,3 +193,9 @@ class PreparedFolder:
     def _write_report(self, content: dict[str, Any], finished: bool) -> None:
         report = self.head | content | {"finished": finished}
         write_text(self.report, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+
+
+def _said(flag: str, value: Any) -> str:
+    if value is None or value is False:
+        return f"no {flag}"
+    return flag if value is True else f"{flag} {value}"

@@ -1,6 +1,7 @@
 """A network as an ONNX graph: onnxruntime gives PyTorch's numbers, and the same picture."""
 
 import json
+import sys
 from functools import partial
 
 import numpy as np
@@ -191,6 +192,18 @@ def test_a_file_that_is_not_ours_is_an_error_that_names_it(file, tmp_path, harm)
     message = {"foreign": "not an ONNX file of this program", "missing": "no such file"}
     with pytest.raises(InputError, match=rf"net\.onnx: {message.get(harm, 'not a readable ONNX file')}"):
         Colorizer.from_checkpoint(path)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "onnxscript"])
+def test_a_package_that_is_not_there_is_named(file, tmp_path, monkeypatch, capsys, name):
+    monkeypatch.setitem(sys.modules, name, None)
+    if name == "onnxruntime":
+        with pytest.raises(InputError, match="pip install onnxruntime"):
+            Colorizer.from_checkpoint(file)
+    else:
+        assert export.main([str(CHECKPOINT), str(tmp_path / "out" / "a.onnx")]) == 2
+        assert "pip install onnxscript" in capsys.readouterr().err
+        assert not list(tmp_path.iterdir())
 
 
 def test_a_full_disk_leaves_the_former_file_whole(tmp_path, monkeypatch):

@@ -157,8 +157,8 @@ def test_an_interrupted_run_goes_on_and_does_nothing_twice(prepare, coco, monkey
 @pytest.mark.parametrize(
     ("first", "second", "says"),
     [
-        ([], ["--resize", 40], "with --resize None, not 40"),
-        (["--resize", 40], ["--resize", 41], "--resize 40, not 41"),
+        ([], ["--resize", 40], "with no --resize, not --resize 40"),
+        (["--resize", 40], ["--resize", 41], "--resize 40, not --resize 41"),
         ([], ["--min_chroma", 5], "--min_chroma 4.0"),
     ],
 )
@@ -180,6 +180,15 @@ def test_another_source_is_refused_by_name(prepare, coco):
     assert status == 2 and "--captions is another file" in said
     status, said = prepare("--list", coco / "list.json", captions=False)
     assert status == 2 and "another file" in said
+
+
+def test_what_the_disk_refuses_is_told_with_a_remedy(prepare, coco, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(picture_copies, "_copy", full)
+    status, said = prepare()
+    assert status == 2 and "No space left on device; make room" in said
 
 
 def test_what_others_put_there_is_left_alone(prepare, coco):
