@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from datasets.batch import Collate
-from datasets.captioned_images import Augmentation, CaptionedImages, CaptionedOptions
+from datasets.captioned_images import CaptionedImages, CaptionedOptions
 from datasets.scenes import SceneOptions, Scenes
 from utils import distributed, seeds
 from utils.errors import InputError
@@ -52,13 +52,7 @@ def build_dataset(
         )
     if data_path is None:
         raise InputError("--data_path: pass the folder with cap-img-pairs_{train,val,test}.json and the images")
-    if not train:
-        return CaptionedImages(Path(data_path), split, size)
-    augmentation = Augmentation(
-        tuple(options.crop_scale), options.flip, counter, options.caption_dropout, options.recolor
-    )
-    photographs = None if options.uncaptioned is None else Path(options.uncaptioned)
-    return CaptionedImages(Path(data_path), split, size, augmentation, seed, photographs)
+    return CaptionedImages(Path(data_path), split, size, options if train else None, counter, seed)
 
 
 def build_train_loader(
@@ -142,11 +136,11 @@ def build_loader(
                 f"--batch_size {batch_size} on {distributed.world_size()} process(es): {len(dataset)} training pairs"
                 " fill no batch; pass a smaller one"
             )
-        sampler: Sampler = _Shuffled(len(dataset), batch_size, seed, shuffle_window)
+        sampler: Sampler | range = _Shuffled(len(dataset), batch_size, seed, shuffle_window)
     else:
-        sampler = _EveryPairOnce(len(dataset), shared)
+        sampler = distributed.share(len(dataset), shared)
     dataset.near_file_order = not train or shuffle_window > 0
-    recolors = getattr(getattr(dataset, "augmentation", None), "recolor", 0) > 0
+    recolors = getattr(getattr(dataset, "options", None), "recolor", 0) > 0
     return DataLoader(
         dataset,
         batch_size,
@@ -205,14 +199,3 @@ class _Shuffled(Sampler):
     def __len__(self) -> int:
         """Of a whole epoch."""
         return self.length // (distributed.world_size() * self.batch_size) * self.batch_size
-
-
-class _EveryPairOnce(Sampler):
-    def __init__(self, length: int, shared: bool) -> None:
-        self.indices = distributed.share(length, shared)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.indices)
-
-    def __len__(self) -> int:
-        return len(self.indices)

@@ -29,17 +29,6 @@ UNCAPTIONED = "uncaptioned"  # what the photographs without captions are called 
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """What training changes in picture and caption together (the luminance is `augment.py`'s)."""
-
-    crop_scale: tuple[float, float]  # share of the picture's area that a random resized crop keeps
-    flip: float  # probability of a horizontal flip, where the caption can be mirrored
-    counter: bool  # draw a counter caption for Eq. (15)
-    caption_dropout: float = 0.0  # probability that a caption is shown as an empty one, and its counter caption not
-    recolor: float = 0.0  # probability that one of the named colours is replaced in picture and captions
-
-
-@dataclass(frozen=True)
 class CaptionedOptions:
     """Flags of --data_set captioned_images, all of training."""
 
@@ -65,7 +54,7 @@ class CaptionedOptions:
 class CaptionedImages(Dataset):
     """Pairs of an image and a caption, in file order; an image with two captions is two pairs.
 
-    The JSON is a list of [image name, caption] or an object {image name: [captions]}. With `augmentation`, a pair is
+    The JSON is a list of [image name, caption] or an object {image name: [captions]}. With `options`, a pair is
     drawn from a random generator of its own, seeded by (seed, epoch, index): the same whatever the number of workers
     and processes. Set `epoch` before each pass. Without, the picture is squashed to the square and nothing is drawn.
     """
@@ -75,21 +64,19 @@ class CaptionedImages(Dataset):
         root: Path,
         split: str,
         size: int,
-        augmentation: Augmentation | None = None,
+        options: CaptionedOptions | None = None,
+        counter: bool = False,
         seed: int = 0,
-        uncaptioned: Path | None = None,
-    ):
+    ) -> None:
         """Reads and checks the list and that every file or shard is there; pictures are decoded when asked for.
 
-        size: side of the square in pixels; uncaptioned: folder of photographs, or of shards of them, that join the
-        pairs with empty captions. Raises InputError naming file, value and remedy.
+        size: side of the square in pixels; options: of training; counter: draw counter captions for Eq. (15). Raises
+        InputError naming file, value and remedy.
         """
         self.folder = root / split
         self.pairs = read_pairs(root, split)
-        self.regions = read_regions(root, split) if augmentation is None or augmentation.recolor > 0 else {}
-        self.size = size
-        self.augmentation = augmentation
-        self.seed = seed
+        self.regions = read_regions(root, split) if options is None or options.recolor > 0 else {}
+        self.size, self.options, self.counter, self.seed = size, options, counter, seed
         self.epoch = 0
         self.near_file_order = True  # indices are asked for in about their own order: shards may be read ahead
         self.shards: list[Shards] = []
@@ -105,8 +92,8 @@ class CaptionedImages(Dataset):
         else:
             own.check_pairs(root / f"cap-img-pairs_{split}.json", names)
             self.shards.append(own)
-        if uncaptioned is not None:
-            self.pairs += [(name, "") for name in self._add_uncaptioned(uncaptioned)]
+        if options is not None and options.uncaptioned is not None:
+            self.pairs += [(name, "") for name in self._add_uncaptioned(Path(options.uncaptioned))]
 
     def _add_uncaptioned(self, folder: Path) -> list[str]:
         """Whole paths, so that they are no names of the list, and `folder / name` is the name itself."""
@@ -120,21 +107,21 @@ class CaptionedImages(Dataset):
 
     def __getitem__(self, index: int) -> Sample:
         name, caption = self.pairs[index]
-        if self.augmentation is None:
+        if self.options is None:
             return Sample(squash(read_image(self.image(name)), self.size), caption, None, name, index)
         draw = np.random.default_rng((self.seed, self.epoch, index))
         rgb, crop = self._random_crop(self.image(name), draw)
         regions, flipped = self.regions.get((name, caption), ()), False
-        if draw.random() < self.augmentation.flip and (mirrored := mirror(caption)) is not None:
+        if draw.random() < self.options.flip and (mirrored := mirror(caption)) is not None:
             rgb, caption, flipped = rgb.flip(-1), mirrored, True
-        if self.augmentation.caption_dropout > 0 and draw.random() < self.augmentation.caption_dropout:
+        if self.options.caption_dropout > 0 and draw.random() < self.options.caption_dropout:
             caption = ""
-        repaint = self.augmentation.recolor > 0 and draw.random() < self.augmentation.recolor
+        repaint = self.options.recolor > 0 and draw.random() < self.options.recolor
         if repaint and (found := recolor(rgb, caption, draw, seen_in_crop(regions, crop, flipped))) is not None:
             ab, (caption, counter) = found
         else:
             ab, counter = None, color_words.replace(caption, draw)
-        return Sample(rgb, caption, counter if self.augmentation.counter else None, name, index, ab)
+        return Sample(rgb, caption, counter if self.counter else None, name, index, ab)
 
     def image(self, name: str) -> Path | PackedImage:
         """What `read_image` takes."""
@@ -150,7 +137,7 @@ class CaptionedImages(Dataset):
         """
         with open_image(path) as file:
             width, height = file.seen_size
-            top, left, h, w = draw_crop(width, height, self.augmentation.crop_scale, int(draw.integers(2**63)))
+            top, left, h, w = draw_crop(width, height, self.options.crop_scale, int(draw.integers(2**63)))
             shrink = min(w, h) / self.size
             image = decode_rgb(file, (int(width / shrink), int(height / shrink)) if shrink > 1 else None)
         x, y = image.width / width, image.height / height

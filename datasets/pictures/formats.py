@@ -13,38 +13,16 @@ from PIL import Image
 from utils.errors import InputError
 
 # Pillow's modules of the formats below: all that it has take a quarter of a second to load.
-_MODULES = [
-    "Jpeg",
-    "Png",
-    "Tiff",
-    "WebP",
-    "Avif",
-    "Jpeg2K",
-    "Gif",
-    "Bmp",
-    "Ppm",
-    "Mpo",
-    "Tga",
-    "Psd",
-    "Qoi",
-    "Pcx",
-    "Sgi",
-    "Sun",
-]
-for _module in (*_MODULES, "Sgi", "Sun"):
+_MODULES = "Jpeg Png Tiff WebP Avif Jpeg2K Gif Bmp Ppm Mpo Tga Psd Qoi Pcx Sgi Sun"
+for _module in _MODULES.split():
     with contextlib.suppress(ImportError):  # AVIF came with Pillow 11.3
         import_module(f"PIL.{_module}ImagePlugin")
 pillow_heif.register_heif_opener()  # HEIC, what iPhones write
 KINDS = Image.EXTENSION | {".jif": "JPEG", ".btf": "TIFF", ".tf8": "TIFF"}
 """Ending of a file, lower case -> Pillow's name of its format."""
-FORMATS = tuple(  # that Pillow opens for us here; none of them starts another program
-    kind
-    for kind in (
-        *("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIF", "JPEG2000", "GIF", "BMP", "DIB", "PPM", "MPO", "TGA", "PSD"),
-        *("QOI", "PCX", "SGI", "SUN"),
-    )
-    if kind in KINDS.values()
-)
+_READ = "JPEG PNG TIFF WEBP AVIF HEIF JPEG2000 GIF BMP DIB PPM MPO TGA PSD QOI PCX SGI SUN"  # none starts a program
+FORMATS = tuple(kind for kind in _READ.split() if kind in KINDS.values())
+"""That Pillow opens for us here."""
 ENDINGS = tuple(sorted((ending for ending in KINDS if KINDS[ending] in FORMATS), key=lambda e: FORMATS.index(KINDS[e])))
 """Of every file that can be opened here, lower case: the one list of them."""
 REMEDY = "pass a whole JPEG, PNG, TIFF, WebP, GIF or BMP file"

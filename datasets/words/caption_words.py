@@ -7,13 +7,9 @@ from typing import NamedTuple
 from datasets.words import color_words
 from datasets.words.vocabulary import sets
 
-_WORDS = sets("captions")
-DETERMINERS, BE, ALWAYS_IN_S, MEASURES, COLOR_NOUNS, SHADES, WEARING, PLACES, JOINTS = (
-    _WORDS[name]
-    for name in ("determiners", "be", "always_in_s", "measures", "color_nouns", "shades", "wearing", "places", "joints")
-)
-_SMALL = DETERMINERS | BE | _WORDS["small"]
-_DESCRIBING = COLOR_NOUNS | SHADES | _WORDS["describing"]
+KINDS = sets("captions")
+_SMALL = KINDS["determiners"] | KINDS["be"] | KINDS["small"]
+_DESCRIBING = KINDS["color_nouns"] | KINDS["shades"] | KINDS["describing"]
 _PUNCTUATION = ".,;:!?\"'()[]“”‘’"
 
 
@@ -23,7 +19,7 @@ def _third_person(verb: str) -> str:
     return verb + ("es" if verb.endswith(("sh", "ch", "ss", "o")) else "s")
 
 
-SAYS = (_WORDS["verbs"] - _WORDS["verbs_or_things"]) | {_third_person(verb) for verb in _WORDS["verbs"]}
+SAYS = (KINDS["verbs"] - KINDS["verbs_or_things"]) | {_third_person(verb) for verb in KINDS["verbs"]}
 
 
 class Word(NamedTuple):
@@ -44,13 +40,13 @@ class Word(NamedTuple):
     @property
     def describes(self) -> bool:
         """Stands before a thing, as a colour does, and is none."""
-        return self.text in _DESCRIBING or (self.text.endswith(("ly", "'s", "’s")) and self.text not in BE)
+        return self.text in _DESCRIBING or (self.text.endswith(("ly", "'s", "’s")) and self.text not in KINDS["be"])
 
     @property
     def done(self) -> bool:
         """A form of a verb that may also describe: "parked", "flying"."""
-        ing = self.text.endswith("ing") and self.text not in _WORDS["things_in_ing"]
-        return ing or (self.text.endswith("ed") and self.text not in _WORDS["things_in_ed"])
+        ing = self.text.endswith("ing") and self.text not in KINDS["things_in_ing"]
+        return ing or (self.text.endswith("ed") and self.text not in KINDS["things_in_ed"])
 
     @property
     def thing(self) -> bool:
@@ -58,7 +54,7 @@ class Word(NamedTuple):
 
     @property
     def plural(self) -> bool:
-        return self.text.endswith("s") and not self.text.endswith("ss") and self.text not in _WORDS["one_in_s"]
+        return self.text.endswith("s") and not self.text.endswith("ss") and self.text not in KINDS["one_in_s"]
 
 
 def words_of(caption: str) -> list[Word]:

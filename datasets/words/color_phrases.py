@@ -19,20 +19,7 @@ rubs against").
 No rule looks further than REACH words, so the time is linear in any text.
 """
 
-from datasets.words.caption_words import (
-    ALWAYS_IN_S,
-    BE,
-    COLOR_NOUNS,
-    DETERMINERS,
-    JOINTS,
-    MEASURES,
-    PLACES,
-    SAYS,
-    SHADES,
-    WEARING,
-    Word,
-    words_of,
-)
+from datasets.words.caption_words import KINDS, SAYS, Word, words_of
 
 REACH = 60  # words; no sentence of a published list has a thing so far from its colour
 _HANDS = 3  # "a pair of" that hand a colour on: "a set of pairs of shoes"
@@ -55,7 +42,7 @@ def _behind(words: list[Word], color: int, last: int, is_one: bool) -> int | Non
     """Rule 1. last: the last colour that shares the thing; is_one: see `_ones`."""
     ahead = words[last + 1] if last + 1 < len(words) else None
     before = next((words[i] for i in _backwards(color - 1) if not words[i].describes), None)
-    worn = before is not None and (before.text in WEARING or before.done)
+    worn = before is not None and (before.text in KINDS["wearing"] or before.done)
     if ahead is None or (worn and ahead.text in SAYS):  # "a man in black walks", "a bench painted green stands"
         return None
     if words[last].ends and (words[last].ends != "," or worn or not (ahead.describes or ahead.done)):
@@ -86,7 +73,7 @@ def _joined(words: list[Word], color: int, is_one: bool) -> int | None:
         if words[place].color:
             return place
         article = words[place].text in ("a", "an", "the", "one") or words[place].describes
-        if words[place].text not in JOINTS | SHADES and not (new_article and article):
+        if words[place].text not in KINDS["joints"] | KINDS["shades"] and not (new_article and article):
             return None
     return None
 
@@ -97,7 +84,7 @@ def _ones(words: list[Word]) -> list[bool]:
     for place, word in enumerate(words[:-1]):
         if word.text in ("a", "an", "one"):
             ones[place + 1] = True
-        elif (not word.small or word.text in JOINTS | SHADES) and word.ends in ("", ","):
+        elif (not word.small or word.text in KINDS["joints"] | KINDS["shades"]) and word.ends in ("", ","):
             ones[place + 1] = ones[place]
     return ones
 
@@ -107,10 +94,12 @@ def _noun(words: list[Word], start: int, is_one: bool = False) -> int | None:
     shoes" to "shoes". None where it holds none."""
     noun = _last_noun(words, start, is_one)
     for _ in range(_HANDS):
-        if noun is None or words[noun].text not in MEASURES or noun + 2 >= len(words) or words[noun + 1].text != "of":
+        if noun is None or words[noun].text not in KINDS["measures"]:
+            break
+        if noun + 2 >= len(words) or words[noun + 1].text != "of":
             break
         ahead = range(noun + 2, min(len(words), noun + 2 + REACH))
-        counted = next((i for i in ahead if words[i].text not in DETERMINERS), ahead.stop)
+        counted = next((i for i in ahead if words[i].text not in KINDS["determiners"]), ahead.stop)
         inner = _last_noun(words, counted)
         if inner is None:
             break
@@ -123,7 +112,7 @@ def _last_noun(words: list[Word], start: int, is_one: bool = False) -> int | Non
     for place in range(start, min(len(words), start + REACH)):
         word = words[place]
         ahead = words[place + 1] if place + 1 < len(words) and not word.ends else None
-        if noun is None and word.text in JOINTS and ahead is not None and (ahead.describes or ahead.done):
+        if noun is None and word.text in KINDS["joints"] and ahead is not None and (ahead.describes or ahead.done):
             continue  # "white and fluffy cat"
         if (word.small and not word.text.isdigit()) or (noun is not None and (word.color or word.text in SAYS)):
             break
@@ -132,7 +121,7 @@ def _last_noun(words: list[Word], start: int, is_one: bool = False) -> int | Non
                 break  # "a white dog running", "a red car parked on"; "a white snow covered field" goes on
             if ahead is None or ahead.small:
                 break
-        in_s = word.plural and word.text not in ALWAYS_IN_S
+        in_s = word.plural and word.text not in KINDS["always_in_s"]
         if noun is not None and is_one and in_s and ahead is not None and ahead.small:
             break  # "a white bear rubs against"
         if word.thing or (word.text == "light" and (ahead is None or ahead.small)):  # "a red light"
@@ -148,21 +137,21 @@ def _before(words: list[Word], color: int, last: int) -> int | None:
     """Rule 2. last: the last colour of the same thing."""
 
     def passed(place: int) -> bool:
-        return words[place].color or words[place].describes or words[place].text in JOINTS | {"both"}
+        return words[place].color or words[place].describes or words[place].text in KINDS["joints"] | {"both"}
 
     place = next((i for i in _backwards(color - 1) if not passed(i)), None)
     if place is None:
         return None
     ahead = [word.text for word in words[last + 1 : last + 3]]
-    toned = any(text in COLOR_NOUNS for text in ahead)  # "in white color", "red in color"
+    toned = any(text in KINDS["color_nouns"] for text in ahead)  # "in white color", "red in color"
     pronoun = ahead[:1] in (["one"], ["ones"]) or words[place].text in ("one", "other")  # "a gray one", "one gray"
-    told = words[place].text in WEARING or (words[place].text.endswith("ed") and words[place].done)
-    if not (told or toned or pronoun or words[place].text in BE):
+    told = words[place].text in KINDS["wearing"] or (words[place].text.endswith("ed") and words[place].done)
+    if not (told or toned or pronoun or words[place].text in KINDS["be"]):
         return None
     until = max(0, place - REACH)
-    while place > until and (words[place].text in WEARING or words[place].describes or words[place].done):
+    while place > until and (words[place].text in KINDS["wearing"] or words[place].describes or words[place].done):
         place -= 1
-    if words[place].text in BE and not pronoun:
+    if words[place].text in KINDS["be"] and not pronoun:
         return _subject(words, place)
     return _nearest(words, place)
 
@@ -172,7 +161,7 @@ def _nearest(words: list[Word], place: int) -> int | None:
     for i in _backwards(place):
         if any(mark in words[i].ends for mark in ".;!?") and i != place:
             return None
-        if words[i].thing and words[i].text not in SAYS | PLACES:
+        if words[i].thing and words[i].text not in SAYS | KINDS["places"]:
             return i
     return None
 

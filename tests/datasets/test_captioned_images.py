@@ -12,14 +12,14 @@ from torch.utils.data import Dataset
 import run_colorization
 from datasets import CaptionedOptions, build_dataset, build_loader, options_of, set_epoch
 from datasets.batch import Collate, Sample
-from datasets.captioned_images import Augmentation, CaptionedImages, read_pairs
+from datasets.captioned_images import CaptionedImages, read_pairs
 from datasets.image_files import read_image
 from datasets.words import color_words
 from models.text import OWN_VOCABULARY, CaptionTokenizer
 from utils import distributed
 from utils.errors import InputError
 
-AUGMENTATION = Augmentation(crop_scale=(0.3, 1.0), flip=0.5, counter=True)
+AUGMENTATION = CaptionedOptions(crop_scale=(0.3, 1.0), flip=0.5)
 OPTIONS = CaptionedOptions(crop_scale=(0.3, 1.0), flip=0.5)
 
 
@@ -148,7 +148,7 @@ def test_a_flip_mirrors_picture_and_caption_together(data):
     picture.save(data / "train" / "half.png")
     captions = ["a red ball on the left", "turn right now"]  # the second cannot be mirrored
     rewrite(data, [["half.png", caption] for caption in captions])
-    always = Augmentation(crop_scale=(1.0, 1.0), flip=1.0, counter=False)
+    always = CaptionedOptions(crop_scale=(1.0, 1.0), flip=1.0)
     flipped, kept = CaptionedImages(data, "train", 32, always)
     assert flipped.caption == "a red ball on the right"
     assert flipped.rgb[:, :, :12].max() < 40 and flipped.rgb[:, :, 20:].min() > 215
@@ -156,7 +156,7 @@ def test_a_flip_mirrors_picture_and_caption_together(data):
 
 
 def test_counter_captions_change_every_colour_word_and_only_those(data):
-    dataset = CaptionedImages(data, "train", 16, Augmentation((0.5, 1.0), 0.0, counter=True))
+    dataset = CaptionedImages(data, "train", 16, CaptionedOptions((0.5, 1.0), 0.0), counter=True)
     for sample in dataset:
         spans = color_words.find(sample.caption)
         if not spans:
@@ -218,7 +218,7 @@ def test_reading_does_not_touch_the_global_generators(data, monkeypatch):
     expected = torch.rand(3)
     torch.manual_seed(0)
     monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda _: 1 / 0)  # as long as there is no GPU it keeps each call
-    CaptionedImages(data, "train", 16, AUGMENTATION)[1]
+    CaptionedImages(data, "train", 16, AUGMENTATION, counter=True)[1]
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -234,7 +234,7 @@ def test_a_batch_is_padded_to_its_own_longest_caption_and_counters_follow(data):
 
 def test_a_counter_caption_that_differs_only_behind_the_cut_takes_no_part(data):
     rewrite(data, [["0.jpg", "dogs " * 90 + "red"], ["1.jpg", "red " + "dogs " * 90]])
-    dataset = CaptionedImages(data, "train", 16, Augmentation((1.0, 1.0), 0.0, counter=True))
+    dataset = CaptionedImages(data, "train", 16, CaptionedOptions((1.0, 1.0), 0.0), counter=True)
     loader = build_loader(dataset, CaptionTokenizer.from_vocabulary(), 2, 0, train=True, counter=True)
     (batch,) = loader
     assert dict(zip(batch.names, batch.has_counter.tolist(), strict=True)) == {"0.jpg": False, "1.jpg": True}
@@ -291,8 +291,8 @@ def test_a_subfolder_is_fine_and_a_fifo_is_not_a_file(data):
 
 def test_dropped_captions_are_the_share_asked_for_and_the_picture_stays(data):
     rewrite(data, [["0.jpg", "a red ball"]] * 400)
-    kept = CaptionedImages(data, "train", 16, AUGMENTATION)
-    dropped = CaptionedImages(data, "train", 16, dataclasses.replace(AUGMENTATION, caption_dropout=0.25))
+    kept = CaptionedImages(data, "train", 16, AUGMENTATION, counter=True)
+    dropped = CaptionedImages(data, "train", 16, dataclasses.replace(AUGMENTATION, caption_dropout=0.25), counter=True)
     pairs = [(kept[i], dropped[i]) for i in range(400)]
     empty = [not own.caption for _, own in pairs]
     assert 70 < sum(empty) < 130
@@ -305,7 +305,7 @@ def test_uncaptioned_photographs_join_with_empty_captions(data, tmp_path):
     (tmp_path / "more" / "sub").mkdir(parents=True)
     for number, name in enumerate(("b.png", "sub/a.jpg", "notes.txt")):
         Image.new("RGB", (20, 10), (number * 40, 0, 0)).save(tmp_path / "more" / name, "PNG")
-    own = CaptionedImages(data, "train", 16, AUGMENTATION)
+    own = CaptionedImages(data, "train", 16, AUGMENTATION, counter=True)
     options = dataclasses.replace(OPTIONS, uncaptioned=str(tmp_path / "more"))
     both = build_dataset(options, str(data), "train", 16, True, True)
     assert len(both) == len(own) + 2 and both.unreadable() == []

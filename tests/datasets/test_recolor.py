@@ -8,7 +8,7 @@ import torch
 from conftest import write_data
 
 from datasets.batch import Collate
-from datasets.captioned_images import Augmentation, CaptionedImages
+from datasets.captioned_images import CaptionedImages, CaptionedOptions
 from datasets.recolor import LARGEST, STRENGTH, Recolored, find_region, recolor
 from datasets.scenes.palette import PALETTE
 from models.text import CaptionTokenizer
@@ -98,23 +98,24 @@ def test_a_data_set_recolours_as_often_as_asked_and_never_an_unnamed_colour(tmp_
     monkeypatch.setattr(
         "datasets.captioned_images.recolor", lambda rgb, caption, draw, regions: asked.append(caption) or told
     )
-    plain = CaptionedImages(data, "train", 16, Augmentation((0.5, 1.0), 0.0, counter=True))
-    often = CaptionedImages(data, "train", 16, Augmentation((0.5, 1.0), 0.0, counter=True, recolor=0.5))
+    plain = CaptionedImages(data, "train", 16, CaptionedOptions((0.5, 1.0), 0.0), counter=True)
+    often = CaptionedImages(data, "train", 16, CaptionedOptions((0.5, 1.0), 0.0, recolor=0.5), counter=True)
     pairs = [(plain[i], often[i]) for i in range(40)]
     changed = [b for _, b in pairs if b.recolored is not None]
     assert len(changed) == len(asked) and 10 <= len(asked) <= 30
     assert all((sample.caption, sample.counter_caption) == told.captions for sample in changed)
     assert all(torch.equal(a.rgb, b.rgb) for a, b in pairs)  # its gray is the photograph's own
-    lonely = CaptionedImages(data, "train", 16, Augmentation((0.5, 1.0), 0.0, counter=False, recolor=1.0))[0]
+    lonely = CaptionedImages(data, "train", 16, CaptionedOptions((0.5, 1.0), 0.0, recolor=1.0), counter=False)[0]
     assert lonely.caption == "a tan cat" and lonely.counter_caption is None
-    dropped = CaptionedImages(data, "train", 16, Augmentation((0.5, 1.0), 0.0, True, caption_dropout=1.0, recolor=1.0))
+    dropping = CaptionedOptions((0.5, 1.0), 0.0, caption_dropout=1.0, recolor=1.0)
+    dropped = CaptionedImages(data, "train", 16, dropping, counter=True)
     asked.clear()
     assert [dropped[i].name for i in range(4)] and asked == [""] * 4
 
 
 def test_a_batch_knows_which_of_its_samples_are_recoloured(tmp_path):
     data = write_data(tmp_path / "data", {"train": 4})
-    plain = CaptionedImages(data, "train", 16, Augmentation((0.5, 1.0), 0.0, counter=True))
+    plain = CaptionedImages(data, "train", 16, CaptionedOptions((0.5, 1.0), 0.0), counter=True)
     samples = [plain[i] for i in range(4)]
     pictures = torch.rand(2, 2, 2, 16, 16)
     samples[1], samples[3] = (

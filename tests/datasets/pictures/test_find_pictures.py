@@ -8,7 +8,7 @@ import pytest
 from conftest import write_data
 from PIL import Image
 
-from datasets.captioned_images import CaptionedImages
+from datasets.captioned_images import CaptionedImages, CaptionedOptions
 from datasets.image_files import find_images
 from datasets.pictures import find_pictures as picture_folders
 from datasets.pictures.find_pictures import find_pictures, stored_as, walk
@@ -46,11 +46,11 @@ def test_hidden_files_and_what_systems_leave_are_no_photographs_in_any_room(phot
     assert sorted(folders.paths) == ["a.jpg", "b.JPG", "c.jpe", "d.pnm", "e.j2k", "f"]
     assert folders.find(["a.jpg"]) == photos / "a.jpg"
     data = write_data(tmp_path / "data", {"train": 2})
-    joined = CaptionedImages(data, "train", 8, uncaptioned=photos)
+    joined = CaptionedImages(data, "train", 8, CaptionedOptions(uncaptioned=str(photos)))
     assert [name for name, caption in joined.pairs if not caption] == [str(photos.resolve() / name) for name in wanted]
     words = [str(data), str(tmp_path / "shards"), "--uncaptioned", str(photos), "--workers", "1"]
     assert make_shards.main(words) == 0
-    packed = CaptionedImages(tmp_path / "shards", "train", 8, uncaptioned=tmp_path / "shards")
+    packed = CaptionedImages(tmp_path / "shards", "train", 8, CaptionedOptions(uncaptioned=str(tmp_path / "shards")))
     assert len(packed) == 2 + len(wanted)
 
 
