@@ -108,8 +108,8 @@ def check_source(path: Path, origin: str) -> None:
         raise InputError(f"{path}: {'is a folder' if path.is_dir() else 'not there'}; expected {origin}")
     with path.open("rb") as file:
         start = file.read(300).lstrip()
-    if not start:
-        raise InputError(f"{path}: empty ({path.stat().st_size} bytes); fetch it again: {origin}")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: empty (0 bytes); fetch it again: {origin}")
     for beginning, kind in _KINDS.items():
         if start.startswith(beginning):
             raise InputError(f"{path}: is {kind}. Expected {origin}")
