@@ -126,7 +126,7 @@ def build_loader(
     Evaluation: rank r takes pairs r, r + W, ..., each exactly once, none repeated to fill up; not `shared`: rank 0
     takes all.
     shuffle_window: pairs among which training shuffles (`shuffled`); 0: all of them.
-    tokenize: captions -> Words.
+    tokenize: a `CaptionTokenizer`, or, for a data set without correspondence, any function of captions.
     Raises InputError where training would have no step.
     """
     if train:
@@ -141,12 +141,14 @@ def build_loader(
         sampler = distributed.share(len(dataset), shared)
     dataset.near_file_order = not train or shuffle_window > 0
     recolors = getattr(getattr(dataset, "options", None), "recolor", 0) > 0
+    with_pairs = getattr(dataset, "correspondence", None) is not None
+    encode = tokenize.tokenizer.encode_batch if with_pairs else None
     return DataLoader(
         dataset,
         batch_size,
         sampler=sampler,
         num_workers=num_workers,
-        collate_fn=Collate(tokenize, counter, recolors),
+        collate_fn=Collate(tokenize, counter, recolors, encode),
         drop_last=train,
         pin_memory=pin_memory,
         generator=torch.Generator(),  # of the workers' seeds: the process's own generator stays as it is

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from datasets.words.correspondence import Pairs, matrices
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -19,6 +21,7 @@ class Sample:
     name: str  # image name within its split's folder
     index: int  # place of the pair in its file
     recolored: Tensor | None = None  # (2, 2, H, W) in [-1, 1]: the ab that caption and counter caption ask for instead
+    correspondence: Pairs | None = None  # (object word, colour word) of the caption; None where nobody asked for them
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Batch:
     indices: list[int]
     recolored: Tensor | None = None  # (R, 2, 2, H, W) in [-1, 1] of R samples, see `Sample`; None where nothing is
     recolored_at: Tensor | None = None  # (R,) int64: their places in the batch
+    correspondence: Tensor | None = None  # (B, N_L, N_L) bool, [b, object, colour]; see datasets.words.correspondence
     counter_count: Tensor | None = None  # scalar: counter captions of a batch, the mean over an update's and all ranks'
 
     @classmethod
@@ -58,7 +62,7 @@ class Batch:
 
     def _each(self, change: Callable[[Any], Any]) -> "Batch":
         """With every tensor, and what holds tensors, changed."""
-        names = ("rgb", "words", "counter_words", "has_counter", "recolored", "recolored_at")
+        names = ("rgb", "words", "counter_words", "has_counter", "recolored", "recolored_at", "correspondence")
         held = {name: getattr(self, name) for name in names}
         return dataclasses.replace(self, **{n: change(value) for n, value in held.items() if value is not None})
 
@@ -67,11 +71,16 @@ class Collate:
     """Samples -> Batch: tokenises in the worker and pads to the batch's own longest caption."""
 
     def __init__(
-        self, tokenize: Callable[[list[str]], Any] | None, counter: bool = False, recolors: bool = False
+        self,
+        tokenize: Callable[[list[str]], Any] | None,
+        counter: bool = False,
+        recolors: bool = False,
+        encode: Callable[[list[str]], Sequence[Any]] | None = None,
     ) -> None:
         """tokenize: captions -> Words, None where nobody reads them; counter: whether counter captions are wanted
-        (training with Eq. 15); recolors: whether samples may be recoloured."""
-        self.tokenize, self.counter, self.recolors = tokenize, counter, recolors
+        (training with Eq. 15); recolors: whether samples may be recoloured; encode: captions -> the same tokens with
+        their `offsets` in the caption, where the samples have correspondence."""
+        self.tokenize, self.counter, self.recolors, self.encode = tokenize, counter, recolors, encode
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
         captions = [s.caption for s in samples]
@@ -80,6 +89,10 @@ class Collate:
         if self.counter:
             counter_words = self.tokenize([s.counter_caption or s.caption for s in samples])
             has_counter = words.differ(counter_words)  # not where the colour word was cut off
+        correspondence = None
+        if self.encode is not None:
+            offsets = [encoding.offsets for encoding in self.encode(captions)]
+            correspondence = matrices(captions, [s.correspondence for s in samples], offsets)
         rgb, recolored = torch.stack([s.rgb for s in samples]), None
         places = [place for place, s in enumerate(samples) if s.recolored is not None]
         if places:
@@ -95,5 +108,6 @@ class Collate:
             names=[s.name for s in samples],
             indices=[s.index for s in samples],
             recolored=recolored,
+            correspondence=correspondence,
             recolored_at=None if recolored is None else torch.tensor(places, dtype=torch.int64),
         )

@@ -17,7 +17,7 @@ from datasets.pictures.decode import decode_rgb
 from datasets.recolor import recolor
 from datasets.regions import Box, read_regions, seen_in_crop
 from datasets.shards import PackedImage, Shards, index_path, open_shards
-from datasets.words import color_words
+from datasets.words import color_words, correspondence
 from datasets.words.captions import check_caption
 from datasets.words.mirror import mirror
 from utils.errors import InputError
@@ -41,6 +41,11 @@ class CaptionedOptions:
         "probability that training shows a named colour as two others, in picture and captions alike",
         low=0,
         high=1,
+    )
+    correspondence: str | None = setting(
+        None,
+        "object-colour pairs of the training captions (scripts/correspondence.py writes such a JSON), which every batch"
+        " then holds; for systems that learn from them, L-CoIns does not",
     )
     shuffle_window: int = setting(0, "pairs that are shuffled at a time, for a far disk; 0: all", low=0)
     skip_unreadable: int = setting(0, "leave out at most so many broken training images, by name", low=0)
@@ -75,6 +80,10 @@ class CaptionedImages(Dataset):
         """
         self.folder = root / split
         self.pairs = read_pairs(root, split)
+        self.correspondence: list[correspondence.Pairs] | None = None  # of each pair
+        if options is not None and options.correspondence is not None:
+            path = Path(options.correspondence)
+            self.correspondence = correspondence.fit(path, correspondence.read(path), self.pairs)
         self.regions = read_regions(root, split) if options is None or options.recolor > 0 else {}
         self.size, self.options, self.counter, self.seed = size, options, counter, seed
         self.epoch = 0
@@ -93,7 +102,10 @@ class CaptionedImages(Dataset):
             own.check_pairs(root / f"cap-img-pairs_{split}.json", names)
             self.shards.append(own)
         if options is not None and options.uncaptioned is not None:
-            self.pairs += [(name, "") for name in self._add_uncaptioned(Path(options.uncaptioned))]
+            added = self._add_uncaptioned(Path(options.uncaptioned))
+            self.pairs += [(name, "") for name in added]
+            if self.correspondence is not None:
+                self.correspondence += [()] * len(added)
 
     def _add_uncaptioned(self, folder: Path) -> list[str]:
         """Whole paths, so that they are no names of the list, and `folder / name` is the name itself."""
@@ -109,19 +121,20 @@ class CaptionedImages(Dataset):
         name, caption = self.pairs[index]
         if self.options is None:
             return Sample(squash(read_image(self.image(name)), self.size), caption, None, name, index)
+        words = None if self.correspondence is None else self.correspondence[index]
         draw = np.random.default_rng((self.seed, self.epoch, index))
         rgb, crop = self._random_crop(self.image(name), draw)
         regions, flipped = self.regions.get((name, caption), ()), False
         if draw.random() < self.options.flip and (mirrored := mirror(caption)) is not None:
             rgb, caption, flipped = rgb.flip(-1), mirrored, True
         if self.options.caption_dropout > 0 and draw.random() < self.options.caption_dropout:
-            caption = ""
+            caption, words = "", None
         repaint = self.options.recolor > 0 and draw.random() < self.options.recolor
         if repaint and (found := recolor(rgb, caption, draw, seen_in_crop(regions, crop, flipped))) is not None:
-            ab, (caption, counter) = found
+            ab, (caption, counter) = found  # no word moves, so `words` stay true
         else:
             ab, counter = None, color_words.replace(caption, draw)
-        return Sample(rgb, caption, counter if self.counter else None, name, index, ab)
+        return Sample(rgb, caption, counter if self.counter else None, name, index, ab, words)
 
     def image(self, name: str) -> Path | PackedImage:
         """What `read_image` takes."""
@@ -147,7 +160,10 @@ class CaptionedImages(Dataset):
     def leave_out(self, names: list[str]) -> None:
         """Forget the pairs of these images; their other pairs keep their order."""
         gone = set(names)
-        self.pairs = [(name, caption) for name, caption in self.pairs if name not in gone]
+        kept = [place for place, (name, _) in enumerate(self.pairs) if name not in gone]
+        self.pairs = [self.pairs[place] for place in kept]
+        if self.correspondence is not None:
+            self.correspondence = [self.correspondence[place] for place in kept]
 
     def unreadable(self, workers: int = 8) -> list[str]:
         """Decode every image file once; the names of those that fail, in file order. In shards they all decoded."""

@@ -34,7 +34,7 @@ class System(nn.Module):
     """
 
     Config: ClassVar[type]
-    inputs: frozenset[str] = frozenset()  # of a sample, beyond photograph and caption: "counter"
+    inputs: frozenset[str] = frozenset()  # of a sample, beyond photograph and caption: "counter", "correspondence"
     stage: str | None = None  # of several stages of training, the one that it is in
 
     def __init__(self, name: str, config: Any, tokenizer: CaptionTokenizer | None = None) -> None:

@@ -325,7 +325,9 @@ def test_uncaptioned_photographs_join_with_empty_captions(data, tmp_path):
         build_dataset(nothing, str(data), "train", 16, True)
 
 
-@pytest.mark.parametrize("words", [["--caption_dropout", "0.5"], ["--uncaptioned", "folder"]])
+@pytest.mark.parametrize(
+    "words", [["--caption_dropout", "0.5"], ["--uncaptioned", "folder"], ["--correspondence", "a"]]
+)
 def test_scenes_take_none_of_their_flags(words):
     with pytest.raises(InputError, match=f"{words[0]}: a flag of --data_set captioned_images, not of scenes"):
         run_colorization.parse(["--data_set", "scenes", *words])

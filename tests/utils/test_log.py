@@ -12,7 +12,7 @@ import torch
 from conftest import ROOT
 
 import run_colorization
-from scripts import check_data, compare, make_shards
+from scripts import check_data, compare, correspondence, make_shards
 from utils import distributed, log
 from utils.log import MetricLog, Waits, progress
 
@@ -219,3 +219,6 @@ def test_scenes_training_and_preparation_show_it(data, tmp_path, checkpoint, at_
     assert "decoding: 18/18 picture" in told and "near duplicates: 1/1 rows" in told
     assert make_shards.main([str(data), str(tmp_path / "shards")]) == 0
     assert "train: 8/8 picture" in capsys.readouterr().err
+    captions = str(data / "cap-img-pairs_test.json")
+    assert correspondence.main([captions, str(tmp_path / "pairs.json")]) == 0
+    assert "rules: 5/5 caption" in capsys.readouterr().err

@@ -7,6 +7,7 @@ import pytest
 import run_colorization
 from datasets.captioned_images import read_pairs
 from datasets.regions import read_regions
+from datasets.words import correspondence
 from evaluation import comparison
 from evaluation.user_study import votes as user_votes
 from preparation.caption_lists import read_list
@@ -59,6 +60,8 @@ def test_every_list_of_captions_is_read_in_every_encoding(write, tmp_path):
 
 
 def test_the_other_json_files_are_read_in_every_encoding(write):
+    path = write("o.json", json.dumps({"a.jpg": [[[1, 2]]]}, indent=1))
+    assert correspondence.read(path) == {"a.jpg": [[(1, 2)]]}
     path = write("regions_val.json", json.dumps({"a.jpg": {CAPTION: []}}, indent=1, ensure_ascii=False))
     assert read_regions(path.parent, "val") == {("a.jpg", CAPTION): ()}
     path = write("boxes.json", json.dumps({"caf\u00e9.jpg": [[0, 0, 1, 1, 0.9, 0]]}, indent=1, ensure_ascii=False))
