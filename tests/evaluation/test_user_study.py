@@ -372,7 +372,7 @@ class Participant:
         self.find("#download")[0].click()
         for _ in range(600):
             new = [path for path in {*self.browser.downloads.iterdir()} - before if path.suffix == ".csv"]
-            if new:
+            if new and new[0].stat().st_size:  # the browser keeps the name with an empty file first
                 return new[0]
             time.sleep(0.1)
         raise AssertionError("no file was saved")
