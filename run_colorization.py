@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
         setup_logging()
         output_dir = files.output_folder(args.output_dir)
         with OutputLock(output_dir):
-            start = read_start(args, output_dir)
+            start = read_start(args)
             settle_machine(args, start, device)
             system = build_system(args, start).to(device)
             data = options.pick(datasets.options_of(args.data_set), args)
@@ -58,15 +58,19 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    """The resolved flags: the shared ones, the system's and the data set's."""
+    """The resolved flags: the shared ones, the system's and the data set's. --auto_resume becomes --resume where there
+    is a run to resume."""
 
     def config_type(name: str) -> type:
         return models.system_of(name).Config
 
+    def resumed(flags: argparse.Namespace) -> str | None:
+        last = Path(flags.output_dir or "output") / LAST
+        return str(last) if flags.resume is None and flags.auto_resume and last.is_file() else flags.resume
+
     def held(early: argparse.Namespace) -> str | None:
         """A checkpoint decides; --model may name the paper's for the authors' file, as their own command does."""
-        last = Path(early.output_dir or "output") / LAST
-        path = early.resume or (str(last) if early.auto_resume and last.is_file() else early.finetune)
+        path = resumed(early) or early.finetune
         name, ours = (None, False) if path is None else named_in(path)
         if ours and early.model not in (None, name):
             raise InputError(
@@ -78,6 +82,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     system = options.Family("model", models.PAPER_MODEL, models.MODELS, config_type, held)
     data_set = options.Family("data_set", "captioned_images", datasets.DATA_SETS, datasets.options_of)
     args = options.parse(argv, (system, data_set))
+    args.resume = resumed(args)
     options.pick(datasets.options_of(args.data_set), args)  # checks them
     if args.finetune is None and args.resume is None:  # else the checkpoint decides on what is not given
         config = models.config_of(args.model)
@@ -87,11 +92,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def read_start(args: argparse.Namespace, output_dir: Path) -> Any | None:
-    """The checkpoint that the run starts from, if any. --auto_resume becomes --resume where there is one to resume."""
-    last = output_dir / LAST
-    if args.auto_resume and args.resume is None and last.is_file():
-        args.resume = str(last)
+def read_start(args: argparse.Namespace) -> Any | None:
+    """The checkpoint that the run starts from, if any."""
     path = args.resume or args.finetune
     if path is None and (args.eval or args.test):
         raise InputError("--eval and --test need a checkpoint: pass --finetune FILE")
@@ -161,13 +163,12 @@ def fit(
     output_dir: Path,
 ) -> None:
     """Train, and evaluate on val; start: the checkpoint, whole, where one is resumed."""
-    counter = "counter" in system.inputs
     source = data, args.data_path
     loader = build_train_loader(
         *source,
         system.img_size,
         system.tokenizer,
-        counter,
+        system.inputs,
         args.batch_size,
         args.num_workers,
         args.seed,
@@ -178,7 +179,14 @@ def fit(
             f"--update_freq {args.update_freq}: an epoch has {len(loader)} batches, so no update; pass fewer"
         )
     val = build_eval_loader(
-        *source, "val", system.img_size, system.tokenizer, args.batch_size, args.num_workers, args.dist_eval
+        *source,
+        "val",
+        system.img_size,
+        system.tokenizer,
+        args.batch_size,
+        args.num_workers,
+        args.dist_eval,
+        system.inputs,
     )
     updates = len(loader) // args.update_freq  # per epoch
     images = args.update_freq * args.batch_size * distributed.world_size()
@@ -230,14 +238,16 @@ def test(
         args.batch_size,
         args.num_workers,
         args.dist_eval,
+        system.inputs,
     )
     lpips = measure.build_lpips(args.lpips_net, args.lpips_weights, device)
     fid = measure.build_fid(args.fid_weights, device)
     names = report.output_names(loader.dataset.pairs)
     photograph = measure.build_photograph(loader.dataset) if args.protocol == "full" else None
+    boxes = measure.build_boxes(loader.dataset, data)
     with report.PictureSaver(output_dir, names) if args.test else nullcontext() as save:
         visits = [visit for visit in (save, fid and fid.add) if visit is not None]
-        rows = evaluate(system, loader, device, args.amp, Measure(lpips, visits, args.protocol, photograph))
+        rows = evaluate(system, loader, device, args.amp, Measure(lpips, visits, args.protocol, photograph, boxes))
     summary = measure.means(rows) | {"protocol": args.protocol, "subsets": measure.summarize_subsets(rows)}
     summary["fid_network"] = None if fid is None else fid.name
     summary["fid_pictures"] = None if fid is None else len({row["name"] for row in rows})

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from datasets.batch import Collate
+from datasets.boxes import Wanted
 from datasets.captioned_images import CaptionedImages, CaptionedOptions
 from datasets.scenes import SceneOptions, Scenes
 from utils import distributed, seeds
@@ -36,10 +37,13 @@ def build_dataset(
     train: bool = False,
     counter: bool = False,
     seed: int = 0,
+    captions: bool = True,
+    inputs: frozenset[str] = frozenset(),
 ) -> CaptionedImages | Scenes:
     """The data set that `options` are of, augmented where it is to `train`.
 
-    counter: draw counter captions for Eq. (15). Raises InputError where data is missing.
+    counter: draw counter captions for Eq. (15); captions: not for a system that reads none; inputs: of `models.System`,
+    of which "boxes" and, in training, "one box" are heeded. Raises InputError where data is missing.
     """
     if isinstance(options, SceneOptions):
         if data_path is not None:
@@ -48,11 +52,30 @@ def build_dataset(
         narrowed = (*options.scene_instances, options.scene_colors, options.scene_shapes)
         curriculum = options.scene_curriculum if train else 0
         return Scenes(
-            split, size, length, seed if train else 0, *narrowed, counter=counter and train, curriculum=curriculum
+            split,
+            size,
+            length,
+            seed if train else 0,
+            *narrowed,
+            counter=counter and train,
+            curriculum=curriculum,
+            favorites=options.scene_favorites,
+            boxes=_wanted(inputs, train),
         )
     if data_path is None:
         raise InputError("--data_path: pass the folder with cap-img-pairs_{train,val,test}.json and the images")
-    return CaptionedImages(Path(data_path), split, size, options if train else None, counter, seed)
+    boxes = _wanted(inputs, train, options.max_boxes, options.box_score)
+    if boxes is not None and train and options.uncaptioned is not None:
+        raise InputError(
+            f"--uncaptioned {options.uncaptioned}: has no boxes; move its pictures into {Path(data_path) / split}, and"
+            f" their boxes into boxes_{split}.json"
+        )
+    return CaptionedImages(Path(data_path), split, size, options if train else None, counter, seed, captions, boxes)
+
+
+def _wanted(inputs: frozenset[str], train: bool, *limits: float) -> Wanted | None:
+    alone = train and "one box" in inputs
+    return Wanted(*limits, alone=alone) if alone or "boxes" in inputs else None
 
 
 def build_train_loader(
@@ -60,14 +83,16 @@ def build_train_loader(
     data_path: str | None,
     size: int,
     tokenizer: Any,
-    counter: bool,
+    inputs: frozenset[str],
     batch_size: int,
     num_workers: int,
     seed: int,
     pin_memory: bool,
 ) -> DataLoader:
-    """Of the split `train`, without images that cannot be read, as far as the options allow. Raises InputError."""
-    dataset = build_dataset(options, data_path, "train", size, True, counter, seed)
+    """Of the split `train`, without images that cannot be read, as far as the options allow. tokenizer, inputs: of the
+    system. Raises InputError."""
+    counter = "counter" in inputs
+    dataset = build_dataset(options, data_path, "train", size, True, counter, seed, tokenizer is not None, inputs)
     window = 0
     if isinstance(options, CaptionedOptions):
         window = options.shuffle_window
@@ -91,9 +116,10 @@ def build_eval_loader(
     batch_size: int,
     num_workers: int,
     shared: bool = True,
+    inputs: frozenset[str] = frozenset(),
 ) -> DataLoader:
     """Every pair of the split, none left out: a broken image is an error before anything is computed."""
-    dataset = build_dataset(options, data_path, split, size)
+    dataset = build_dataset(options, data_path, split, size, captions=tokenizer is not None, inputs=inputs)
     if isinstance(dataset, CaptionedImages):
         _unreadable(dataset, 0)
     return build_loader(dataset, tokenizer, batch_size, num_workers, train=False, shared=shared)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from datasets.boxes import Box, Boxes
 from datasets.words.correspondence import Pairs, matrices
 
 
@@ -22,6 +23,7 @@ class Sample:
     index: int  # place of the pair in its file
     recolored: Tensor | None = None  # (2, 2, H, W) in [-1, 1]: the ab that caption and counter caption ask for instead
     correspondence: Pairs | None = None  # (object word, colour word) of the caption; None where nobody asked for them
+    boxes: Sequence[tuple[Box, Tensor]] | None = None  # and their crops (3, H, W) uint8; None where nobody asked
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,15 @@ class Batch:
     recolored: Tensor | None = None  # (R, 2, 2, H, W) in [-1, 1] of R samples, see `Sample`; None where nothing is
     recolored_at: Tensor | None = None  # (R,) int64: their places in the batch
     correspondence: Tensor | None = None  # (B, N_L, N_L) bool, [b, object, colour]; see datasets.words.correspondence
+    boxes: Boxes | None = None  # None where nobody asked for them
     counter_count: Tensor | None = None  # scalar: counter captions of a batch, the mean over an update's and all ranks'
 
     @classmethod
-    def plain(cls, rgb: Tensor, captions: Sequence[str], words: Any) -> "Batch":
-        """Photographs with captions and nothing else, to be coloured. rgb: as here, or already in [0, 1]."""
+    def plain(cls, rgb: Tensor, captions: Sequence[str], words: Any, boxes: Boxes | None = None) -> "Batch":
+        """Photographs with captions, to be coloured. rgb: as here, or already in [0, 1]."""
         names = [str(place) for place in range(len(rgb))]
         has_counter = torch.zeros(len(rgb), dtype=torch.bool)
-        return cls(rgb, words, None, has_counter, list(captions), names, list(range(len(rgb))))
+        return cls(rgb, words, None, has_counter, list(captions), names, list(range(len(rgb))), boxes=boxes)
 
     @property
     def color_counter(self) -> bool:
@@ -53,8 +56,8 @@ class Batch:
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> "Batch":
         """On `device`, RGB of `dtype` in [0, 1]: bytes cross the bus, not floats."""
         moved = self._each(lambda held: held.to(device, non_blocking=True))
-        rgb = moved.rgb.to(dtype)
-        return dataclasses.replace(moved, rgb=rgb / 255 if self.rgb.dtype == torch.uint8 else rgb)
+        boxes = moved.boxes and dataclasses.replace(moved.boxes, crops=_unit(moved.boxes.crops, dtype))
+        return dataclasses.replace(moved, rgb=_unit(moved.rgb, dtype), boxes=boxes)
 
     def pin_memory(self) -> "Batch":
         """The hook by which DataLoader(pin_memory=True) pins a batch type of our own."""
@@ -62,9 +65,14 @@ class Batch:
 
     def _each(self, change: Callable[[Any], Any]) -> "Batch":
         """With every tensor, and what holds tensors, changed."""
-        names = ("rgb", "words", "counter_words", "has_counter", "recolored", "recolored_at", "correspondence")
+        names = ("rgb", "words", "counter_words", "has_counter", "recolored", "recolored_at", "correspondence", "boxes")
         held = {name: getattr(self, name) for name in names}
         return dataclasses.replace(self, **{n: change(value) for n, value in held.items() if value is not None})
+
+
+def _unit(rgb: Tensor, dtype: torch.dtype) -> Tensor:
+    """In [0, 1]; as it is where it was so already."""
+    return rgb.to(dtype) / 255 if rgb.dtype == torch.uint8 else rgb.to(dtype)
 
 
 class Collate:
@@ -110,4 +118,5 @@ class Collate:
             recolored=recolored,
             correspondence=correspondence,
             recolored_at=None if recolored is None else torch.tensor(places, dtype=torch.int64),
+            boxes=None if samples[0].boxes is None else Boxes.of([s.boxes for s in samples], rgb.shape[-1]),
         )

@@ -1,21 +1,27 @@
-"""Image-caption pairs on disk.  `root/cap-img-pairs_{split}.json` and the images in `root/{split}/`, or in shards."""
+"""Image-caption pairs on disk.  `root/cap-img-pairs_{split}.json` and the images in `root/{split}/`, or in shards.
 
+For systems that read no words the list may be missing, and for those that read boxes `datasets/boxes.py` has theirs.
+"""
+
+import logging
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from datasets.batch import Sample
-from datasets.image_files import check_usable, find_images, open_image, read_image
+from datasets.boxes import Box, Wanted, boxes_path, cut, read_boxes, seen_in
+from datasets.image_files import check_usable, find_images, open_image, read_image, squash
 from datasets.pictures.decode import decode_rgb
 from datasets.recolor import recolor
-from datasets.regions import Box, read_regions, seen_in_crop
+from datasets.regions import read_regions, seen_in_crop
 from datasets.shards import PackedImage, Shards, index_path, open_shards
 from datasets.words import color_words, correspondence
 from datasets.words.captions import check_caption
@@ -25,6 +31,7 @@ from utils.log import progress
 from utils.options import setting
 from utils.text_files import read_json
 
+logger = logging.getLogger(__name__)
 UNCAPTIONED = "uncaptioned"  # what the photographs without captions are called among shards, as if they were a split
 
 
@@ -48,6 +55,8 @@ class CaptionedOptions:
         " then holds; for systems that learn from them, L-CoIns does not",
     )
     shuffle_window: int = setting(0, "pairs that are shuffled at a time, for a far disk; 0: all", low=0)
+    max_boxes: int = setting(8, "boxes of a picture that a system reads: the best", low=1)
+    box_score: float = setting(0.0, "least score of a box in boxes_{split}.json", low=0)
     skip_unreadable: int = setting(0, "leave out at most so many broken training images, by name", low=0)
 
     def __post_init__(self) -> None:
@@ -72,14 +81,18 @@ class CaptionedImages(Dataset):
         options: CaptionedOptions | None = None,
         counter: bool = False,
         seed: int = 0,
+        captions: bool = True,
+        boxes: Wanted | None = None,
     ) -> None:
         """Reads and checks the list and that every file or shard is there; pictures are decoded when asked for.
 
-        size: side of the square in pixels; options: of training; counter: draw counter captions for Eq. (15). Raises
+        size: side of the square in pixels; options: of training; counter: draw counter captions for Eq. (15); captions:
+        not for a system that reads none: without a list all pictures of the folder are taken, and training shows each
+        once; boxes: to be given with the samples, and training leaves out pictures that have none. Raises
         InputError naming file, value and remedy.
         """
         self.folder = root / split
-        self.pairs = read_pairs(root, split)
+        self.pairs = read_pairs(root, split) if captions else self._pictures(root, split, options is not None)
         self.correspondence: list[correspondence.Pairs] | None = None  # of each pair
         if options is not None and options.correspondence is not None:
             path = Path(options.correspondence)
@@ -106,6 +119,28 @@ class CaptionedImages(Dataset):
             self.pairs += [(name, "") for name in added]
             if self.correspondence is not None:
                 self.correspondence += [()] * len(added)
+        self.boxes: dict[str, list[Box]] | None = None
+        self.wanted = boxes
+        if boxes is not None:
+            self._read_boxes(boxes_path(root, split))
+
+    def _pictures(self, root: Path, split: str, once: bool) -> list[tuple[str, str]]:
+        """The pairs for a system that reads no captions; `once`: each image."""
+        if list_path(root, split).is_file():
+            pairs = read_pairs(root, split)
+            return [(name, "") for name in dict.fromkeys(name for name, _ in pairs)] if once else pairs
+        if not self.folder.is_dir():
+            raise InputError(f"{self.folder}: no such folder; the images of a split lie in <data_path>/<split>/")
+        return [(path.relative_to(self.folder.resolve()).as_posix(), "") for path in find_images(self.folder)]
+
+    def _read_boxes(self, path: Path) -> None:
+        self.boxes = read_boxes(path, [name for name, _ in self.pairs], self.wanted)
+        if self.options is None:
+            return
+        without = [name for name, own in self.boxes.items() if not own]
+        self.leave_out(without)
+        if without:
+            logger.info("%s: %d of %d images have no box and are left out", path, len(without), len(self.boxes))
 
     def _add_uncaptioned(self, folder: Path) -> list[str]:
         """Whole paths, so that they are no names of the list, and `folder / name` is the name itself."""
@@ -120,9 +155,13 @@ class CaptionedImages(Dataset):
     def __getitem__(self, index: int) -> Sample:
         name, caption = self.pairs[index]
         if self.options is None:
-            return Sample(squash(read_image(self.image(name)), self.size), caption, None, name, index)
+            picture = read_image(self.image(name))
+            boxes = None if self.boxes is None else self._crops(picture, self.boxes[name])
+            return Sample(squash(picture, self.size), caption, None, name, index, boxes=boxes)
         words = None if self.correspondence is None else self.correspondence[index]
         draw = np.random.default_rng((self.seed, self.epoch, index))
+        if self.boxes is not None:
+            return self._with_boxes(name, index, draw)
         rgb, crop = self._random_crop(self.image(name), draw)
         regions, flipped = self.regions.get((name, caption), ()), False
         if draw.random() < self.options.flip and (mirrored := mirror(caption)) is not None:
@@ -135,6 +174,25 @@ class CaptionedImages(Dataset):
         else:
             ab, counter = None, color_words.replace(caption, draw)
         return Sample(rgb, caption, counter if self.counter else None, name, index, ab, words)
+
+    def _with_boxes(self, name: str, index: int, draw: np.random.Generator) -> Sample:
+        """For training. A random crop keeps the boxes of which it shows half; where none is left it is not taken."""
+        picture, boxes = read_image(self.image(name)), self.boxes[name]
+        if self.wanted.alone:
+            picture, boxes = cut(picture, boxes[int(draw.integers(len(boxes)))]), []
+        else:
+            width, height = picture.size
+            top, left, h, w = draw_crop(width, height, self.options.crop_scale, int(draw.integers(2**63)))
+            part = Box(left / width, top / height, (left + w) / width, (top + h) / height)
+            if seen := seen_in(boxes, part):
+                picture, boxes = picture.crop((left, top, left + w, top + h)), seen
+        if draw.random() < self.options.flip:
+            picture = ImageOps.mirror(picture)
+            boxes = [Box(1 - box.right, box.top, 1 - box.left, box.bottom) for box in boxes]
+        return Sample(squash(picture, self.size), "", None, name, index, boxes=self._crops(picture, boxes))
+
+    def _crops(self, picture: Image.Image, boxes: Sequence[Box]) -> list[tuple[Box, Tensor]]:
+        return [(box, squash(cut(picture, box), self.size)) for box in boxes]
 
     def image(self, name: str) -> Path | PackedImage:
         """What `read_image` takes."""
@@ -154,7 +212,7 @@ class CaptionedImages(Dataset):
             shrink = min(w, h) / self.size
             image = decode_rgb(file, (int(width / shrink), int(height / shrink)) if shrink > 1 else None)
         x, y = image.width / width, image.height / height
-        part = left / width, top / height, (left + w) / width, (top + h) / height
+        part = Box(left / width, top / height, (left + w) / width, (top + h) / height)
         return squash(image, self.size, box=(left * x, top * y, (left + w) * x, (top + h) * y)), part
 
     def leave_out(self, names: list[str]) -> None:
@@ -184,7 +242,7 @@ class CaptionedImages(Dataset):
 
 def read_pairs(root: Path, split: str) -> list[tuple[str, str]]:
     """The (image name, caption) pairs of a split, in file order. Raises InputError on anything else."""
-    path = root / f"cap-img-pairs_{split}.json"
+    path = list_path(root, split)
     if not path.is_file():
         there = sorted(p.name for p in root.glob("cap-img-pairs_*.json")) or "none"
         raise InputError(f"{path}: not there; --data_path needs this list of [image name, caption] (found: {there})")
@@ -204,6 +262,10 @@ def read_pairs(root: Path, split: str) -> list[tuple[str, str]]:
         if fault := pair_fault(pair):
             raise InputError(f"{path}: pair {place} {fault[1]}")
     return [(name, caption) for name, caption in content]
+
+
+def list_path(root: Path, split: str) -> Path:
+    return root / f"cap-img-pairs_{split}.json"
 
 
 def pair_fault(pair: object) -> tuple[str, str] | None:
@@ -230,23 +292,17 @@ def leaves_folder(name: str) -> bool:
 
 
 def draw_crop(width: int, height: int, scale: tuple[float, float], seed: int) -> tuple[int, int, int, int]:
-    """(top, left, height, width) of a random resized crop that keeps a share of the area within `scale`.
+    """(top, left, height, width) of a random resized crop that keeps a share of the area within `scale`; of all, where
+    both are 1.
 
     torchvision draws from the global generator: it is lent ours. Not by torch.manual_seed, which would seed the GPUs
     too, and note a stack trace every time where CUDA is not in use yet.
     """
+    if tuple(scale) == (1.0, 1.0):
+        return 0, 0, height, width
     state = torch.get_rng_state()
     try:
         torch.default_generator.manual_seed(seed)
         return v2.RandomResizedCrop.get_params(torch.empty(0, height, width), list(scale), [3 / 4, 4 / 3])
     finally:
         torch.set_rng_state(state)
-
-
-def squash(image: Image.Image, size: int, box: tuple[float, float, float, float] | None = None) -> Tensor:
-    """Squashed to the square (from `box` alone, if given), antialiased bilinear: (3, size, size) uint8.
-
-    The channels one by one: a picture's bytes, turned round by torch, take several times as long.
-    """
-    square = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
-    return torch.from_numpy(np.stack([np.asarray(channel) for channel in square.split()]))

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.boxes import Box
 from datasets.words import color_words
 from utils.errors import InputError
 from utils.text_files import read_json
@@ -28,7 +29,6 @@ class Region(NamedTuple):
     bottom: float
 
 
-Box = tuple[float, float, float, float]  # left, top, right, bottom
 Regions = dict[tuple[str, str], tuple[Region, ...]]  # (image name, caption) -> of its colour words
 
 

@@ -15,14 +15,16 @@ from utils import color
 class ColorErrors(NamedTuple):
     chroma_error: Tensor  # (B,) mean distance sqrt(da^2 + db^2) in the ab plane, CIE units
     ciede2000: Tensor  # (B,) mean CIEDE2000
+    box_error: Tensor | None = None  # (B,) chroma_error of the pixels inside masks alone, NaN where there is none
 
 
-def color_errors(a: Tensor, b: Tensor) -> ColorErrors:
-    """Mean differences of each image from its partner, both 0 for equal images."""
+def color_errors(a: Tensor, b: Tensor, masks: Tensor | None = None) -> ColorErrors:
+    """Mean differences of each image from its partner, all 0 for equal images. masks: (B, H, W) bool."""
     check_images(a, b)
     lab_a, lab_b = (color.rgb_to_lab(images.double() / 255) for images in (a, b))
     chroma = (lab_a - lab_b)[:, 1:].square().sum(dim=1).sqrt()
-    return ColorErrors(*(pixels.mean(dim=(1, 2)) for pixels in (chroma, ciede2000(lab_a, lab_b, dim=1))))
+    means = (pixels.mean(dim=(1, 2)) for pixels in (chroma, ciede2000(lab_a, lab_b, dim=1)))
+    return ColorErrors(*means, None if masks is None else (chroma * masks).sum(dim=(1, 2)) / masks.sum(dim=(1, 2)))
 
 
 def ciede2000(lab_a: Tensor, lab_b: Tensor, dim: int = -1) -> Tensor:

@@ -28,9 +28,11 @@ DIRECTIONS = {
     "lpips": LOWER,
     "ciede2000": LOWER,
     "chroma_error": LOWER,
+    "box_error": LOWER,
     "colorfulness": NEITHER,  # more colour than the photograph has is no merit
     "colorfulness_absolute": NEITHER,
 }
+PARTIAL = ("box_error",)  # a picture without boxes has none
 TIE = 1e-6  # what one system's figures differ by between batch sizes and machines
 PREFIX = "model_"
 KEYS = ("index", "name", "output", "caption")
@@ -161,6 +163,20 @@ def compare(a: np.ndarray, b: np.ndarray, names: Sequence[str], better: str, see
     return Difference(summary, apart, dict(zip(unit, means.tolist(), strict=True)))
 
 
+def compare_column(
+    column: str, a: tuple[Path, Sequence[Row]], b: tuple[Path, Sequence[Row]], better: str, seed: int = 0
+) -> Difference:
+    """`compare` of two tables, file and paired rows each. Of PARTIAL metrics, rows empty in both are left out."""
+    pairs = list(zip(a[1], b[1], strict=True))
+    partial = column.removeprefix(PREFIX) in PARTIAL
+    held = [i for i, pair in enumerate(pairs) if not partial or any(row[column] for row in pair)]
+    columns = (values(file, [rows[i] for i in held], column) for file, rows in (a, b))
+    difference = compare(*columns, [a[1][i]["name"] for i in held], better, seed)
+    rows = np.zeros(len(a[1]))
+    rows[held] = difference.rows
+    return difference._replace(rows=rows)
+
+
 def _wins(means: np.ndarray, better: str) -> dict[str, Any]:
     if better == NEITHER:
         return dict.fromkeys(("wins", "losses", "ties", "sign_test_p"))
@@ -228,6 +244,7 @@ def _figure(pair: tuple[Row, Row], differences: dict[str, Difference], i: int, p
         f"{metric} {float(pair[0][PREFIX + metric]):.4f}, {float(pair[1][PREFIX + metric]):.4f}"
         f" ({difference.rows[i]:+.4f})"
         for metric, difference in differences.items()
+        if pair[0][PREFIX + metric]
     )
     caption, name = (html.escape(pair[0][key]) for key in ("caption", "name"))
     text = f"{place + 1}. {caption}<br><small>{name}: {html.escape(figures)}</small>"

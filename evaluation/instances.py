@@ -7,6 +7,7 @@ gray picture other colours. Differs: the paper shows its claims by pictures (Fig
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets.batch import Batch
+from datasets.boxes import Boxes
 from datasets.pictures.drawing import group_map
-from datasets.scenes import COLORS, PALETTE, SHAPES, SceneBatch, Scenes
+from datasets.scenes import COLORS, FAVORITE, PALETTE, SHAPES, SceneBatch, Scenes
 from evaluation.instance_metrics import (
     adjusted_rand_index,
     instance_color_error,
@@ -59,30 +61,43 @@ def evaluate_instances(
         indices = mine[start : start + batch_size]
         batch = scenes.render(indices)
         gray = color.split(batch.rgb.to(device).float() / 255)[0].cpu()
+        boxes = batch.boxes if "boxes" in system.inputs else None
         (ab, regions), (counter_ab, _) = (
-            colorings(system, batch.rgb, captions, batch.names, device, amp)
+            colorings(system, batch.rgb, captions, batch.names, device, amp, boxes)
             for captions in (batch.captions, batch.counter_captions)
         )
-        rows += _rows(batch, indices, gray, ab, counter_ab, regions)
+        rows += _rows(batch, indices, gray, ab, counter_ab, regions, scenes.rules.favorites > 0)
     rows = [row for part in distributed.gather_objects(rows) for row in part]
     return sorted(rows, key=lambda row: row["index"])
 
 
 def colorings(
-    system: System, rgb: Tensor, captions: Sequence[str], names: Sequence[str], device: torch.device, amp: str
+    system: System,
+    rgb: Tensor,
+    captions: Sequence[str],
+    names: Sequence[str],
+    device: torch.device,
+    amp: str,
+    boxes: Boxes | None = None,
 ) -> tuple[Tensor, Tensor]:
     """ab (B, 2, H, W) in [-1, 1] and the regions (B, R, N_I) of `models.Coloring`, R = 0 where there are none; float32
     on the CPU. rgb: (B, 3, H, W) uint8, one picture a caption."""
     words = None if system.tokenizer is None else system.tokenizer(list(captions))
     with autocast(device, amp):
-        coloring = system.colorize(Batch.plain(rgb, captions, words).to(device))
+        coloring = system.colorize(Batch.plain(rgb, captions, words, boxes).to(device))
     check_finite(coloring.ab, names)
     regions = torch.zeros(len(captions), 0, 1) if coloring.regions is None else coloring.regions.float().cpu()
     return coloring.ab.float().cpu(), regions
 
 
 def _rows(
-    batch: SceneBatch, indices: Sequence[int], gray: Tensor, ab: Tensor, counter_ab: Tensor, regions: Tensor
+    batch: SceneBatch,
+    indices: Sequence[int],
+    gray: Tensor,
+    ab: Tensor,
+    counter_ab: Tensor,
+    regions: Tensor,
+    favorites: bool,
 ) -> list[dict[str, Any]]:
     scored = _scored(batch)
     nothing, _ = _figures(gray, torch.zeros_like(ab), batch.masks, batch.colors)
@@ -98,6 +113,8 @@ def _rows(
         )
         own = {"noun": NOUNS[batch.shapes[b, k]], "color": wanted, "answer": answer, "correct": answer == wanted}
         own |= {"error": own_error[b, k].item(), "gray_error": nothing[b, k].item()}
+        if favorites:
+            own["favorite"] = COLORS[FAVORITE[batch.shapes[b, k]]] == wanted
         own |= {"counter_color": counter, "counter_answer": other, "counter_correct": other == counter}
         return own | {"counter_error": counter_error[b, k].item()}
 
@@ -160,9 +177,10 @@ def summarize_instances(rows: list[dict[str, Any]]) -> dict[str, Any]:
         summary[key] = bootstrap_interval(of_scenes)._asdict() if len(of_scenes) else None
     wanted = _indices([[instance["color"] for instance in row["instances"]] for row in rows])
     scores = reference_accuracy(wanted, CENTERS, _indices([row["caption_colors"] for row in rows]))
-    return summary | {
-        "references": {name: (score.sum() / (wanted >= 0).sum()).item() for name, score in scores.items()}
-    }
+    references = {name: (score.sum() / (wanted >= 0).sum()).item() for name, score in scores.items()}
+    if "favorite" in instances[0]:
+        references["favorite"] = sum(instance["favorite"] for instance in instances) / len(instances)
+    return summary | {"references": references}
 
 
 def _indices(names: Sequence[Sequence[str]]) -> Tensor:
@@ -184,8 +202,10 @@ def recolor(system: System, scenes: Scenes, index: int, count: int, device: torc
     batch, variations = scenes.render([index]), scenes.recolored(index, count)
     captions, colors = zip(*variations, strict=True)
     gray = color.split(batch.rgb.float() / 255)[0].expand(count, -1, -1, -1)
-    rgb = batch.rgb.expand(count, -1, -1, -1)
-    ab, regions = colorings(system, rgb, captions, batch.names * count, device, amp)
+    rgb, boxes = batch.rgb.expand(count, -1, -1, -1), None
+    if "boxes" in system.inputs:
+        boxes = replace(batch, rgb=rgb, masks=batch.masks.expand(count, -1, -1, -1)).boxes
+    ab, regions = colorings(system, rgb, captions, batch.names * count, device, amp, boxes)
     nothing, pictures = (_pictures(color.colorize(gray, chroma)) for chroma in (torch.zeros_like(ab), ab))
     _, answers = _figures(gray, ab, batch.masks.expand(count, -1, -1, -1), torch.tensor(colors))
     scored = _scored(batch)[0].nonzero().flatten().tolist()

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from datasets import CaptionedImages
+from datasets import CaptionedImages, CaptionedOptions
 from datasets.batch import Batch
+from datasets.boxes import Box, Wanted, boxes_path, inside, read_boxes
 from datasets.image_files import read_image
 from datasets.words import color_words
 from evaluation.color_metrics import color_errors, colorfulness_both
@@ -26,12 +27,16 @@ from utils.errors import InputError
 logger = logging.getLogger(__name__)
 COLOR_ROWS = ("model", "gray")  # the ceiling's colours are the truth's, but for rounding
 FULL = ("psnr", "ssim", "lpips", "ciede2000", "chroma_error", "colorfulness", "colorfulness_absolute", "fid")
+IN_BOXES = "box_error"  # `chroma_error` inside boxes, where there are any
 
 
-def figures(images: dict[str, Tensor], truth: Tensor, lpips: LPIPS | None) -> dict[str, Tensor]:
+def figures(
+    images: dict[str, Tensor], truth: Tensor, lpips: LPIPS | None, masks: Tensor | None = None
+) -> dict[str, Tensor]:
     """`{row}_{metric}` -> (B,) float64, each image of `images`, a batch for each of ROWS, against the truth.
 
-    The truth's LPIPS features serve all comparisons. Colourfulness is of the prediction and of the truth.
+    The truth's LPIPS features serve all comparisons. Colourfulness is of the prediction and of the truth. masks: (B, H,
+    W) bool, the pixels inside boxes.
     """
     found: dict[str, Tensor] = {}
     true_features = lpips.features(truth) if lpips is not None else None
@@ -40,8 +45,10 @@ def figures(images: dict[str, Tensor], truth: Tensor, lpips: LPIPS | None) -> di
         if lpips is not None:
             found[f"{row}_lpips"] = lpips.distance(lpips.features(image), true_features)
         if row in COLOR_ROWS:
-            errors = color_errors(image, truth)
+            errors = color_errors(image, truth, masks)
             found[f"{row}_ciede2000"], found[f"{row}_chroma_error"] = errors.ciede2000, errors.chroma_error
+            if masks is not None:
+                found[f"{row}_{IN_BOXES}"] = errors.box_error
     for row, image in (("model", images["model"]), ("truth", truth)):
         found[f"{row}_colorfulness"], found[f"{row}_colorfulness_absolute"] = colorfulness_both(image)
     return found
@@ -65,9 +72,11 @@ class Measure:
         visits: Sequence[Callable[[Colorized], None]] = (),
         protocol: str = "paper",
         photograph: Callable[[str], Tensor] | None = None,
+        boxes: dict[str, list[Box]] | None = None,
     ) -> None:
-        """visits: called with everything this rank evaluates, for pictures; photograph: of `protocol.colorized`."""
-        self.lpips, self.visits = lpips, visits
+        """visits: called with everything this rank evaluates, for pictures; photograph: of `protocol.colorized`; boxes:
+        of each image, by name."""
+        self.lpips, self.visits, self.boxes = lpips, visits, boxes
         self.protocol, self.photograph = protocol, photograph
 
     def __call__(self, batch: Batch, coloring: Coloring) -> list[dict[str, Any]]:
@@ -79,17 +88,19 @@ class Measure:
         device = batch.rgb.device
         for part, values in side_by_side(partial(self._measured, colorize), pieces(squashed, self.protocol), device):
             table = torch.stack(list(values.values()), dim=1).tolist()  # one wait for the device
-            rows += [
-                {"index": index, "name": name, "caption": caption} | dict(zip(values, row, strict=True))
-                for index, name, caption, row in zip(part.indices, part.names, part.captions, table, strict=True)
-            ]
+            for index, name, caption, row in zip(part.indices, part.names, part.captions, table, strict=True):
+                found = {key: value for key, value in zip(values, row, strict=True) if not math.isnan(value)}
+                rows.append({"index": index, "name": name, "caption": caption} | found)
             for visit in self.visits:
                 visit(part)
         return rows
 
     def _measured(self, colorize: Callable[[slice], Colorized], place: slice) -> tuple[Colorized, dict[str, Tensor]]:
-        part = colorize(place)
-        return part, figures(part.compared(), part.truth, self.lpips)
+        part, masks = colorize(place), None
+        if self.boxes is not None:
+            size = part.truth.shape[2:]
+            masks = torch.stack([inside(self.boxes[name], *size) for name in part.names]).to(part.truth.device)
+        return part, figures(part.compared(), part.truth, self.lpips, masks)
 
 
 def means(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -101,7 +112,8 @@ def means(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """
     summary: dict[str, Any] = {"count": len(rows)}
     for row in (*ROWS, "truth"):
-        values = {metric: [r[f"{row}_{metric}"] for r in rows if f"{row}_{metric}" in r] for metric in FULL}
+        metrics = (*FULL, IN_BOXES) if any(f"{row}_{IN_BOXES}" in r for r in rows) else FULL
+        values = {metric: [r[f"{row}_{metric}"] for r in rows if f"{row}_{metric}" in r] for metric in metrics}
         finite = [value for value in values["psnr"] if math.isfinite(value)]
         summary[row] = {metric: _mean(of_metric) for metric, of_metric in (values | {"psnr": finite}).items()}
         summary[row]["identical"] = len(values["psnr"]) - len(finite)
@@ -154,6 +166,14 @@ def build_fid(weights: str | None, device: torch.device) -> FID | None:
     fid = FID.load(weights).to(device)
     logger.info("FID in the features of %s", fid.name)
     return fid
+
+
+def build_boxes(dataset: CaptionedImages, options: CaptionedOptions) -> dict[str, list[Box]] | None:
+    """Of every image, for the error inside them; None where there is no file of them. Raises InputError."""
+    path = boxes_path(dataset.folder.parent, dataset.folder.name)
+    if not path.is_file():
+        return None
+    return read_boxes(path, [name for name, _ in dataset.pairs], Wanted(options.max_boxes, options.box_score))
 
 
 def build_photograph(dataset: CaptionedImages) -> Callable[[str], Tensor]:

@@ -1,6 +1,7 @@
 """Pictures, tables and the page of a test on photographs.  H, W image side. Images are uint8 RGB arrays."""
 
 import html
+import itertools
 import os
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from PIL import Image
 
 from datasets.pictures.drawing import GAP, captioned_grid, group_map, strip
 from evaluation import fid, tables
+from evaluation.measure import IN_BOXES
 from evaluation.protocol import Colorized
 from utils import files
 
@@ -35,6 +37,7 @@ _COLUMNS = {  # metric: heading, digits
     "fid": ("FID", 2),
     "ciede2000": ("CIEDE2000", 3),
     "chroma_error": ("ab error", 3),
+    "box_error": ("in boxes", 3),  # shown where it was measured
     "colorfulness": ("colourful", 2),
     "colorfulness_absolute": ("(absolute)", 2),
 }
@@ -147,7 +150,7 @@ def save_tables(
     """metrics.json, per_image.csv and index.html. `rows` and `names` are in file order, one per pair; more: tables for
     the page, below its own."""
     files.write_json(folder / "metrics.json", summary)
-    columns = dict.fromkeys(["index", "name", "output", "caption", *rows[0]])
+    columns = dict.fromkeys(["index", "name", "output", "caption", *itertools.chain.from_iterable(rows)])
     tables.write_csv(
         folder / "per_image.csv", [row | {"output": name} for row, name in zip(rows, names, strict=True)], columns
     )
@@ -172,9 +175,10 @@ def subset_table(subsets: dict[str, dict[str, Any]]) -> str:
 
 
 def _summary_rows(summary: dict[str, Any]) -> list[tables.Row]:
-    lines = [("", [heading for heading, _ in _COLUMNS.values()])]
+    columns = {name: column for name, column in _COLUMNS.items() if name != IN_BOXES or name in summary["model"]}
+    lines = [("", [heading for heading, _ in columns.values()])]
     for row, title in _TITLES.items():
-        cells = [tables.number(summary[row].get(metric), digits) for metric, (_, digits) in _COLUMNS.items()]
+        cells = [tables.number(summary[row].get(metric), digits) for metric, (_, digits) in columns.items()]
         lines.append((title, cells))
     return lines
 

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from datasets.boxes import best
 from datasets.pictures.find_pictures import Found, composed, find_pictures, is_companion, lies_in
 from datasets.pictures.formats import ENDINGS
 from datasets.words.captions import check_caption
 from inference.colored_photo import SUFFIXES
+from inference.detection import WANTED
 from utils.errors import InputError
 from utils.text_files import read_csv, read_json
 
@@ -29,6 +31,7 @@ class Job(NamedTuple):
     outputs: list[Path]  # one for each caption
     explained: list[Path]  # the same, or none
     sheet: Path | None
+    boxes: list | None = None  # of its objects, where they were given
 
     @property
     def written(self) -> list[Path]:
@@ -175,15 +178,25 @@ def read_captions(path: Path) -> dict[str, list[str]]:
     return captions
 
 
-def match(file: Path, captions: dict[str, list[str]], photos: Photographs) -> list[list[str]]:
-    """The captions of each photograph found, whatever form of Unicode its name has in the file and on the disk. Raises
-    InputError unless every one has some and every name is found."""
+def read_boxes(path: Path) -> dict[str, list]:
+    """Image name -> rows of `datasets.boxes`, read but for the rows. Raises InputError."""
+    content = read_json(path, "write {image: [[left, top, right, bottom, score, class], ...]}")
+    if not isinstance(content, dict):
+        raise InputError(f"--boxes {path}: is no {{image: boxes}}; scripts/detect_boxes.py writes such a file")
+    for name, rows in content.items():
+        best(rows, WANTED, f"--boxes {path}: {name}")
+    return content
+
+
+def match(flag: str, file: Path, held: dict[str, list], photos: Photographs) -> list[list]:
+    """What the file of --captions or --boxes has for each photograph, whatever form of Unicode its name has in the file
+    and on the disk. Raises InputError unless every one has some and every name is found."""
     names = [name for _, name in photos.named]
-    by_form = {composed(name): own for name, own in captions.items()}
+    by_form = {composed(name): own for name, own in held.items()}
     missing = [name for name in names if composed(name) not in by_form]
     unknown = by_form.keys() - {composed(name) for name in [*names, *photos.unopened]}
     if missing or unknown:
         which = f"has none for {missing[0]}" if missing else f"names {min(unknown)}, which is not among the photographs"
         count = len(missing) or len(unknown)
-        raise InputError(f"--captions {file}: {which} ({count} in all); complete the file, or pass other photographs")
-    return [captions.get(name) or by_form[composed(name)] for name in names]
+        raise InputError(f"{flag} {file}: {which} ({count} in all); complete the file, or pass other photographs")
+    return [held[name] if name in held else by_form[composed(name)] for name in names]

@@ -22,10 +22,13 @@ from PIL import Image
 from torch import Tensor
 
 from datasets.batch import Batch
+from datasets.boxes import Boxes, best, cut
+from datasets.image_files import squash
 from datasets.words import color_words
 from datasets.words.captions import check_caption, shorten
 from inference import onnx_file
 from inference.colored_photo import ColoredPhoto
+from inference.detection import WANTED, Detector, is_cached
 from inference.enlarge import explain, gray_of, hardly_colorable, paint
 from inference.hub_folder import HubMixin
 from inference.photo import Photo, from_image, turn_back
@@ -76,7 +79,7 @@ class EncodedPhoto(NamedTuple):
 
     photo: Photo
     gray: NDArray  # (H, W) of the photograph's luminance, `inference.enlarge.gray_of`
-    tokens: Tensor  # (1, N_I, C); the photograph itself, (1, 3, S, S), where a system reads no image apart
+    seen: Tensor | Batch  # its tokens (1, N_I, C); the photograph itself where a system reads no image apart
 
 
 class Colorizer(HubMixin):
@@ -93,10 +96,12 @@ class Colorizer(HubMixin):
         amp: str = "auto",
         compile: bool = False,
         copied: bool = True,
+        detector: Detector | None = None,
     ) -> None:
         """system: stays as it is, its copy is frozen and moved; not `copied`, it is given away, which saves memory;
         device: of `devices.choose`; amp: of `devices.precision`, 'auto' being what the device multiplies natively;
-        compile: by torch.compile, which takes minutes at the first photograph. Raises InputError for a device that is
+        compile: by torch.compile, which takes minutes at the first photograph; detector: finds the boxes of systems
+        that read them, where none are given. Raises InputError for a device that is
         not there, or where nothing can be compiled."""
         self.device = devices.choose(device)
         self.amp = devices.precision(amp, self.device)
@@ -104,6 +109,7 @@ class Colorizer(HubMixin):
             devices.check_compiler(self.device)
         self.system = (copy.deepcopy(system) if copied else system).eval().requires_grad_(False).to(self.device)
         self.tokenizer = system.tokenizer
+        self.detector = detector
         if self.device.type == "cpu":
             devices.linear_by_onednn(self.system, self.amp)
         maybe = torch.compile if compile else lambda function: function
@@ -116,10 +122,16 @@ class Colorizer(HubMixin):
 
     @classmethod
     def from_checkpoint(
-        cls, source: str | Path = DEFAULT_CHECKPOINT, device: str = "auto", amp: str = "auto", compile: bool = False
+        cls,
+        source: str | Path = DEFAULT_CHECKPOINT,
+        device: str = "auto",
+        amp: str = "auto",
+        compile: bool = False,
+        detector_weights: str | None = None,
     ) -> "Colorizer":
         """source: a checkpoint or weights file of ours, the authors' file, a folder or ONNX file of scripts/export.py,
-        or such a folder's name on the Hugging Face hub. Raises InputError naming the file and the remedy."""
+        or such a folder's name on the Hugging Face hub; detector_weights: of `inference.detection`, for systems that
+        read boxes; if None, torchvision's cache is looked into. Raises InputError naming the file and the remedy."""
         path = checkpoint.locate(str(source))
         if path.endswith(".onnx"):
             if device not in ("auto", "cpu") or amp not in ("auto", "none") or compile:
@@ -131,33 +143,64 @@ class Colorizer(HubMixin):
         system, notes = restore(path, checkpoint.load(path))
         for note in notes:
             logger.info("%s", note)
-        return cls(system, device, amp, compile, copied=False)
+        detector = None
+        if "boxes" in system.inputs and (detector_weights is not None or is_cached()):
+            detector = Detector(detector_weights, devices.choose(device))
+        elif detector_weights is not None:
+            raise InputError(f"--detector_weights {detector_weights}: {system.name} reads no boxes; leave it out")
+        return cls(system, device, amp, compile, copied=False, detector=detector)
 
     def content(self) -> dict[str, Any]:
         """What a weights file holds of it (utils/checkpoint.py)."""
         return self.system.content()
 
     def __call__(
-        self, image: Image.Image, caption: str | Sequence[str], strength: float = 1.0
+        self,
+        image: Image.Image,
+        caption: str | Sequence[str] = "",
+        strength: float = 1.0,
+        boxes: Sequence[Sequence[float]] | None = None,
     ) -> Image.Image | list[Image.Image]:
         """The picture in colour, of the same size and orientation, EXIF and profile kept; a list for several captions.
 
         image: any mode and size, colours in it are not looked at. `colorize` also says what it could not keep or read.
         """
         several = [caption] if isinstance(caption, str) else caption
-        images = [colored.image for colored in self.colorize(self.encode(from_image(image)), several, strength)]
+        encoded = self.encode(from_image(image), boxes)
+        images = [colored.image for colored in self.colorize(encoded, several, strength)]
         return images[0] if isinstance(caption, str) else images
 
     @torch.no_grad()
-    def encode(self, photo: Photo) -> EncodedPhoto:
-        square = torch.from_numpy(photo.square(self.system.img_size)).to(self.device)
-        tokens = square.permute(2, 0, 1)[None] / 255  # (1, 3, S, S)
+    def encode(self, photo: Photo, boxes: Sequence[Sequence[float]] | None = None) -> EncodedPhoto:
+        """boxes: [left, top, right, bottom, score] of its objects, as it is seen, in [0, 1]: of a system that reads
+        them. None: the detector's, where there is one, else the photograph is coloured as a whole; a note says which.
+        """
+        found, notes = self._boxes(photo, boxes)
+        rgb = torch.from_numpy(photo.square(self.system.img_size)).permute(2, 0, 1)[None]
+        seen: Tensor | Batch = Batch.plain(rgb, [""], None, found).to(self.device)
         if self.system.reads_apart:
             with devices.autocast(self.device, self.amp):
-                tokens = self._encode_image(tokens)
+                seen = self._encode_image(seen.rgb)
         gray = gray_of(photo.pixels)
-        note = hardly_colorable(gray, photo.alpha)
-        return EncodedPhoto(replace(photo, notes=(*photo.notes, note)) if note else photo, gray, tokens)
+        notes += [note] if (note := hardly_colorable(gray, photo.alpha)) else []
+        return EncodedPhoto(replace(photo, notes=(*photo.notes, *notes)), gray, seen)
+
+    def _boxes(self, photo: Photo, given: Sequence[Sequence[float]] | None) -> tuple[Boxes | None, list[str]]:
+        """With the crops, and a note on where they are from. None where the system reads none, or there are none."""
+        if "boxes" not in self.system.inputs:
+            if given is not None:
+                raise InputError(f"boxes: {self.system.name} reads none; leave them out")
+            return None, []
+        picture = photo.upright()
+        if given is not None:
+            rows, whence = list(map(list, given)), "given"
+        elif self.detector is not None:
+            rows, whence = self.detector(picture), "found by the detector"
+        else:
+            return None, ["is coloured as a whole: no boxes are given (--boxes), and no detector (--detector_weights)"]
+        boxes, size = best(rows, replace(WANTED, least_score=0.0), "the photograph"), self.system.img_size
+        crops = Boxes.of([[(box, squash(cut(picture, box), size)) for box in boxes]], size)
+        return crops, [f"{len(boxes)} objects, {whence}, are coloured one by one"]
 
     def colorize(
         self, encoded: EncodedPhoto, captions: Sequence[str], strength: float = 1.0, explain_words: bool = False
@@ -173,14 +216,14 @@ class Colorizer(HubMixin):
 
     def _color(self, encoded: EncodedPhoto, caption: str, strength: float, explain_words: bool) -> Colored:
         words, language = self._read(caption)
-        ab, soft = self._coloring(encoded.tokens, caption, words, language)
+        ab, soft = self._coloring(encoded.seen, caption, words, language)
         photo = encoded.photo
         stored = turn_back(ab * np.float32(strength), photo.orientation)
         rgb = paint(encoded.gray, explain(encoded.gray, stored), photo.pixels.dtype)
         explanation = None
         if explain_words:
             groups = soft.argmax(axis=0) if len(soft) else np.empty((0, 0), np.int64)
-            explanation = Explanation(ab, groups, soft, self._word_effects(encoded.tokens, words, caption, ab))
+            explanation = Explanation(ab, groups, soft, self._word_effects(encoded.seen, words, caption, ab))
         return Colored(photo.colored(rgb), [*photo.notes, *self.notes(caption)], explanation)
 
     def _read_caption(self, caption: str) -> tuple[Words | None, Tensor | None]:
@@ -197,14 +240,14 @@ class Colorizer(HubMixin):
 
     @torch.no_grad()
     def _coloring(
-        self, tokens: Tensor, caption: str, words: Words | None, language: Tensor | None
+        self, seen: Tensor | Batch, caption: str, words: Words | None, language: Tensor | None
     ) -> tuple[NDArray, NDArray]:
-        """tokens: of an `EncodedPhoto`. Returns ab (2, S, S) in CIE units and the regions (R, G, G), float32."""
+        """seen: of an `EncodedPhoto`. Returns ab (2, S, S) in CIE units and the regions (R, G, G), float32."""
         with devices.autocast(self.device, self.amp):
             if self.system.reads_apart:
-                coloring = self._decode(tokens, language, words.mask)
+                coloring = self._decode(seen, language, words.mask)
             else:
-                coloring = self._colorize(Batch.plain(tokens, [caption], words))
+                coloring = self._colorize(replace(seen, captions=[caption], words=words))
         if not coloring.ab.isfinite().all():
             raise InputError("the network's ab is not finite; pass --amp none, or another checkpoint")
         ab = color.denormalize_ab(coloring.ab[0]).float().cpu().numpy()
@@ -213,7 +256,7 @@ class Colorizer(HubMixin):
         side = round(coloring.regions.shape[2] ** 0.5)
         return ab, coloring.regions[0].float().unflatten(1, (side, side)).cpu().numpy()
 
-    def _word_effects(self, tokens: Tensor, words: Words | None, caption: str, ab: NDArray) -> list[WordEffect]:
+    def _word_effects(self, seen: Tensor | Batch, words: Words | None, caption: str, ab: NDArray) -> list[WordEffect]:
         """The caption is read once for each of its words, with that word's tokens hidden from every attention."""
         if words is None:
             return []
@@ -227,7 +270,7 @@ class Colorizer(HubMixin):
             without = ab
             if rest.any():
                 others = Words(words.ids, rest)
-                without, _ = self._coloring(tokens, caption, others, self._encode_words(others))
+                without, _ = self._coloring(seen, caption, others, self._encode_words(others))
             effects.append(WordEffect(match.start(), match.end(), np.linalg.norm(without - ab, axis=0)))
         return effects
 

@@ -31,6 +31,10 @@ class Photo(Decoded):
         small = np.asarray(self.opaque().resize((side, side), Image.Resampling.BILINEAR).convert("RGB"))
         return turn_rgb(small, self.orientation)
 
+    def upright(self) -> Image.Image:
+        """As the eye sees it, transparency on white: 8-bit RGB."""
+        return Image.fromarray(turn_rgb(np.asarray(self.opaque().convert("RGB")), self.orientation))
+
     def colored(self, rgb: NDArray) -> ColoredPhoto:
         """The finished picture. rgb: (H, W, 3) sRGB of the kind of `pixels`."""
         if self.back is not None:

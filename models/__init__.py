@@ -17,6 +17,7 @@ SMALL_MODEL = "colorization_vit_tiny_patch8_112_group_post"
 SCENES_MODEL = "colorization_vit_pico_patch8_64_group_post"
 PHOTOS_MODEL = "colorization_vit_small_patch8_112_group_post"
 RELEASE_MODEL = "colorization_vit_base_patch16_224_group_post_release"
+INSTCOLORIZATION = "instcolorization"
 # name: module, its system, its numbers
 MODELS = {
     PAPER_MODEL: ("models.lcoins", "LCoIns", "PAPER"),
@@ -24,6 +25,8 @@ MODELS = {
     SCENES_MODEL: ("models.lcoins", "LCoIns", "SCENES"),
     PHOTOS_MODEL: ("models.lcoins", "LCoIns", "PHOTOS"),
     RELEASE_MODEL: ("models.lcoins", "ReleasedLCoIns", "RELEASE"),
+    INSTCOLORIZATION: ("models.instcolorization", "InstColorization", "PAPER"),
+    f"{INSTCOLORIZATION}_small": ("models.instcolorization", "InstColorization", "SMALL"),
 }
 
 

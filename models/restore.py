@@ -37,17 +37,19 @@ def restore(path: str, content: Any, averaged: bool = True, **given: Any) -> tup
     number (`utils.options.number`) is not the checkpoint's; of them `img_size` alone may change.
     """
     if (name := authors_of(content)) is not None:
-        system, notes = system_of(name).from_authors(name, content, config_of(name, **given))
+        kind = system_of(name)
+        system, notes = kind.from_authors(name, content, config_of(name, **kind.of_authors | given))
         return system, [f"{path}: the authors' checkpoint, of --model {name}", *notes]
     content = checkpoint.check_format(path, content)
     name = _known(path, content["system"])
     fields = {field.name: field for field in dataclasses.fields(system_of(name).Config)}
-    held = {name: value for name, value in content["config"].items() if name in fields and _held(fields[name])}
+    config = content["config"]
+    held = {field: config[field] for field in fields.keys() & config.keys() if fields[field].metadata["held"]}
     whole = dataclasses.asdict(config_of(name)) | held
     different = [
         f"--{number} {given[number]} (the checkpoint: {whole[number]})"
         for number in given.keys() - {"img_size"}
-        if _held(fields[number]) and given[number] != whole[number]
+        if fields[number].metadata["fixed"] and given[number] != whole[number]
     ]
     if different:
         raise InputError(f"{path}: holds another architecture than {', '.join(different)}; pass the checkpoint's")
@@ -58,7 +60,6 @@ def restore(path: str, content: Any, averaged: bool = True, **given: Any) -> tup
         raise
     except Exception as error:  # whatever timm, transformers and tokenizers make of damaged numbers
         raise InputError(f"{path}: its network or tokenizer cannot be built ({error}); restore the file") from error
-    system.stage = content["stage"]
     weights = checkpoint.averaged(content) if averaged else content["tensors"]
     loaded = f"{len(weights)} tensors from {path}" + (" (moving average)" if weights is content["ema"] else "")
     return system, [loaded, *system.load(weights, path)]
@@ -68,7 +69,3 @@ def _known(path: str, name: str) -> str:
     if name not in MODELS:
         raise InputError(f"{path}: holds {name!r}, which is unknown here; known are {', '.join(MODELS)}")
     return name
-
-
-def _held(field: dataclasses.Field) -> bool:
-    return field.metadata["held"]

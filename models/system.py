@@ -34,8 +34,8 @@ class System(nn.Module):
     """
 
     Config: ClassVar[type]
-    inputs: frozenset[str] = frozenset()  # of a sample, beyond photograph and caption: "counter", "correspondence"
-    stage: str | None = None  # of several stages of training, the one that it is in
+    of_authors: ClassVar[dict[str, Any]] = {}  # numbers of the config in their file, where none are given
+    inputs: frozenset[str] = frozenset()  # of a sample, beyond photograph and caption: "counter", "boxes", "one box"
 
     def __init__(self, name: str, config: Any, tokenizer: CaptionTokenizer | None = None) -> None:
         """name: of `models.MODELS`; config: a `Config`; tokenizer: None where captions are not read."""
@@ -62,6 +62,11 @@ class System(nn.Module):
     @property
     def reads_apart(self) -> bool:
         return hasattr(self, "decode")
+
+    @property
+    def stage(self) -> str | None:
+        """Of several stages of training, the one that it is in."""
+        return getattr(self.config, "stage", None)
 
     @property
     def img_size(self) -> int:

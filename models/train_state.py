@@ -157,7 +157,21 @@ def _optimizer(system: System, args: Namespace, device: torch.device) -> Optimiz
     return distributed.shard(optimizer, create) if args.shard_optimizer else optimizer
 
 
+class _ConstantThenLinear(Scheduler):
+    """The full rate, and in the last epochs of it less by the same step each: 1 / (last + 1) of it in the last."""
+
+    def __init__(self, optimizer: Optimizer, updates: int, epochs: int, last: int) -> None:
+        super().__init__(optimizer, "lr", t_in_epochs=False)
+        self.updates, self.epochs, self.last = updates, epochs, last
+
+    def _get_lr(self, t: int) -> list[float]:
+        falling = max(0, t // self.updates + 1 - (self.epochs - self.last))
+        return [rate * (1 - falling / (self.last + 1)) for rate in self.base_values]
+
+
 def _schedule(optimizer: Optimizer, args: Namespace, updates: int) -> Scheduler:
+    if args.linear_epochs is not None:
+        return _ConstantThenLinear(optimizer, updates, args.epochs, args.linear_epochs)
     warmup = round(args.warmup_epochs * updates)
     return CosineLRScheduler(
         optimizer,

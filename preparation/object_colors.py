@@ -9,15 +9,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
-from datasets.regions import Box
+from datasets.boxes import Box, classes
 from datasets.words.color_naming import NAMELESS, NAMES, SHADES, name_pixels
 from datasets.words.vocabulary import ACHROMATIC
 
-# COCO's eighty, in the order of a detector's numbers.
-_CATEGORIES = MaskRCNN_ResNet50_FPN_Weights.COCO_V1.meta["categories"]
-CLASSES = tuple(name for name in _CATEGORIES if name not in ("__background__", "N/A"))
+CLASSES = classes()
 SCENERY = ("sky", "grass", "trees", "water", "background", "foreground")
 # Mostly holes, many colours, or what stands on them: their boxes tell no colour of their own.
 _NO_COLOR = {"bicycle", "traffic light", "dining table", "fork", "knife", "spoon", "tennis racket", "skis", "scissors"}
@@ -63,7 +60,7 @@ def find_things(rgb: NDArray, boxes: Sequence[Sequence[float]], least_score: flo
     lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
     lab = cv2.GaussianBlur(lab, (0, 0), sigmaX=max(rgb.shape) / 150)
     names = name_pixels(lab)
-    held = [(CLASSES[int(box[5])], tuple(box[:4])) for box in boxes if box[4] >= least_score]
+    held = [(CLASSES[int(box[5])], Box(*box[:4])) for box in boxes if box[4] >= least_score]
     held.sort(key=lambda one: -_area(one[1]))
     things = []
     for place, (kind, box) in enumerate(held):

@@ -35,6 +35,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--checkpoint", default=str(DEFAULT_CHECKPOINT), help="file, folder or hub name (default: the one that ships)")
+    add("--detector_weights", help="torchvision's Mask R-CNN, for systems that colour objects one by one")
     add("--device", default="auto", help=f"{DEVICE_HELP} (default: auto)")
     add("--amp", choices=AMP, default="auto", help=f"{AMP_HELP} (default: auto)")
     add("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0: all (default: 127.0.0.1)")
@@ -57,7 +58,9 @@ def main(arguments: list[str] | None = None) -> None:
     limits = Limits(
         options.max_megapixels, options.max_megabytes, options.max_visitors, options.queue, options.concurrency
     )
-    colorizer = Colorizer.from_checkpoint(options.checkpoint, options.device, options.amp)
+    colorizer = Colorizer.from_checkpoint(
+        options.checkpoint, options.device, options.amp, False, options.detector_weights
+    )
     with tempfile.TemporaryDirectory(prefix="lcoins-page-", ignore_cleanup_errors=True) as folder:
         os.environ["GRADIO_TEMP_DIR"] = os.path.join(os.path.realpath(folder), "uploads")
         from webapp.server import serve  # not sooner: where Gradio writes is settled when it is imported

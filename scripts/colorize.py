@@ -28,7 +28,7 @@ from datasets.pictures.find_pictures import identity, names_picture
 from datasets.words.captions import check_caption
 from inference import DEFAULT_CHECKPOINT, Colorizer
 from inference.colored_photo import ColoredPhoto
-from inference.coloring_plan import Job, Photographs, find_photos, job_of, jobs_of, match, read_captions
+from inference.coloring_plan import Job, Photographs, find_photos, job_of, jobs_of, match, read_boxes, read_captions
 from inference.explanation import explained, upright
 from inference.photo import MAX_PIXELS, read_photo
 from utils.devices import AMP, AMP_HELP, DEVICE_HELP
@@ -43,7 +43,9 @@ def main(words: list[str] | None = None) -> int:
     options = parse(words)
     try:
         jobs, photos = plan(options)
-        colorizer = Colorizer.from_checkpoint(options.checkpoint, options.device, options.amp, options.compile)
+        colorizer = Colorizer.from_checkpoint(
+            options.checkpoint, options.device, options.amp, options.compile, options.detector_weights
+        )
     except InputError as error:
         print(f"colorize.py: {_line(error)}", file=sys.stderr)
         return 2
@@ -115,6 +117,8 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     add("--checkpoint", default=str(DEFAULT_CHECKPOINT), help="file, folder or hub name (default: the repository's)")
     add("--strength", type=float, default=1.0, help="factor of the chroma (default: 1)")
     add("--explain", action="store_true", help="also write groups and words' effects of each as NAME_explained.png")
+    add("--boxes", type=Path, help="JSON of scripts/detect_boxes.py, for systems that colour objects one by one")
+    add("--detector_weights", help="torchvision's Mask R-CNN, for them, where no boxes are given")
     add("--device", default="auto", help=DEVICE_HELP)
     add("--amp", choices=AMP, default="auto", help=f"{AMP_HELP} (default: auto)")
     add("--compile", action="store_true", help="compile the network: minutes at first, then faster")
@@ -129,7 +133,7 @@ def plan(options: argparse.Namespace) -> tuple[list[Job], Photographs]:
     one = [output.with_suffix(".png"), output.with_name(f"{output.stem}_explained.png")] if single else []
     photos = find_photos(options.photos, output, one)
     if options.captions is not None:
-        captions = match(options.captions, read_captions(options.captions), photos)
+        captions = match("--captions", options.captions, read_captions(options.captions), photos)
     else:
         flag = "--captions_variants" if options.captions_variants else "--caption"
         own = options.captions_variants or [options.caption]
@@ -140,6 +144,9 @@ def plan(options: argparse.Namespace) -> tuple[list[Job], Photographs]:
         jobs = [job_of(photos.named[0][0], captions[0], output, options.explain, sheet=False)]
     else:
         jobs = jobs_of(photos.named, captions, output, options.explain, bool(options.captions_variants))
+    if options.boxes is not None:
+        boxes = match("--boxes", options.boxes, read_boxes(options.boxes), photos)
+        jobs = [job._replace(boxes=own) for job, own in zip(jobs, boxes, strict=True)]
     sources = {identity(job.path) for job in jobs} - {None}
     for path in itertools.chain(*(job.written for job in jobs)):
         if identity(path) in sources:
@@ -170,7 +177,7 @@ def run(job: Job, colorizer: Colorizer, options: argparse.Namespace) -> list[str
         return None
     if notes and options.existing == "error":
         check_free(job)
-    encoded = colorizer.encode(photo)
+    encoded = colorizer.encode(photo, job.boxes)
     shown = []
     for number, (caption, output) in enumerate(zip(job.captions, job.outputs, strict=True)):
         (colored,) = colorizer.colorize(encoded, [caption], options.strength, options.explain)

@@ -74,11 +74,11 @@ def measure(options: argparse.Namespace) -> tuple[list[tuple[Row, Row]], dict[st
     metrics = comparison.choose_metrics(a, pairs[0][0], b, pairs[0][1], options.metrics)
     comparison.check_same_truth(a, b, pairs)
     rows_a, rows_b = zip(*pairs, strict=True)
-    names = [row["name"] for row in rows_a]
     differences = {}
     for metric in progress(metrics, "bootstrap", "metric"):
-        columns = (comparison.values(file, rows, PREFIX + metric) for file, rows in ((a, rows_a), (b, rows_b)))
-        differences[metric] = comparison.compare(*columns, names, comparison.DIRECTIONS[metric], options.seed)
+        differences[metric] = comparison.compare_column(
+            PREFIX + metric, (a, rows_a), (b, rows_b), comparison.DIRECTIONS[metric], options.seed
+        )
     return pairs, differences
 
 
@@ -103,6 +103,7 @@ def write(
             | {
                 metric: value if math.isfinite(value := difference.images[names[i]]) else str(value)
                 for metric, difference in differences.items()
+                if names[i] in difference.images
             }
             for i in shown
         ],
@@ -111,7 +112,7 @@ def write(
     captions = Counter(names)
     rows = [
         {"name": names[i], "captions": captions[names[i]]}
-        | {f"{metric}_difference": difference.images[names[i]] for metric, difference in differences.items()}
+        | {f"{metric}_difference": difference.images.get(names[i]) for metric, difference in differences.items()}
         for i in order
     ]
     tables.write_csv(options.output / PER_IMAGE, rows)

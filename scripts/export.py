@@ -8,6 +8,7 @@ scripts/colorize.py reads all three, and `--finetune` the first; none holds an o
 """
 
 import argparse
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from inference import Colorizer, hub_folder, onnx_file
+from models import System
 from utils import checkpoint
 from utils.errors import InputError, exit_status
 from utils.files import temporary_folder
@@ -32,6 +34,9 @@ def main(arguments: list[str] | None = None) -> None:
         help="precision of the tensors (default: float16). An ONNX file is computed in it: float32 is its default, and"
         " int8, which only it can have, is smaller and faster on a CPU, and changes the colours a little",
     )
+    parser.add_argument(
+        "--chroma_scale", type=float, help="factor of the chroma in use, to be held (default: the checkpoint's)"
+    )
     options = parser.parse_args(arguments)
     output, kind = Path(options.output), kind_of(options.output)
     if kind == ".onnx" and options.dtype == "float16":
@@ -39,6 +44,8 @@ def main(arguments: list[str] | None = None) -> None:
     if kind != ".onnx" and options.dtype == "int8":
         raise InputError(f"--dtype int8: is for ONNX files, and {output} is none; leave it out")
     colorizer = Colorizer.from_checkpoint(options.checkpoint, "cpu", "none")
+    if options.chroma_scale is not None:
+        scale_chroma(colorizer.system, options.chroma_scale)
     if kind == ".onnx":
         onnx_file.write(output, colorizer.system, int8=options.dtype == "int8")
     elif kind == "folder":
@@ -48,6 +55,12 @@ def main(arguments: list[str] | None = None) -> None:
             checkpoint.save_weights(output, colorizer.content(), getattr(torch, options.dtype or "float16"))
     weights = output / checkpoint.WEIGHTS if kind == "folder" else output
     print(f"{weights}: {weights.stat().st_size / 1e6:.1f} MB")
+
+
+def scale_chroma(system: System, factor: float) -> None:
+    if not hasattr(system.config, "chroma_scale"):
+        raise InputError(f"--chroma_scale {factor}: {system.name} has none; leave it out")
+    system.config = dataclasses.replace(system.config, chroma_scale=factor)
 
 
 def kind_of(output: str) -> str:

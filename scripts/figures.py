@@ -137,7 +137,7 @@ def _found(options: argparse.Namespace) -> Photographs:
 
 def _captioned(options: argparse.Namespace) -> list[tuple[Path, list[str]]]:
     found = _found(options)
-    captions = match(options.captions, read_captions(options.captions), found)
+    captions = match("--captions", options.captions, read_captions(options.captions), found)
     return [(path, own) for (path, _), own in zip(found.named, captions, strict=True)]
 
 

@@ -96,7 +96,7 @@ def locate(source: str, **fetch: Any) -> str:
     ("owner/name"), fetched into its cache. fetch: of `hf_hub_download`, such as `revision`. Raises InputError where
     there is none."""
     if os.path.isdir(source):
-        return os.path.join(source, WEIGHTS)
+        return source if _parts(source) else os.path.join(source, WEIGHTS)
     if os.path.exists(source) or not _HUB_NAME.fullmatch(source) or source.endswith(ENDINGS):
         return source  # `load` says what is wrong with it
     try:
@@ -114,10 +114,13 @@ def read(path: str) -> dict[str, Any]:
 
 
 def load(path: str) -> Any:
-    """What a .pth or .safetensors file holds, ours or not, on the CPU. No code in it is ever run.
+    """What a .pth or .safetensors file holds, ours or not, on the CPU; of a folder of such files that no run of ours
+    wrote, what each holds, by name. No code in it is ever run.
 
     Tensors are memory-mapped: the file takes its room on the disk, deleted or not, as long as one is referred to.
     """
+    if parts := _parts(path):
+        return {part.name: load(str(part)) for part in parts}
     if not os.path.isfile(path):
         what = "a folder, not a file" if os.path.isdir(path) else "no such checkpoint"
         raise InputError(f"{path}: {what}; pass the path of a checkpoint-best.pth or checkpoint-last.pth")
@@ -126,6 +129,13 @@ def load(path: str) -> Any:
     except Exception as error:  # whatever torch, pickle, zip and safetensors make of a damaged file
         raise InputError(f"{path}: not a readable checkpoint ({_damage(path, error)}") from error
     return _without_wrappers(path, content)
+
+
+def _parts(path: str) -> list[Path]:
+    """The .pth files of a folder that are no checkpoints of a run: some authors gave several."""
+    if not os.path.isdir(path):
+        return []
+    return [part for part in sorted(Path(path).glob("*.pth")) if not part.name.startswith("checkpoint-")]
 
 
 def _damage(path: str, error: Exception) -> str:

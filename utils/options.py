@@ -28,14 +28,15 @@ REFUSED = ("opt",)  # decide what the optimizer keeps of each tensor: a run cann
 # Least and largest values.
 BOUNDS = {
     **dict.fromkeys(("batch_size", "update_freq", "epochs", "print_freq", "eval_every", "save_every"), (1, None)),
-    **dict.fromkeys(("num_workers", "seed", "keep_checkpoints", "weight_decay"), (0, None)),
+    **dict.fromkeys(("num_workers", "seed", "keep_checkpoints", "weight_decay", "linear_epochs"), (0, None)),
     **dict.fromkeys(("lr", "min_lr", "warmup_epochs"), (0, None)),
 }
 
 
-def number(default: Any, help: str | None = None) -> Any:
-    """A field of a config that makes another network: a checkpoint decides on it. help: None for no flag."""
-    return dataclasses.field(default=default, metadata={"help": help, "held": True, "resume": "told"})
+def number(default: Any, help: str | None = None, fixed: bool = True, resume: str = "told") -> Any:
+    """A field of a config on which a checkpoint decides. help: None for no flag; fixed: another makes another network,
+    so none may be given; resume: as in `setting`."""
+    return dataclasses.field(default=default, metadata={"help": help, "held": True, "fixed": fixed, "resume": resume})
 
 
 def setting(default: Any, help: str, resume: str = "told", low: float | None = None, high: float | None = None) -> Any:
@@ -43,7 +44,7 @@ def setting(default: Any, help: str, resume: str = "told", low: float | None = N
     makes no difference ("free"), it is told, or it is "refused"; low, high: least and largest values."""
     bounds = (low, high) if low is not None else None
     return dataclasses.field(
-        default=default, metadata={"help": help, "held": False, "resume": resume, "bounds": bounds}
+        default=default, metadata={"help": help, "held": False, "fixed": False, "resume": resume, "bounds": bounds}
     )
 
 
@@ -156,6 +157,12 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
     add("--lr", type=float, default=1e-5, help="highest learning rate")
     add("--min_lr", type=float, default=1e-6, help="learning rate at the end of the cosine")
     add("--warmup_epochs", type=float, default=5, help="epochs of linear warm-up, the first update having its share")
+    add(
+        "--linear_epochs",
+        type=int,
+        default=None,
+        help="the rate is --lr until so many last epochs, in which it falls in a line; without: warm-up and cosine",
+    )
     add("--opt", default="adamw", help="optimizer, a name of timm.optim")
     add("--opt_betas", type=float, nargs=2, default=(0.99, 0.999), help="beta1 beta2 of AdamW")
     add("--weight_decay", type=float, default=0.05, help="of matrices; vectors and codes have none")

@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from datasets.pictures.drawing import boxed
 from datasets.words.captions import check_caption
 from utils.errors import InputError
 from webapp import palette, regions
@@ -32,7 +33,10 @@ EXAMPLES = (  # files, and captions
     ),
 )
 TITLE = "Colour a photograph by a sentence"
+TITLE_WITHOUT_WORDS = "Colour a photograph"
 _CLICK = "Click a region of the groups to see which words colour it."
+_CORNERS = "Click two opposite corners of an object, to colour it on its own."
+_CORNER = "Now the opposite corner."
 FAULT = "That went wrong here, and the server's log says how. Try it again, or with another photograph or caption."
 _STALE = "The page and the server do not understand each other; load the page again."
 _STRONGEST = 2  # factor of the chroma
@@ -73,11 +77,14 @@ class Page:
         """uploads: the only files that a browser may name; examples: served copies of `EXAMPLES`; about: a line on the
         network, for the visitor."""
         self.visits, self.uploads, self.limits = visits, uploads, limits
-        with gr.Blocks(title=TITLE, analytics_enabled=False) as self.blocks:
+        self.reads_words = visits.colorizer.tokenizer is not None
+        self.by_boxes = "boxes" in visits.colorizer.system.inputs
+        title = TITLE if self.reads_words else TITLE_WITHOUT_WORDS
+        with gr.Blocks(title=title, analytics_enabled=False) as self.blocks:
             # A function, and no method: Gradio copies the page's settings deeply for everyone who opens it, and with a
             # method the visits, the network and all.
             self.visit = gr.State(time_to_live=LIFETIME, delete_callback=lambda visit: visits.end(visit))
-            gr.Markdown(f"# {TITLE}\n{about}")
+            gr.Markdown(f"# {title}\n{about}")
             with gr.Row():
                 with gr.Column(scale=2, min_width=300):
                     self._lay_out_input(examples)
@@ -85,9 +92,11 @@ class Page:
                     self._lay_out_result()
             with gr.Row():
                 shown = {"type": "filepath", "interactive": False, "buttons": []}
-                self.map = gr.Image(label="Groups of the network", scale=2, min_width=300, elem_id="groups", **shown)
+                label = "Objects that are coloured one by one" if self.by_boxes else "Groups of the network"
+                self.map = gr.Image(label=label, scale=2, min_width=300, elem_id="groups", **shown)
                 with gr.Column(scale=3, min_width=300):
                     self.words = gr.HTML(elem_id="words")
+                    self.clear = gr.Button("Take all boxes away", visible=self.by_boxes, elem_id="clear")
             self._connect()
 
     # ---- what is where
@@ -99,7 +108,8 @@ class Page:
         shown = {"components": [gr.Image(render=False, label="Example")], "samples": pictures, "type": "index"}
         self.examples = gr.Dataset(label="Or take an example", elem_id="examples", **shown)
         title, hint = "Caption: what has which colour", "a red balloon above a green house"
-        self.caption = gr.Textbox(label=title, placeholder=hint, max_lines=6, elem_id="caption")
+        read = {"visible": self.reads_words, "elem_id": "caption"}
+        self.caption = gr.Textbox(label=title, placeholder=hint, max_lines=6, **read)
         self.button = gr.Button("Colour it", variant="primary", elem_id="colour")
         self.strength = gr.Slider(0, _STRONGEST, 1, step=0.05, label="Strength of the colours", elem_id="strength")
 
@@ -132,7 +142,11 @@ class Page:
             gr.on(choices, self.recolor, [self.word, *asked], [self.caption, *shown], **busy),
         ):  # the colours do not wait for the groups
             result.success(self.explain, self.visit, [self.map, self.words], **busy)
-        self.map.select(self.point_at, self.visit, [self.map, self.words], **busy)
+        if self.by_boxes:
+            self.map.select(self.add_corner, asked, [*shown, self.map, self.words], **busy)
+            self.clear.click(self.clear_boxes, asked, [*shown, self.map, self.words], **busy)
+        else:
+            self.map.select(self.point_at, self.visit, [self.map, self.words], **busy)
         words = [self.caption, self.word], [self.palette, self.word]
         self.caption.change(self.list_words, *words, trigger_mode="always_last", **light)
         made = self.download.click(self.make_full_size, self.visit, [self.visit, self.ready], **busy)
@@ -158,6 +172,7 @@ class Page:
         if type(index) is not int or not 0 <= index < len(EXAMPLES):
             raise InputError(_STALE)
         file, caption = EXAMPLES[index]
+        caption = caption if self.reads_words else ""
         return {self.caption: caption} | self._open(FOLDER / file, file, caption, strength, visit, request)
 
     def _open(
@@ -201,17 +216,29 @@ class Page:
         """The groups, once there is a result."""
         if visit is None or visit.shown is None:
             return gr.skip()
-        return self._groups(visit, None)
+        return self._objects(visit) if self.by_boxes else self._groups(visit, None)
 
     @_told()
     def point_at(self, visit: Visit | None, event: gr.EventData) -> Values:
-        """A place of the map was clicked; the browser tells it in pixels of the preview."""
+        """A place of the map was clicked."""
+        return self._groups(_known(visit), _place(_known(visit), event))
+
+    @_told()
+    def add_corner(self, caption: str, strength: float, visit: Visit | None, event: gr.EventData) -> Values:
+        """The same, of a box; with its second corner the object is coloured."""
         visit = _known(visit)
-        index = event._data.get("index") if isinstance(event._data, dict) else None
-        if not isinstance(index, list) or len(index) != 2 or not all(map(_is_number, index)):
-            raise InputError(_STALE)
-        x, y = (place / side for place, side in zip(index, visit.preview_size, strict=True))
-        return self._groups(visit, (x, y))
+        if not visit.add_corner(*_place(visit, event)):
+            return self._objects(visit)
+        return self._color(_caption(caption), _strength(strength), visit) | self._objects(visit)
+
+    @_told()
+    def clear_boxes(self, caption: str, strength: float, visit: Visit | None) -> Values:
+        _known(visit).take_boxes([])
+        return self._color(_caption(caption), _strength(strength), visit) | self._objects(visit)
+
+    def _objects(self, visit: Visit) -> Values:
+        picture = visit.draw(lambda gray: boxed(gray, visit.boxes, visit.corner))
+        return {self.map: str(picture), self.words: f"<p>{_CORNERS if visit.corner is None else _CORNER}</p>"}
 
     def _groups(self, visit: Visit, place: tuple[float, float] | None) -> Values:
         explanation, caption = visit.explain()
@@ -242,6 +269,15 @@ def _known(visit: Visit | None) -> Visit:
     if visit is None:
         raise InputError(NOTHING)
     return visit
+
+
+def _place(visit: Visit, event: gr.EventData) -> tuple[float, float]:
+    """Of a click on the map, in [0, 1]; the browser tells it in pixels of the preview."""
+    index = event._data.get("index") if isinstance(event._data, dict) else None
+    if not isinstance(index, list) or len(index) != 2 or not all(map(_is_number, index)):
+        raise InputError(_STALE)
+    x, y = (min(max(place / side, 0.0), 1.0) for place, side in zip(index, visit.preview_size, strict=True))
+    return x, y
 
 
 def _caption(value: Any) -> str:

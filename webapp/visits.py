@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from datasets.batch import Batch
 from inference import Colorizer, EncodedPhoto, Explanation
 from inference.colored_photo import to_bytes
 from inference.enlarge import gray_of
@@ -31,6 +32,7 @@ NOTHING = (
     "There is no photograph: upload one or take an example. One that was here is forgotten after"
     f" {LIFETIME // 60} minutes in which nothing is done with it, or earlier where many visitors come."
 )
+_THINNEST = 0.02  # a side of a box, of the picture's
 _EACH = 4  # one address may have one in so many of the visits, and of their bytes
 _JPEG = {"quality": 92, "subsampling": 0}  # colours at full size: their edges are looked at
 _POINT = Photo(np.zeros((1, 1), np.uint8))  # painted where only the explanation is asked for
@@ -68,6 +70,7 @@ class Visit:
     used: Callable[["Visit"], None]  # is called whenever it is
     opened: Opened | None = None
     shown: Shown | None = None
+    corner: tuple[float, float] | None = None  # of a box whose other corner is not clicked yet
     ended: bool = False  # for good: there are no folders any more
     _files: dict[str, Path] = field(default_factory=dict)  # what is in the two folders, by what it shows
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -77,17 +80,42 @@ class Visit:
         with self._lock:
             header = read_header(path, name, max_megapixels)
             photo = read_photo(path, name, max_pixels=header.width * header.height)
-            photo, _, tokens = self.colorizer.encode(photo)
+            photo, _, seen = self.colorizer.encode(photo)
             small = preview(photo)
-            notes = photo.notes
-            if min(photo.size) < SMALL:
-                notes += (f"{name}: only {header.width}×{header.height} pixels; there is hardly anything to colour",)
             kept = self._file("original", self.originals, "original")
             shutil.copyfile(path, kept)
             self._written(kept)
             size = photo.size[::-1] if photo.orientation >= 5 else photo.size
-            self.opened = Opened(kept, name, header, size, notes, EncodedPhoto(small, small.pixels, tokens))
-            self.shown = None
+            self.opened = Opened(kept, name, header, size, photo.notes, EncodedPhoto(small, small.pixels, seen))
+            self.shown = self.corner = None
+
+    @property
+    def boxes(self) -> list[list[float]]:
+        """Sides in [0, 1] of the objects that are coloured one by one."""
+        seen = self._photograph().preview.seen
+        return seen.boxes.sides.tolist() if isinstance(seen, Batch) and seen.boxes is not None else []
+
+    def add_corner(self, x: float, y: float) -> bool:
+        """A corner of a box, in [0, 1] of the picture; True with the second, which makes it one of `boxes`."""
+        with self._lock:
+            first, self.corner = self.corner, None
+            if first is None:
+                self.corner = x, y
+                return False
+            (left, right), (top, bottom) = sorted((first[0], x)), sorted((first[1], y))
+            if min(right - left, bottom - top) < _THINNEST:
+                raise InputError("A box has two opposite corners: click them apart from each other.")
+            self.take_boxes([[left, top, right, bottom], *self.boxes])
+            return True
+
+    def take_boxes(self, boxes: list[list[float]]) -> None:
+        """These alone, the first where they are more than the network takes."""
+        with self._lock:
+            opened = self._photograph()
+            photo = read_photo(opened.path, opened.name, max_pixels=opened.header.width * opened.header.height)
+            photo, _, seen = self.colorizer.encode(photo, [[*sides, 1.0] for sides in boxes])
+            self.corner = None
+            self.opened = opened._replace(notes=photo.notes, preview=opened.preview._replace(seen=seen))
 
     @property
     def title(self) -> str:
@@ -107,14 +135,14 @@ class Visit:
             known = self.shown.explanation if self.shown is not None and self.shown.caption == caption else None
             self.shown = Shown(caption, strength, known)
             gray = self._save("gray", opened.preview.gray)
-            return gray, self._save("colored", colored.photo.pixels), [*opened.notes, *colored.notes]
+            return gray, self._save("colored", colored.photo.pixels), [*opened.notes, *_small(opened), *colored.notes]
 
     def explain(self) -> tuple[Explanation, str]:
         """Of what is shown, with its caption. Found once for a caption: the network runs once for each word."""
         with self._lock:
             opened, shown = self._photograph(), self._result()
             if shown.explanation is None:
-                point = EncodedPhoto(_POINT, _POINT.pixels, opened.preview.tokens)
+                point = EncodedPhoto(_POINT, _POINT.pixels, opened.preview.seen)
                 colored = self.colorizer.colorize(point, [shown.caption], explain_words=True)[0]
                 self.shown = shown = shown._replace(explanation=colored.explanation)
             return shown.explanation, shown.caption
@@ -131,7 +159,7 @@ class Visit:
         with self._lock:
             opened, shown = self._photograph(), self._result()
             photo = read_photo(opened.path, opened.name, max_pixels=opened.header.width * opened.header.height)
-            whole = EncodedPhoto(photo, gray_of(photo.pixels), opened.preview.tokens)
+            whole = EncodedPhoto(photo, gray_of(photo.pixels), opened.preview.seen)
             colored = self.colorizer.colorize(whole, [shown.caption], shown.strength)[0]
             path = self._file("full size", self.pictures, colored_name(opened.name, opened.header.format))
             folder = f"{path.parent}/"
@@ -229,6 +257,14 @@ class Visits:
         if visit is not None:
             self._visits.let_go(visit)
             visit.end()
+
+
+def _small(opened: Opened) -> list[str]:
+    """A note, where it is."""
+    width, height = opened.header.width, opened.header.height
+    return [f"{opened.name}: only {width}×{height} pixels; there is hardly anything to colour"] * (
+        min(width, height) < SMALL
+    )
 
 
 def preview(photo: Photo) -> Photo:

@@ -29,6 +29,21 @@ def group_map(assignment: np.ndarray, gray: np.ndarray) -> np.ndarray:
     return cv2.addWeighted(colors[labels], 0.5, gray, 0.5, 0)
 
 
+def boxed(
+    picture: np.ndarray, boxes: Sequence[Sequence[float]], corner: tuple[float, float] | None = None
+) -> np.ndarray:
+    """The picture (H, W, 3) with frames around boxes, left, top, right, bottom in [0, 1], and a cross at a corner."""
+    height, width = picture.shape[:2]
+    drawn, thick = picture.copy(), max(2, min(height, width) // 200)
+    for left, top, right, bottom in boxes:
+        ends = (round(left * width), round(top * height)), (round(right * width) - 1, round(bottom * height) - 1)
+        cv2.rectangle(drawn, *ends, (255, 140, 0), thick)
+    if corner is not None:
+        place = round(corner[0] * width), round(corner[1] * height)
+        cv2.drawMarker(drawn, place, (255, 140, 0), cv2.MARKER_CROSS, 12 * thick, thick)
+    return drawn
+
+
 def strip(images: Sequence[np.ndarray]) -> np.ndarray:
     """Pictures (H, W, 3) of one size side by side on white."""
     gap = np.full((images[0].shape[0], GAP, 3), 255, np.uint8)

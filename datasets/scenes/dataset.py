@@ -19,14 +19,18 @@ Differs: the paper has no such data; it shows these four claims by pictures.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from datasets.batch import Sample
+from datasets.boxes import Box, Boxes, Wanted, cut
+from datasets.image_files import squash
 from datasets.scenes.captions import captions
 from datasets.scenes.draws import COLORS, SPARE, SPLITS, Draws, N, Rules, draw, reword
 from datasets.scenes.layout import PLACES
@@ -50,6 +54,9 @@ class SceneOptions:
     scene_instances: tuple[int, int] = setting((2, 5), "fewest and most objects of a scene")
     scene_colors: int = setting(10, "so many colours, from the palette's first")
     scene_shapes: int = setting(15, "so many kinds of objects, from the first")
+    scene_favorites: float = setting(
+        0.0, "probability that an object has the favourite colour of its kind: for systems without words", low=0, high=1
+    )
     scene_curriculum: int = setting(0, "epochs that begin with the fewest objects, colours and kinds", low=0)
 
 
@@ -72,6 +79,12 @@ class SceneBatch:
     counter_captions: list[str]  # the same sentences with the counter colours
     names: list[str]  # such as clear_000123.png
 
+    @property
+    def boxes(self) -> Boxes:
+        """Of the instances that can be seen, the largest first."""
+        own = zip(self.rgb.numpy(), self.masks.numpy(), strict=True)
+        return Boxes.of([_crops(rgb, _boxes(masks)) for rgb, masks in own], self.rgb.shape[-1])
+
 
 class Scenes(Dataset):
     """`length` scenes of a split, as a data set and (`render`) as batches with masks.
@@ -92,15 +105,19 @@ class Scenes(Dataset):
         num_shapes: int = len(SHAPES),
         counter: bool = False,
         curriculum: int = 0,
+        favorites: float = 0.0,
+        boxes: Wanted | None = None,
     ) -> None:
         """size: side in pixels; num_colors, num_shapes: so many of COLORS and SHAPES, from the first; counter: give
         counter captions with the samples; curriculum: so many epochs of `train` begin with the fewest instances,
-        colours and shapes there can be. Raises InputError naming the value and the remedy."""
-        self._all = Rules(min_instances, max_instances, num_colors, num_shapes)
+        colours and shapes there can be; favorites: of `Rules`; boxes: to be given with the samples. Raises InputError
+        naming the value and the remedy."""
+        self._all = Rules(min_instances, max_instances, num_colors, num_shapes, favorites)
         _check(split, size, length, seed, self._all)
-        self._few = Rules(min_instances, min_instances, min_instances + SPARE, FEWEST_SHAPES)
+        self._few = Rules(min_instances, min_instances, min_instances + SPARE, FEWEST_SHAPES, favorites)
         self._few_epochs = curriculum if split == "train" else 0
         self.split, self.size, self.length, self.seed, self.counter = split, size, length, seed, counter
+        self.wanted = boxes
         self.epoch = 0
         self._backgrounds = backgrounds(size)
         lookup()  # before workers are started: they share it
@@ -119,13 +136,25 @@ class Scenes(Dataset):
     def __getitems__(self, indices: Sequence[int]) -> list[Sample]:
         """The samples of a whole batch: DataLoader calls this, and the batch is rendered at once."""
         stream, draws = self._draw(indices)
-        rgb, _ = rasterize(draws, self.size, self._backgrounds)
+        rgb, labels = rasterize(draws, self.size, self._backgrounds)
         own = list(captions(draws, draws.color))
         other = list(captions(draws, draws.counter_color)) if self.counter else [None] * len(own)
-        return [
+        samples = [
             Sample(picture, own[k], other[k], self._name(stream[k]), indices[k])
             for k, picture in enumerate(torch.from_numpy(rgb))
         ]
+        if self.wanted is None:
+            return samples
+        return [self._boxed(*given) for given in zip(samples, rgb, labels, stream, strict=True)]
+
+    def _boxed(self, sample: Sample, rgb: NDArray, labels: NDArray, place: int) -> Sample:
+        """The sample with its boxes, or one of them alone, at random, as a picture of its own."""
+        boxes = _boxes(labels == np.arange(1, N + 1, dtype=np.uint8)[:, None, None])[: self.wanted.most]
+        if not self.wanted.alone:
+            return replace(sample, boxes=_crops(rgb, boxes))
+        draw = np.random.default_rng((self.seed, SPLITS.index(self.split), place, 3))
+        ((_, crop),) = _crops(rgb, [boxes[int(draw.integers(len(boxes)))]])
+        return replace(sample, rgb=crop, boxes=[])
 
     def render(self, indices: Sequence[int]) -> SceneBatch:
         """The scenes `indices` (0 ... length - 1, of the present epoch) with all that is known of them."""
@@ -199,6 +228,23 @@ class Scenes(Dataset):
 
     def _name(self, place: int) -> str:
         return f"{self.split}_{place:06d}.png"
+
+
+def _boxes(masks: NDArray) -> list[Box]:
+    """masks: (N, H, W) bool. Of what is seen of each instance, the largest first."""
+    _, height, width = masks.shape
+    found = []
+    for mask in masks[masks.any(axis=(1, 2))]:
+        rows, columns = np.nonzero(mask)
+        top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+        found.append(Box(left / width, top / height, right / width, bottom / height))
+    return sorted(found, key=lambda box: (box.left - box.right) * (box.bottom - box.top))
+
+
+def _crops(rgb: NDArray, boxes: Sequence[Box]) -> list[tuple[Box, Tensor]]:
+    """rgb: (3, H, W) uint8, H = W."""
+    picture = Image.fromarray(np.ascontiguousarray(rgb.transpose(1, 2, 0)))
+    return [(box, squash(cut(picture, box), picture.width)) for box in boxes]
 
 
 def _check(split: str, size: int, length: int, seed: int, rules: Rules) -> None:

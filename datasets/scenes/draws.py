@@ -38,6 +38,11 @@ HELD_OUT = {
 }
 TRAINED = np.array([[noun not in HELD_OUT[color] for color in COLORS] for noun in SHAPES])  # (nouns, C)
 
+# A colour that training shows with each noun, (nouns,) index into COLORS: for systems without words, `Rules.favorites`.
+FAVORITE = np.array(
+    [next(c for c in np.roll(np.arange(len(COLORS)), -noun) if allowed[c]) for noun, allowed in enumerate(TRAINED)]
+)
+
 LIGHT_SPREAD = 10.0  # L around a colour's own, where the split gives it one
 
 _CYCLES = 4  # tries to permute the named colours without a held-out pair
@@ -79,6 +84,7 @@ class Rules(NamedTuple):
     max_instances: int
     num_colors: int  # of `COLORS`, from the first
     num_shapes: int  # of `SHAPES`, from the first
+    favorites: float = 0.0  # probability that an instance has its noun's FAVORITE colour, where no other has it already
 
 
 class Draws(NamedTuple):
@@ -123,6 +129,10 @@ def draw(split: str, seed: int, indices: Sequence[int], rules: Rules) -> Draws:
         shape = _shapes_for(color[:, :N], u, rules)
     else:
         shape = _shapes(u, count, rules, repeats={"train": 0.5, "val": 0.5, "instances": 1.0}.get(split, 0.0))
+        if rules.favorites > 0:
+            liked = _uniform(split, seed, indices, (2,), N) < rules.favorites
+            favorite = np.arange(len(COLORS)) == FAVORITE[shape][..., None]  # (B, N, C)
+            u["colors"][:, :N] += 1.5 * (liked[..., None] & favorite)  # above every other; below it once it is taken
         color = _colors(u["colors"], TRAINED[shape], rules)
 
     order, named = _mentions(u, count, partly=0.0 if split == "instances" else 0.25)

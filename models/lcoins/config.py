@@ -1,6 +1,7 @@
 """The numbers of L-CoIns: the paper's, and of the smaller ones for photographs, scenes and two CPU cores."""
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,9 @@ class _Sizes:
     num_groups: int = number(15)
     group_scale: float = number(0.02)  # standard deviation of the group tokens at the start
     channels: tuple[int, ...] = number((512, 256, 128, 64, 32))  # of the upsampler
+    chroma_scale: float = number(
+        1.0, "factor of the predicted ab in use: a mean of guesses is duller than any of them", fixed=False
+    )
 
     luminance_augmentation: bool = setting(True, "--no-luminance_augmentation: w/o LA of Table 1")
     drop_path: float = setting(0.1, "stochastic depth of the last blocks, a probability", low=0, high=1)
@@ -44,6 +48,8 @@ class _Sizes:
     def __post_init__(self) -> None:
         if self.img_size % self.patch or self.img_size <= 0:
             raise InputError(f"--input_size {self.img_size}: pass a multiple of the patch side {self.patch}")
+        if not 0 < self.chroma_scale < math.inf:
+            raise InputError(f"--chroma_scale {self.chroma_scale}: pass a factor above 0")
         if isinstance(self.text_config, PretrainedConfig):
             object.__setattr__(self, "text_config", plain(self.text_config))
         object.__setattr__(self, "channels", tuple(self.channels))  # JSON knows lists alone

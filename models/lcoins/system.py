@@ -28,7 +28,7 @@ from models.lcoins.grouping import (
     ImageTokensAsGroups,
     JointAttention,
 )
-from models.lcoins.network import LCoInsNetwork
+from models.lcoins.network import Colorization, LCoInsNetwork
 from models.lcoins.release import released, without_marks
 from models.lcoins.upsampler import Upsampler
 from models.system import Coloring, System
@@ -79,13 +79,16 @@ class LCoInsSystem(System):
 
     def decode(self, image: Tensor, language: Tensor, word_mask: Tensor) -> Coloring:
         """From what `encode_image` and `encode_text` gave; word_mask: (B, N_L) bool, True on real words."""
-        output = self.network.colorize(image, language, word_mask)
-        return Coloring(output.ab, regions=output.soft_assignment)
+        return self._in_use(self.network.colorize(image, language, word_mask))
 
     def from_gray(self, gray: Tensor, words: Words) -> Coloring:
         """gray: (B, 1, H, W) in [-1, 1]; what an ONNX file computes."""
-        output = self.network(gray, words)
-        return Coloring(output.ab, regions=output.soft_assignment)
+        return self._in_use(self.network(gray, words))
+
+    def _in_use(self, output: Colorization) -> Coloring:
+        scale = self.config.chroma_scale
+        ab = output.ab if scale == 1 else (output.ab * scale).clamp(-1, 1)
+        return Coloring(ab, regions=output.soft_assignment)
 
     def load(self, weights: dict[str, Tensor], origin: str) -> list[str]:
         """Position codes are resampled where the image side is another."""

@@ -69,6 +69,23 @@ def test_less_lpips_wins(tested, tmp_path):
     assert (lpips["wins"], lpips["losses"], lpips["ties"]) == (2, 1, 1)
 
 
+def test_pictures_without_boxes_are_left_out_of_the_error_inside_them(tmp_path, capsys):
+    a = write_test(tmp_path / "a", model_box_error=(1.0, "", 3.0, "", 5.0))
+    b = write_test(tmp_path / "b", model_box_error=(2.0, "", 3.0, "", 4.5))
+    inside = run((a, b), tmp_path / "out", "--rank_by", "box_error")["metrics"]["box_error"]
+    assert inside["a"] == 3.0 and inside["difference"]["mean"] == pytest.approx(-0.5 / 3)
+    assert (inside["wins"], inside["losses"], inside["ties"]) == (1, 1, 0)  # a.jpg and d.jpg
+    with (tmp_path / "out" / "compare.csv").open() as file:
+        assert [row["name"] for row in csv.DictReader(file)] == ["a.jpg", "d.jpg"]
+    run((a, b), tmp_path / "all")
+    with (tmp_path / "all" / "compare.csv").open() as file:
+        assert {row["name"]: row["box_error_difference"] for row in csv.DictReader(file)}["b.jpg"] == ""
+    write_test(tmp_path / "b", model_box_error=(2.0, "", 3.0, 1.0, 4.5))
+    assert "c.jpg ('grass'), column model_box_error: '' is no number" in refusal(
+        capsys, a, b, "--output", tmp_path / "other"
+    )
+
+
 def test_the_interval_draws_whole_images():
     rng = np.random.default_rng(0)
     effect = rng.normal(size=30)

@@ -39,7 +39,7 @@ class Painter(nn.Module):
         texts = (self.truth.captions, self.truth.counter_captions)
         self.place = {caption: i for captions in texts for i, caption in enumerate(captions)}
         self.hears, self.groups = hears, groups
-        self.tokenizer = None
+        self.tokenizer, self.inputs = None, frozenset()
 
     def colorize(self, batch):
         captions = batch.captions

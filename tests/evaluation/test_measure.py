@@ -15,7 +15,9 @@ from torchvision.models import Inception3
 
 import engine
 from datasets.batch import Batch
+from datasets.boxes import Box
 from evaluation import report
+from evaluation.color_metrics import color_errors
 from evaluation.fid import FID, _pool_as_in_2015, frechet_distance
 from evaluation.measure import Measure, means, summarize_subsets
 from evaluation.protocol import ROWS, enlarge
@@ -88,6 +90,28 @@ class Broken(Painter):
 def test_what_is_not_finite_is_an_error_with_the_picture_s_name(value, protocol):
     with pytest.raises(DivergedError, match=r"^4\.jpg: the network's ab is not finite"):
         engine.evaluate(Broken(value), batches(5), CPU, "none", Measure(protocol=protocol))
+
+
+def test_errors_inside_boxes_are_those_of_their_pixels_at_any_size():
+    whole, left = Box(0, 0, 1, 1), Box(0, 0, 0.5, 1)
+    boxes = {"0.jpg": [whole], "1.jpg": [], "2.jpg": [left], "3.jpg": [left, Box(0.5, 0, 1, 1)], "4.jpg": [left, left]}
+    parts = []
+    rows = evaluate(2, boxes=boxes, visit=parts.append)
+    assert "model_box_error" not in rows[1] and "ceiling_box_error" not in rows[0]
+    for place in (0, 3):
+        assert rows[place]["model_box_error"] == pytest.approx(rows[place]["model_chroma_error"], rel=1e-12)
+    shown = {index: part for part in parts for index in part.indices}
+    for place in (2, 4):
+        halves = (getattr(shown[place], name)[:1, :, :, : SIDE // 2] for name in ("predicted", "truth"))
+        assert rows[place]["model_box_error"] == pytest.approx(color_errors(*halves).chroma_error.item(), rel=1e-12)
+    summary = means(rows)
+    assert summary["model"]["box_error"] == pytest.approx(np.mean([rows[i]["model_box_error"] for i in (0, 2, 3, 4)]))
+    assert "in boxes" in report.table(summary) and "in boxes" not in report.table(means(evaluate()))
+
+    own = {name: photographs(1, 30, 48)[0] for name in boxes}
+    row = evaluate(2, protocol="full", photograph=own.__getitem__, boxes=boxes, visit=parts.append)[2]
+    halves = (getattr(parts[-3], name)[:, :, :, :24] for name in ("predicted", "truth"))
+    assert row["model_box_error"] == pytest.approx(color_errors(*halves).chroma_error.item(), rel=1e-12)
 
 
 def test_rounding_gives_the_truth_its_bytes_back():

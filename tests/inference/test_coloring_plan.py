@@ -278,13 +278,13 @@ def test_names_are_matched_in_either_form_of_unicode(tmp_path):
     GRAY.save(folder / decomposed)
     (tmp_path / "c.csv").write_text(f"{composed},a red cup\n")
     photos = find_photos([str(folder)], tmp_path / "out")
-    assert match(tmp_path / "c.csv", read_captions(tmp_path / "c.csv"), photos) == [["a red cup"]]
+    assert match("--captions", tmp_path / "c.csv", read_captions(tmp_path / "c.csv"), photos) == [["a red cup"]]
     GRAY.save(folder / composed)  # two photographs, of which each has its own
     photos = find_photos([str(folder)], tmp_path / "out")
     both = {decomposed: ["one"], composed: ["two"]}
-    assert match(tmp_path / "c.csv", both, photos) == [both[name] for _, name in photos.named]
+    assert match("--captions", tmp_path / "c.csv", both, photos) == [both[name] for _, name in photos.named]
     with pytest.raises(InputError, match="names other"):
-        match(tmp_path / "c.csv", both | {"other.jpg": ["x"]}, photos)
+        match("--captions", tmp_path / "c.csv", both | {"other.jpg": ["x"]}, photos)
 
 
 def test_names_keep_their_numbers_apart():

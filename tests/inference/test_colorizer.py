@@ -120,7 +120,7 @@ def test_a_word_s_effect_is_what_hiding_it_changes(colorizer):
     mask = words.mask.clone()
     mask[0, colorizer.tokenizer.tokenizer.encode(caption).tokens.index("red")] = False
     rest = words._replace(mask=mask)
-    without, _ = colorizer._coloring(encoded.tokens, caption, rest, colorizer._encode_words(rest))
+    without, _ = colorizer._coloring(encoded.seen, caption, rest, colorizer._encode_words(rest))
     np.testing.assert_allclose(effects["red"], np.linalg.norm(without - colored.explanation.ab, axis=0), atol=1e-4)
 
 

@@ -12,6 +12,7 @@ from transformers import BertConfig
 
 import models
 import models.lcoins.release_file
+from datasets.batch import Batch
 from inference import Colorizer, hub_folder
 from models import RELEASE_MODEL, SCENES_MODEL, create_model
 from models.lcoins.config import ReleaseConfig
@@ -64,6 +65,23 @@ def test_the_export_gives_the_same_picture(tmp_path, capsys, expected, words, na
     assert capsys.readouterr().out == f"{weights}: {weights.stat().st_size / 1e6:.1f} MB\n"
     assert sorted(path.name for path in weights.parent.iterdir()) == (FILES if folder else ["out.safetensors"])
     assert not list(tmp_path.rglob(".*"))  # nothing left beside
+
+
+def test_the_factor_of_the_chroma_is_held_and_its_colours_are_stronger(tmp_path, capsys):
+    assert run(CHECKPOINT, tmp_path / "out.safetensors", "--chroma_scale", "1.5") == 0
+    assert run(CHECKPOINT, tmp_path / "out.onnx", "--chroma_scale", "1.5") == 0
+    plain, scaled = (
+        Colorizer.from_checkpoint(path, "cpu", "none") for path in (CHECKPOINT, tmp_path / "out.safetensors")
+    )
+    words = plain.tokenizer([CAPTION])
+    rgb = torch.rand(1, 3, plain.system.img_size, plain.system.img_size, generator=torch.Generator().manual_seed(0))
+    ab, stronger = (one.system.colorize(Batch.plain(rgb, [CAPTION], words)).ab for one in (plain, scaled))
+    assert torch.equal(stronger, (ab * 1.5).clamp(-1, 1)) and (stronger - ab).abs().max() > 0.05
+    graph = Colorizer.from_checkpoint(tmp_path / "out.onnx").system.colorize(Batch.plain(rgb, [CAPTION], words)).ab
+    torch.testing.assert_close(graph, stronger, atol=2e-4, rtol=0)
+    for factor, said in (("0", "pass a factor above 0"), ("nan", "pass a factor above 0")):
+        assert run(CHECKPOINT, tmp_path / "other.safetensors", "--chroma_scale", factor) == 2
+        assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])

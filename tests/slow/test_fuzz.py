@@ -50,7 +50,7 @@ def mutated(content: bytes, draw: random.Random) -> bytes:
 def start_from(path) -> None:
     """What a run does with a checkpoint before anything is computed."""
     args = run_colorization.parse([*SMOKE, "--finetune", str(path), "--data_set", "scenes", "--test"])
-    run_colorization.build_system(args, run_colorization.read_start(args, path.parent))
+    run_colorization.build_system(args, run_colorization.read_start(args))
 
 
 @pytest.mark.parametrize("ending", [".pth", ".safetensors"])

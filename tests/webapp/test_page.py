@@ -3,6 +3,7 @@
 import html
 import logging
 import math
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
@@ -20,6 +21,7 @@ SCRIPT = "<script>alert(1)</script>"
 
 class NoVisits:
     copied = 0
+    colorizer = SimpleNamespace(tokenizer="words", system=SimpleNamespace(inputs=frozenset()))
 
     def end(self, visit):
         pass

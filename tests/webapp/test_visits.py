@@ -2,14 +2,20 @@
 
 import threading
 
+import gradio as gr
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT
 from PIL import ExifTags, Image
 
+import models
 from inference import Colorizer
 from inference.photo import from_image, read_photo
 from utils.errors import InputError
+from webapp.limits import Limits
+from webapp.page import Page
+from webapp.uploads import UploadStore
 from webapp.visits import NOTHING, PREVIEW, Visits, preview
 
 CAPTION = "a red ball on blue grass"
@@ -268,3 +274,59 @@ def test_a_line_drawing_is_said_to_take_hardly_any_colour(visits, tmp_path):
     visit.open(tmp_path / "drawing.png", "drawing.png", 24)
     (note,) = visit.color(CAPTION, 1.0)[2]
     assert note == "100 % of the picture is black or white or nearly so: nearly nothing can take colour"
+
+
+@pytest.fixture(scope="module")
+def by_boxes():
+    """InstColorization with its fusion, tiny, with weights at which boxes matter."""
+    torch.manual_seed(0)
+    system = models.create_model(models.INSTCOLORIZATION, stage="fusion", img_size=16, width=4)
+    for tensor in system.state_dict().values():
+        if tensor.is_floating_point() and tensor.ndim > 1:
+            tensor.normal_(std=1.2 / np.sqrt(tensor[0].numel()))
+    return Colorizer(system, "cpu", "none")
+
+
+def test_two_clicks_are_a_box_whose_object_is_coloured_on_its_own(by_boxes, visits, photograph, tmp_path):
+    visits.colorizer = by_boxes
+    visit = visits.begin("a")
+    visit.open(photograph, "Beach.JPG", 24)
+    _, colored, notes = visit.color("", 1.0)
+    whole = np.asarray(Image.open(colored))
+    assert visit.boxes == [] and "is coloured as a whole" in notes[0]
+    assert not visit.add_corner(0.75, 0.5) and visit.corner == (0.75, 0.5)
+    assert visit.add_corner(0.25, 0.1) and visit.corner is None
+    assert visit.boxes == [[0.25, 0.1, 0.75, 0.5]]
+    _, colored, notes = visit.color("", 1.0)
+    assert "1 objects, given, are coloured one by one" in notes[0]
+    assert np.abs(np.asarray(Image.open(colored)).astype(int) - whole).max() > 8
+
+    for x in np.linspace(0, 0.5, 9):  # more than the network takes: the last ones stay
+        assert not visit.add_corner(float(x), 0.6)
+        assert visit.add_corner(float(x) + 0.3, 0.9)
+    assert len(visit.boxes) == 8 and visit.boxes[0][0] == 0.5 and [0.25, 0.1, 0.75, 0.5] not in visit.boxes
+    visit.add_corner(0.5, 0.5)
+    with pytest.raises(InputError, match="click them apart"):
+        visit.add_corner(0.505, 0.9)
+    assert visit.corner is None and len(visit.boxes) == 8
+    visit.take_boxes([])
+    _, colored, notes = visit.color("", 1.0)
+    assert visit.boxes == [] and "0 objects, given" in notes[0]
+    np.testing.assert_array_equal(np.asarray(Image.open(colored)), whole)
+
+
+def test_the_page_of_a_system_that_colours_by_boxes_takes_clicks_and_no_caption(by_boxes, visits, photograph, tmp_path):
+    visits.colorizer = by_boxes
+    page = Page(visits, UploadStore(tmp_path / "uploads", 1000), tmp_path, Limits(), "about")
+    assert page.caption.visible is False and page.clear.visible and page.map.label.startswith("Objects")
+    visit = visits.begin("a")
+    visit.open(photograph, "Beach.JPG", 24)
+    width, height = visit.preview_size
+    clicks = ([0.2 * width, 0.2 * height], [0.7 * width, 0.9 * height])
+    first, second = (page.add_corner("", 1, visit, gr.EventData(None, {"index": index})) for index in clicks)
+    assert "opposite corner" in first[page.words] and page.slider not in first
+    assert page.slider in second and "1 objects, given" in second[page.notes]
+    drawn = np.asarray(Image.open(second[page.map])).astype(int)
+    assert drawn.shape[:2] == (height, width)
+    assert drawn[round(0.2 * height), width // 2, 0] - drawn[round(0.2 * height), width // 2, 2] > 100  # its frame
+    assert "0 objects, given" in page.clear_boxes("", 1, visit)[page.notes]
