@@ -1,5 +1,6 @@
 """Data sets and their loaders. Not Hugging Face's `datasets`: never install that package beside this one."""
 
+import dataclasses
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from datasets.batch import Collate
 from datasets.boxes import Wanted
-from datasets.captioned_images import CaptionedImages, CaptionedOptions
+from datasets.captioned_images import CaptionedImages, CaptionedOptions, list_path
 from datasets.scenes import SceneOptions, Scenes
 from utils import distributed, seeds
 from utils.errors import InputError
@@ -43,7 +44,8 @@ def build_dataset(
     """The data set that `options` are of, augmented where it is to `train`.
 
     counter: draw counter captions for Eq. (15); captions: not for a system that reads none; inputs: of `models.System`,
-    of which "boxes" and, in training, "one box" are heeded. Raises InputError where data is missing.
+    of which "boxes" and, in training, "one box", "correspondence" and "labels" are heeded. Raises InputError where data
+    is missing.
     """
     if isinstance(options, SceneOptions):
         if data_path is not None:
@@ -61,6 +63,8 @@ def build_dataset(
             curriculum=curriculum,
             favorites=options.scene_favorites,
             boxes=_wanted(inputs, train),
+            correspondence=train and "correspondence" in inputs,
+            labels=train and "labels" in inputs,
         )
     if data_path is None:
         raise InputError("--data_path: pass the folder with cap-img-pairs_{train,val,test}.json and the images")
@@ -70,7 +74,21 @@ def build_dataset(
             f"--uncaptioned {options.uncaptioned}: has no boxes; move its pictures into {Path(data_path) / split}, and"
             f" their boxes into boxes_{split}.json"
         )
-    return CaptionedImages(Path(data_path), split, size, options if train else None, counter, seed, captions, boxes)
+    if train and "correspondence" in inputs and options.correspondence is None:
+        options = dataclasses.replace(options, correspondence=str(_correspondence(Path(data_path), split)))
+    labels = train and "labels" in inputs
+    given = options if train else None
+    return CaptionedImages(Path(data_path), split, size, given, counter, seed, captions, boxes, labels)
+
+
+def _correspondence(root: Path, split: str) -> Path:
+    path = root / f"correspondence_{split}.json"
+    if not path.is_file():
+        raise InputError(
+            f"{path}: not there, and --correspondence is not given; this system learns from object-colour pairs: write"
+            f" them with: python scripts/correspondence.py {list_path(root, split)} {path}"
+        )
+    return path
 
 
 def _wanted(inputs: frozenset[str], train: bool, *limits: float) -> Wanted | None:

@@ -11,6 +11,8 @@ from torch import Tensor
 from datasets.boxes import Box, Boxes
 from datasets.words.correspondence import Pairs, matrices
 
+IGNORED = 255  # label of a pixel of no class
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -24,6 +26,7 @@ class Sample:
     recolored: Tensor | None = None  # (2, 2, H, W) in [-1, 1]: the ab that caption and counter caption ask for instead
     correspondence: Pairs | None = None  # (object word, colour word) of the caption; None where nobody asked for them
     boxes: Sequence[tuple[Box, Tensor]] | None = None  # and their crops (3, H, W) uint8; None where nobody asked
+    labels: Tensor | None = None  # (H, W) uint8, the class of every pixel, IGNORED of none; None where nobody asked
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Batch:
     recolored_at: Tensor | None = None  # (R,) int64: their places in the batch
     correspondence: Tensor | None = None  # (B, N_L, N_L) bool, [b, object, colour]; see datasets.words.correspondence
     boxes: Boxes | None = None  # None where nobody asked for them
+    labels: Tensor | None = None  # (B, H, W) uint8, see `Sample`; None where nobody asked or nobody has them
     counter_count: Tensor | None = None  # scalar: counter captions of a batch, the mean over an update's and all ranks'
 
     @classmethod
@@ -66,6 +70,7 @@ class Batch:
     def _each(self, change: Callable[[Any], Any]) -> "Batch":
         """With every tensor, and what holds tensors, changed."""
         names = ("rgb", "words", "counter_words", "has_counter", "recolored", "recolored_at", "correspondence", "boxes")
+        names += ("labels",)
         held = {name: getattr(self, name) for name in names}
         return dataclasses.replace(self, **{n: change(value) for n, value in held.items() if value is not None})
 
@@ -118,5 +123,6 @@ class Collate:
             recolored=recolored,
             correspondence=correspondence,
             recolored_at=None if recolored is None else torch.tensor(places, dtype=torch.int64),
+            labels=None if samples[0].labels is None else torch.stack([s.labels for s in samples]),
             boxes=None if samples[0].boxes is None else Boxes.of([s.boxes for s in samples], rgb.shape[-1]),
         )

@@ -19,6 +19,7 @@ from torchvision.transforms import v2
 from datasets.batch import Sample
 from datasets.boxes import Box, Wanted, boxes_path, cut, read_boxes, seen_in
 from datasets.image_files import check_usable, find_images, open_image, read_image, squash
+from datasets.label_maps import LabelMaps
 from datasets.pictures.decode import decode_rgb
 from datasets.recolor import recolor
 from datasets.regions import read_regions, seen_in_crop
@@ -52,7 +53,7 @@ class CaptionedOptions:
     correspondence: str | None = setting(
         None,
         "object-colour pairs of the training captions (scripts/correspondence.py writes such a JSON), which every batch"
-        " then holds; for systems that learn from them, L-CoIns does not",
+        " then holds; for systems that learn from them, by default correspondence_train.json of the data folder",
     )
     shuffle_window: int = setting(0, "pairs that are shuffled at a time, for a far disk; 0: all", low=0)
     max_boxes: int = setting(8, "boxes of a picture that a system reads: the best", low=1)
@@ -83,6 +84,7 @@ class CaptionedImages(Dataset):
         seed: int = 0,
         captions: bool = True,
         boxes: Wanted | None = None,
+        labels: bool = False,
     ) -> None:
         """Reads and checks the list and that every file or shard is there; pictures are decoded when asked for.
 
@@ -119,6 +121,7 @@ class CaptionedImages(Dataset):
             self.pairs += [(name, "") for name in added]
             if self.correspondence is not None:
                 self.correspondence += [()] * len(added)
+        self.labels = LabelMaps.beside(root, split) if labels else None
         self.boxes: dict[str, list[Box]] | None = None
         self.wanted = boxes
         if boxes is not None:
@@ -164,8 +167,10 @@ class CaptionedImages(Dataset):
             return self._with_boxes(name, index, draw)
         rgb, crop = self._random_crop(self.image(name), draw)
         regions, flipped = self.regions.get((name, caption), ()), False
+        labels = None if self.labels is None else self.labels.read(name, crop, self.size)
         if draw.random() < self.options.flip and (mirrored := mirror(caption)) is not None:
             rgb, caption, flipped = rgb.flip(-1), mirrored, True
+            labels = None if labels is None else labels.flip(-1)
         if self.options.caption_dropout > 0 and draw.random() < self.options.caption_dropout:
             caption, words = "", None
         repaint = self.options.recolor > 0 and draw.random() < self.options.recolor
@@ -173,7 +178,7 @@ class CaptionedImages(Dataset):
             ab, (caption, counter) = found  # no word moves, so `words` stay true
         else:
             ab, counter = None, color_words.replace(caption, draw)
-        return Sample(rgb, caption, counter if self.counter else None, name, index, ab, words)
+        return Sample(rgb, caption, counter if self.counter else None, name, index, ab, words, labels=labels)
 
     def _with_boxes(self, name: str, index: int, draw: np.random.Generator) -> Sample:
         """For training. A random crop keeps the boxes of which it shows half; where none is left it is not taken."""

@@ -18,6 +18,11 @@ SCENES_MODEL = "colorization_vit_pico_patch8_64_group_post"
 PHOTOS_MODEL = "colorization_vit_small_patch8_112_group_post"
 RELEASE_MODEL = "colorization_vit_base_patch16_224_group_post_release"
 INSTCOLORIZATION = "instcolorization"
+LCODER = "lcoder"
+LCODE = "lcode"
+ML2018 = "ml2018"
+XIE2018 = "xie2018"
+LBIE = "lbie"
 # name: module, its system, its numbers
 MODELS = {
     PAPER_MODEL: ("models.lcoins", "LCoIns", "PAPER"),
@@ -27,6 +32,16 @@ MODELS = {
     RELEASE_MODEL: ("models.lcoins", "ReleasedLCoIns", "RELEASE"),
     INSTCOLORIZATION: ("models.instcolorization", "InstColorization", "PAPER"),
     f"{INSTCOLORIZATION}_small": ("models.instcolorization", "InstColorization", "SMALL"),
+    LCODER: ("models.lcoder", "LCoDer", "PAPER"),
+    f"{LCODER}_small": ("models.lcoder", "LCoDer", "SMALL"),
+    LCODE: ("models.lcode", "LCoDe", "PAPER"),
+    f"{LCODE}_small": ("models.lcode", "LCoDe", "SMALL"),
+    ML2018: ("models.ml2018", "ML2018", "PAPER"),
+    f"{ML2018}_small": ("models.ml2018", "ML2018", "SMALL"),
+    XIE2018: ("models.xie2018", "Xie2018", "PAPER"),
+    f"{XIE2018}_small": ("models.xie2018", "Xie2018", "SMALL"),
+    LBIE: ("models.lbie", "LBIE", "PAPER"),
+    f"{LBIE}_small": ("models.lbie", "LBIE", "SMALL"),
 }
 
 

@@ -2,12 +2,15 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.implementations import BertWordPieceTokenizer
+from tokenizers.models import WordLevel
+from tokenizers.processors import TemplateProcessing
 from torch import Tensor
 from torch.nn.functional import pad
 from transformers import AutoTokenizer
@@ -19,6 +22,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # captions are tokenis
 MAX_WORDS = 80  # N_L at most, the marks [CLS] and [SEP] counted
 BERT_VOCABULARY = Path(__file__).with_name("bert_uncased_vocab.txt")  # of bert-base-uncased; Google, Apache-2.0
 OWN_VOCABULARY = Path(__file__).with_name("wordpiece_vocab.txt")
+PADDING, UNKNOWN = "[PAD]", "[UNK]"  # of a vocabulary of whole words
 
 
 class Words(NamedTuple):
@@ -42,6 +46,20 @@ class Words(NamedTuple):
         pairs = zip(self, other, strict=True)
         return Words(*(torch.cat([pad(t, (0, length - t.shape[1])) for t in pair]) for pair in pairs))
 
+    def gathered(self) -> "Words":
+        """The real words of each caption first, in their order: where some were hidden, no gap is left."""
+        order = (~self.mask).long().argsort(dim=1, stable=True)
+        return Words(self.ids.gather(1, order), self.mask.gather(1, order))
+
+    def padded(self, length: int) -> "Words":
+        """(B, length), the real words first, id 0 on padding. ValueError for more words."""
+        words = self.gathered()
+        if words.ids.shape[1] > length and words.mask[:, length:].any():
+            raise ValueError(f"{words.ids.shape[1]} words in a caption, {length} at most")
+        ids = words.ids.masked_fill(~words.mask, 0)[:, :length]
+        room = (0, length - ids.shape[1])
+        return Words(pad(ids, room), pad(words.mask[:, :length], room))
+
     def differ(self, other: "Words") -> Tensor:
         """(B,) bool: whether the caption has other tokens in `other`; padding does not count."""
         both = self.stack(other)
@@ -50,17 +68,19 @@ class Words(NamedTuple):
 
 
 class CaptionTokenizer:
-    """list of captions -> `Words`, cut at 80 tokens, padded to the longest of the list.
+    """list of captions -> `Words`, cut at `limit` tokens, padded to the longest of the list.
 
-    An empty caption still gives [CLS] [SEP], so that no mean over words is ever empty.
+    An empty caption still gives [CLS] [SEP], or the unknown word of a vocabulary of whole words, so that no mean over
+    words is ever empty.
     Open in the paper: whether BERT's marks take part; they do here, as in BERT's own training.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, limit: int = MAX_WORDS) -> None:
         if tokenizer.padding is None:
             raise InputError("the tokenizer names no padding token; pass a text encoder folder that has one")
         self.tokenizer = tokenizer
-        self.tokenizer.enable_truncation(MAX_WORDS)
+        self.limit = limit
+        self.tokenizer.enable_truncation(limit)
 
     @classmethod
     def from_vocabulary(cls, file: Path = OWN_VOCABULARY) -> "CaptionTokenizer":
@@ -68,6 +88,16 @@ class CaptionTokenizer:
         tokenizer = BertWordPieceTokenizer(str(file), lowercase=True)
         tokenizer.enable_padding(pad_id=tokenizer.token_to_id("[PAD]"))
         return cls(Tokenizer.from_str(tokenizer.to_str()))
+
+    @classmethod
+    def of_words(cls, vocabulary: Sequence[str], limit: int) -> "CaptionTokenizer":
+        r"""Whole words (`\w+`, lower case), an id each: the place in `vocabulary`, whose first is padding. UNKNOWN
+        stands for other words, or padding where the vocabulary lacks it. limit: longest caption, words."""
+        tokenizer = Tokenizer(WordLevel({word: place for place, word in enumerate(vocabulary)}, _unknown(vocabulary)))
+        tokenizer.normalizer = normalizers.Lowercase()
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\w+"), "removed", invert=True)
+        tokenizer.enable_padding(pad_id=0, pad_token=vocabulary[0])
+        return cls(tokenizer, limit)
 
     @classmethod
     def from_pretrained(cls, name: str) -> "CaptionTokenizer":
@@ -87,7 +117,8 @@ class CaptionTokenizer:
     @classmethod
     def from_json(cls, text: str) -> "CaptionTokenizer":
         """The inverse of `to_json`: a checkpoint carries its tokenizer, so that testing needs no hub."""
-        return cls(Tokenizer.from_str(text))
+        tokenizer = Tokenizer.from_str(text)
+        return cls(tokenizer, MAX_WORDS if tokenizer.truncation is None else tokenizer.truncation["max_length"])
 
     def pad_to_multiple_of(self, count: int) -> None:
         """Batches of few lengths: for compiled graphs and GPU kernels. Not part of `to_json`."""
@@ -101,8 +132,34 @@ class CaptionTokenizer:
     def __call__(self, captions: list[str]) -> Words:
         encoded = self.tokenizer.encode_batch(captions)
         ids = torch.tensor([e.ids for e in encoded], dtype=torch.int64)
-        return Words(ids, torch.tensor([e.attention_mask for e in encoded], dtype=torch.bool))
+        words = Words(ids, torch.tensor([e.attention_mask for e in encoded], dtype=torch.bool))
+        return self._unknown_for_none(words) if isinstance(self.tokenizer.model, WordLevel) else words
+
+    def _unknown_for_none(self, words: Words) -> Words:
+        if words.ids.shape[1] == 0:
+            words = Words(*(pad(held, (0, 1)) for held in words))
+        empty = ~words.mask.any(dim=1)
+        words.ids[empty, 0], words.mask[empty, 0] = self.tokenizer.token_to_id(self.tokenizer.model.unk_token), True
+        return words
+
+    def cut(self, captions: Sequence[str]) -> int:
+        """How many captions are longer than the limit."""
+        return sum(bool(encoding.overflowing) for encoding in self.tokenizer.encode_batch(list(captions)))
 
     @property
     def vocabulary_size(self) -> int:
         return self.tokenizer.get_vocab_size()
+
+
+def _unknown(vocabulary: Sequence[str]) -> str:
+    return UNKNOWN if UNKNOWN in vocabulary else vocabulary[0]
+
+
+def without_marks(tokenizer: CaptionTokenizer, limit: int = MAX_WORDS) -> CaptionTokenizer:
+    """The same tokenizer without [CLS] and [SEP], as the released systems read captions. Padding and mask stay.
+
+    An empty caption has no word at all. limit: longest caption, tokens.
+    """
+    bare = CaptionTokenizer.from_json(tokenizer.to_json())
+    bare.tokenizer.post_processor = TemplateProcessing(single="$A", pair="$A $B", special_tokens=[])
+    return CaptionTokenizer(bare.tokenizer, limit)

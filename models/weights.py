@@ -4,6 +4,7 @@ import os
 
 import timm
 import torch
+import torchvision
 from safetensors.torch import load_file
 from timm.layers import resample_abs_pos_embed
 from timm.models.vision_transformer import VisionTransformer
@@ -102,6 +103,49 @@ def _not_loaded(which: str, source: str, error: Exception) -> InputError:
         f"--{which}_encoder_weights {source}: cannot be loaded ({reason}); pass a local {kind}, a hub name that this"
         f" machine can reach, or '{RANDOM}' to start from random weights"
     )
+
+
+def load_backbone(module: nn.Module, source: str | None, name: str, prefix: str = "") -> str:
+    """Fill a convolutional backbone from `source`: a .pth or .safetensors file with torchvision's names, a pretrained
+    torchvision network's name such as vgg16_bn, or 'random': left as it is. Returns what was done, in words.
+
+    name: torchvision's, of the network that is wanted; prefix: of its tensors that the module has, without. Raises
+    InputError, also where nothing is given.
+    """
+    flag = f"--backbone_weights {source}"
+    if source is None:
+        raise InputError(
+            f"--backbone_weights is not given, nor a checkpoint: pass a file of {name}'s weights with torchvision's"
+            f" names, {name} to fetch them, or '{RANDOM}' to start from random weights"
+        )
+    if source == RANDOM:
+        return "backbone: random weights, as asked"
+    try:
+        if os.path.exists(source):
+            held = load_file(source) if source.endswith(".safetensors") else torch.load(source, weights_only=True)
+        else:
+            held = torchvision.models.get_model(source, weights="DEFAULT").state_dict()
+    except Exception as error:  # of file, hub and network
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"{flag}: cannot be loaded ({reason}); pass a file of {name}'s weights, a torchvision name that this"
+            f" machine can reach, or '{RANDOM}'"
+        ) from error
+    if not isinstance(held, dict) or not all(isinstance(tensor, Tensor) for tensor in held.values()):
+        raise InputError(f"{flag}: holds no named tensors; pass a state dict of {name}")
+    held, _ = unwrap(held)
+    own = module.state_dict()
+    given = {str(n).removeprefix(prefix): tensor for n, tensor in held.items() if str(n).startswith(prefix)}
+    counters = {n: tensor for n, tensor in own.items() if n.endswith("num_batches_tracked")}  # older files lack them
+    weights = counters | {n: tensor for n, tensor in given.items() if n in own}
+    lacking = sorted(n for n in own if n not in weights or weights[n].shape != own[n].shape)
+    if lacking:
+        raise InputError(
+            f"{flag}: is of another network than {name} as this model has it ({prefix}{lacking[0]} is"
+            f" {'another size' if lacking[0] in weights else 'missing'}); pass a file of {name}, or '{RANDOM}'"
+        )
+    module.load_state_dict(weights)
+    return f"backbone: {len(weights)} tensors from {source}"
 
 
 def load_fully(module: nn.Module, weights: dict[str, Tensor], origin: str) -> None:

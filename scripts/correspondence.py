@@ -3,8 +3,8 @@
     python scripts/correspondence.py DATA/cap-img-pairs_train.json DATA/correspondence_train.json
 
 CAPTIONS is [[image, caption], ...], {image: [captions]}, {image_index: caption} or a captions_*.json of COCO. What is
-written is L-CoDer's form: {image: [[[object word, colour word], ...] for every caption]}, positions from 1. Training
-reads it with `--correspondence`, for systems that learn from it; L-CoIns itself does not.
+written is L-CoDer's form: {image: [[[object word, colour word], ...] for every caption]}, positions from 1. Systems
+that learn from it, L-CoDe and L-CoDer, read correspondence_train.json of their data folder, or `--correspondence FILE`.
 """
 
 import argparse

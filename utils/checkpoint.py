@@ -48,7 +48,10 @@ def save(path: Path, content: dict[str, Any]) -> None:
 def save_weights(path: Path, content: dict[str, Any], dtype: torch.dtype = torch.float16) -> None:
     """The weights file of a checkpoint's `content`: its moving average where it has one, else its trained weights."""
     weights = averaged(content)
-    tensors = {name: tensor.to("cpu", dtype).contiguous() for name, tensor in weights.items()}
+    tensors = {
+        name: tensor.to("cpu", dtype if tensor.is_floating_point() else tensor.dtype).contiguous()  # counts stay whole
+        for name, tensor in weights.items()
+    }
     broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if broken:
         raise InputError(f"{broken[0]} is not finite in {dtype}; pass --dtype float32, or another checkpoint")

@@ -37,6 +37,7 @@ from datasets.scenes.layout import PLACES
 from datasets.scenes.palette import lookup
 from datasets.scenes.raster import rasterize
 from datasets.scenes.shapes import SHAPES, backgrounds
+from datasets.words.color_phrases import propose
 from utils.errors import InputError
 from utils.options import setting
 
@@ -107,17 +108,21 @@ class Scenes(Dataset):
         curriculum: int = 0,
         favorites: float = 0.0,
         boxes: Wanted | None = None,
+        correspondence: bool = False,
+        labels: bool = False,
     ) -> None:
         """size: side in pixels; num_colors, num_shapes: so many of COLORS and SHAPES, from the first; counter: give
         counter captions with the samples; curriculum: so many epochs of `train` begin with the fewest instances,
-        colours and shapes there can be; favorites: of `Rules`; boxes: to be given with the samples. Raises InputError
-        naming the value and the remedy."""
+        colours and shapes there can be; favorites: of `Rules`; boxes, correspondence, labels: to be given with the
+        samples. Raises InputError naming the value and the remedy."""
         self._all = Rules(min_instances, max_instances, num_colors, num_shapes, favorites)
         _check(split, size, length, seed, self._all)
         self._few = Rules(min_instances, min_instances, min_instances + SPARE, FEWEST_SHAPES, favorites)
         self._few_epochs = curriculum if split == "train" else 0
         self.split, self.size, self.length, self.seed, self.counter = split, size, length, seed, counter
         self.wanted = boxes
+        self.correspondence = () if correspondence else None  # each caption's pairs are found when it is drawn
+        self.labels = labels
         self.epoch = 0
         self._backgrounds = backgrounds(size)
         lookup()  # before workers are started: they share it
@@ -143,6 +148,11 @@ class Scenes(Dataset):
             Sample(picture, own[k], other[k], self._name(stream[k]), indices[k])
             for k, picture in enumerate(torch.from_numpy(rgb))
         ]
+        if self.correspondence is not None:
+            samples = [replace(sample, correspondence=propose(sample.caption)) for sample in samples]
+        if self.labels:
+            classes = _classes(draws, labels)
+            samples = [replace(sample, labels=own) for sample, own in zip(samples, classes, strict=True)]
         if self.wanted is None:
             return samples
         return [self._boxed(*given) for given in zip(samples, rgb, labels, stream, strict=True)]
@@ -228,6 +238,13 @@ class Scenes(Dataset):
 
     def _name(self, place: int) -> str:
         return f"{self.split}_{place:06d}.png"
+
+
+def _classes(draws: Draws, labels: NDArray) -> Tensor:
+    """labels: (B, H, W), 0 the ground, else 1 + instance. Returns (B, H, W) uint8: SHAPES, then BACKGROUNDS."""
+    kinds = np.concatenate([len(SHAPES) + draws.background[:, None], draws.shape], axis=1)  # (B, 1 + N)
+    own = np.take_along_axis(kinds, labels.reshape(len(labels), -1).astype(np.int64), axis=1)
+    return torch.from_numpy(own.reshape(labels.shape).astype(np.uint8))
 
 
 def _boxes(masks: NDArray) -> list[Box]:

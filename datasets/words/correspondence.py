@@ -1,6 +1,6 @@
 """Object-colour correspondence: which word of a caption is the thing and which word gives its colour.
 
-For systems that learn from it, such as L-CoDer, whose matrix (OCCM) it becomes in the batch; no loss of ours reads it.
+For systems that learn from it, L-CoDe and L-CoDer, whose matrix (OCCM) it becomes in the batch.
 
 Metadata, in the form in which L-CoDer publishes it, with an entry for every caption of an image, in the order in which
 the list of captions has them:

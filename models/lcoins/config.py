@@ -1,12 +1,12 @@
 """The numbers of L-CoIns: the paper's, and of the smaller ones for photographs, scenes and two CPU cores."""
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Any
 
-from transformers import AutoConfig, BertConfig, PretrainedConfig
+from transformers import PretrainedConfig
 
+from models.layers.bert import SMALL_BERT, plain
 from models.text import MAX_WORDS
 from utils.errors import InputError
 from utils.options import number, setting
@@ -96,30 +96,6 @@ class ReleaseConfig(_Sizes):
             )
 
 
-def text_config(held: dict[str, Any] | None) -> PretrainedConfig:
-    """The text encoder's configuration, from plain data."""
-    return BertConfig() if held is None else AutoConfig.for_model(**held)
-
-
-def plain(config: PretrainedConfig) -> dict[str, Any]:
-    """The inverse, without the place on the disk that the encoder once came from."""
-    held = json.loads(config.to_json_string(use_diff=False))
-    held.pop("_name_or_path", None)
-    return held
-
-
-_SMALL_BERT = {
-    "model_type": "bert",
-    "vocab_size": 4096,
-    "hidden_size": 128,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 512,
-    "max_position_embeddings": MAX_WORDS,
-    "initializer_range": 0.06,
-    "hidden_dropout_prob": 0.0,
-    "attention_probs_dropout_prob": 0.0,
-}
 PAPER = LCoInsConfig()
 RELEASE = ReleaseConfig()
 # For two CPU cores: the same code and the same 14x14 grid, a few million parameters. Positions and group tokens start
@@ -131,7 +107,7 @@ SMALL = LCoInsConfig(
     image_depth=4,
     image_heads=3,
     position_scale=1.0,
-    text_config=_SMALL_BERT,
+    text_config=SMALL_BERT,
     dim=192,
     depth=4,
     num_heads=3,
@@ -147,7 +123,7 @@ SCENES = LCoInsConfig(
     image_depth=2,
     image_heads=4,
     position_scale=1.0,
-    text_config=_SMALL_BERT,
+    text_config=SMALL_BERT,
     dim=128,
     depth=4,
     num_heads=4,

@@ -18,18 +18,16 @@ B batch; H, W image side; N_I image, N_L language (`num_words`, always), N_G gro
 import re
 from collections.abc import Callable
 
-from timm.layers import PatchEmbed, build_sincos2d_pos_embed
-from timm.models.vision_transformer import Block
-from tokenizers.processors import TemplateProcessing
 from torch import Tensor, nn
 from torch.nn.functional import pad
-from torch.utils.checkpoint import checkpoint
 from transformers import AutoModel
 
-from models.lcoins.config import ReleaseConfig, text_config
+from models.layers.bert import text_config
+from models.layers.image_tower import ImageTower
+from models.lcoins.config import ReleaseConfig
 from models.lcoins.network import Colorization, depth_matcher
-from models.lcoins.release_decoder import ConvUpsample, Decoder, GroupBlock, JointBlock, norm, xavier_linear
-from models.text import CaptionTokenizer, Words
+from models.lcoins.release_decoder import BinnedUpsample, Decoder, GroupBlock, JointBlock, xavier_linear
+from models.text import Words
 from utils.errors import InputError
 
 _IMAGE_PARAMETER = re.compile(r"encoder\.(?:pos_embed|patch_embed|blocks\.(?P<layer>\d+))")
@@ -49,7 +47,7 @@ def released(config: ReleaseConfig) -> "ReleasedNetwork":
     decoder = Decoder(
         [JointBlock(config.dim, config.num_heads, rate) for rate in rates],
         GroupBlock(config.dim, config.num_heads, config.num_groups, config.group_mixing),
-        ConvUpsample(config.channels, config.color_bins),
+        BinnedUpsample(config.channels, config.color_bins),
         config.dim,
         config.num_groups,
         config.group_scale,
@@ -69,7 +67,7 @@ class ReleasedNetwork(nn.Module):
     ENCODERS = ("encoder.*", "text_encoder.bert_model.*")
     CODES = ("text_encoder.bert_model.embeddings.*", "decoder.conv_upsample.c4.0.*")  # and the last layer
 
-    def __init__(self, encoder: "ImageTower", decoder: Decoder, text_encoder: "PaddedTextEncoder") -> None:
+    def __init__(self, encoder: ImageTower, decoder: Decoder, text_encoder: "PaddedTextEncoder") -> None:
         super().__init__()
         dim = decoder.group_token.shape[-1]
         self.encoder = encoder
@@ -129,31 +127,6 @@ class ReleasedNetwork(nn.Module):
         return depth_matcher(((_IMAGE_PARAMETER, image_depth), (_TEXT_PARAMETER, text_depth)))
 
 
-class ImageTower(nn.Module):
-    """Gray image -> image tokens: MAE's encoder without its class token."""
-
-    def __init__(
-        self, img_size: int, patch: int, width: int, depth: int, num_heads: int, position_scale: float, drop_path: float
-    ) -> None:
-        super().__init__()
-        self.grad_checkpointing = False
-        self.patch_embed = PatchEmbed(img_size, patch, 3, width)
-        codes = build_sincos2d_pos_embed(self.patch_embed.grid_size, width) * position_scale  # (N_I, width)
-        self.pos_embed = nn.Parameter(pad(codes, (0, 0, 1, 0))[None])  # (1, 1 + N_I, width)
-        rates = [drop_path * block / max(1, depth - 1) for block in range(depth)]
-        self.blocks = nn.ModuleList(
-            Block(width, num_heads, qkv_bias=True, drop_path=rate, norm_layer=norm) for rate in rates
-        )
-        self.norm = norm(width)
-
-    def forward(self, gray: Tensor) -> Tensor:
-        """gray: (B, 1, H, W) in [-1, 1], repeated to three channels. Returns (B, N_I, width)."""
-        z = self.patch_embed(gray.expand(-1, 3, -1, -1)) + self.pos_embed[:, 1:]
-        for block in self.blocks:
-            z = checkpoint(block, z, use_reentrant=False) if self.grad_checkpointing and self.training else block(z)
-        return self.norm(z)
-
-
 class PaddedTextEncoder(nn.Module):
     """BERT without a mask, a linear map and ReLU.
 
@@ -178,13 +151,3 @@ class PaddedTextEncoder(nn.Module):
         ids = pad(words.ids.masked_fill(~words.mask, 0), (0, room))
         hidden = self.bert_model(input_ids=ids).last_hidden_state
         return self.mlp_arc_object.linear(hidden).relu()
-
-
-def without_marks(tokenizer: CaptionTokenizer) -> CaptionTokenizer:
-    """The same tokenizer without [CLS] and [SEP], as the release's text encoder reads captions. Padding and mask stay.
-
-    An empty caption has no word at all.
-    """
-    bare = CaptionTokenizer.from_json(tokenizer.to_json())
-    bare.tokenizer.post_processor = TemplateProcessing(single="$A", pair="$A $B", special_tokens=[])
-    return bare

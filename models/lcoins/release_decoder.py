@@ -4,7 +4,6 @@ B batch; N_I image, N_L language, N_G group tokens; N all three; C token width; 
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 from timm.layers import DropPath, Mlp
@@ -13,7 +12,8 @@ from torch.nn.functional import linear
 from torch.nn.functional import scaled_dot_product_attention as attend
 from torch.utils.checkpoint import checkpoint
 
-norm = partial(nn.LayerNorm, eps=1e-6)
+from models.layers.image_tower import norm
+from models.layers.upsampler import ConvUpsample, double, refine
 
 
 class Decoder(nn.Module):
@@ -23,7 +23,7 @@ class Decoder(nn.Module):
         self,
         blocks: list["JointBlock"],
         group_block: "GroupBlock",
-        conv_upsample: "ConvUpsample",
+        conv_upsample: ConvUpsample,
         dim: int,
         num_groups: int,
         group_scale: float,
@@ -164,36 +164,16 @@ class QKV(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
 
-class ConvUpsample(nn.Module):
-    """The layers of `Upsampler`, under the checkpoint's names, and the colour bins', which only hold their tensors."""
+class BinnedUpsample(ConvUpsample):
+    """With the colour bins' layers, which only hold their tensors."""
 
     def __init__(self, channels: Sequence[int], color_bins: int) -> None:
         """channels: the width of the grid, then of each stage."""
-        super().__init__()
-        grid, one, two, three, four = channels
-        self.up1, self.c1 = _double(grid, one), _refine(one)
-        self.up2, self.c2 = _double(one, two), _refine(two)
-        self.up3, self.c3 = _double(two, three), _refine(three)
-        self.up4 = _double(three, four)
-        self.c4 = nn.Sequential(nn.Conv2d(four, 2, 3, padding=1), nn.Tanh())
-        self.up3_classify, self.c3_classify = _double(two, two), _refine(two)
-        self.up4_classify, self.c4_classify = _double(two, two), _refine(two)
+        super().__init__(channels)
+        two = channels[2]
+        self.up3_classify, self.c3_classify = double(two, two), refine(two)
+        self.up4_classify, self.c4_classify = double(two, two), refine(two)
         self.classifier = nn.Linear(two, color_bins)
-
-    def forward(self, grid: Tensor) -> Tensor:
-        """(B, channels[0], side, side) -> (B, 2, 16 side, 16 side) in [-1, 1]."""
-        grid = self.c1(self.up1(grid).relu())
-        grid = self.c2(self.up2(grid).relu())
-        grid = self.c3(self.up3(grid).relu())
-        return self.c4(self.up4(grid).relu())
-
-
-def _double(width: int, new_width: int) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(width, new_width, kernel_size=4, stride=2, padding=1)
-
-
-def _refine(width: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.InstanceNorm2d(width), nn.ReLU())
 
 
 def _heads(z: Tensor, num_heads: int) -> Tensor:

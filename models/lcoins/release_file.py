@@ -23,7 +23,9 @@ def is_release(content: Any) -> bool:
     """
     if not isinstance(content, dict) or "format" in content:
         return False
-    return any(str(name).removeprefix("module.").startswith("decoder.blocks_poc.") for name in _tensors(content))
+    names = [str(name).removeprefix("module.") for name in _tensors(content)]
+    another = any(name.startswith("decoder.biafine.") for name in names)  # L-CoDer's has such blocks too
+    return not another and any(name.startswith("decoder.blocks_poc.") for name in names)
 
 
 def read(content: dict[str, Any], config: ReleaseConfig) -> tuple[dict[str, Tensor], list[str]]:

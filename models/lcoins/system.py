@@ -17,8 +17,9 @@ from transformers import AutoModel
 from augment import InputAndTarget, Luminance, LuminanceAugmentation
 from datasets.batch import Batch
 from losses import ColorizationLoss
+from models.layers.bert import plain, text_config
 from models.lcoins import release_file
-from models.lcoins.config import LCoInsConfig, ReleaseConfig, plain, text_config
+from models.lcoins.config import LCoInsConfig, ReleaseConfig
 from models.lcoins.encoders import ImageEncoder, TextEncoder
 from models.lcoins.grouping import (
     GroupingAttention,
@@ -29,10 +30,10 @@ from models.lcoins.grouping import (
     JointAttention,
 )
 from models.lcoins.network import Colorization, LCoInsNetwork
-from models.lcoins.release import released, without_marks
+from models.lcoins.release import released
 from models.lcoins.upsampler import Upsampler
 from models.system import Coloring, System
-from models.text import BERT_VOCABULARY, CaptionTokenizer, Words
+from models.text import BERT_VOCABULARY, CaptionTokenizer, Words, without_marks
 from models.weights import RANDOM, load_fully, load_image_encoder, load_text_encoder, resample_positions, text_config_of
 from utils.devices import full_precision
 from utils.errors import InputError

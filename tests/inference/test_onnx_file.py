@@ -20,8 +20,7 @@ from inference import Colorizer, onnx_file
 from inference.onnx_file import OnnxSystem
 from inference.photo import from_image
 from models import RELEASE_MODEL, SCENES_MODEL, create_model
-from models.lcoins.release import without_marks
-from models.text import BERT_VOCABULARY, CaptionTokenizer, Words
+from models.text import BERT_VOCABULARY, CaptionTokenizer, Words, without_marks
 from scripts import colorize, export
 from utils import color
 from utils.errors import InputError

@@ -13,7 +13,7 @@ from models import (
     create_model,
     parameter_count,
 )
-from models.lcoins.config import plain, text_config
+from models.layers.bert import plain, text_config
 from models.lcoins.network import CounterColorization
 from models.text import CaptionTokenizer, Words
 from utils.errors import InputError

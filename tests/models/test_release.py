@@ -21,9 +21,9 @@ import run_colorization
 from datasets import CaptionedOptions, build_dataset
 from models.lcoins import ReleasedLCoIns
 from models.lcoins.config import RELEASE, ReleaseConfig
-from models.lcoins.release import released, without_marks
+from models.lcoins.release import released
 from models.lcoins.release_file import is_release, read
-from models.text import BERT_VOCABULARY, CaptionTokenizer, Words
+from models.text import BERT_VOCABULARY, CaptionTokenizer, Words, without_marks
 from utils import color
 from utils.errors import InputError
 
