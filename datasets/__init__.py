@@ -44,8 +44,8 @@ def build_dataset(
     """The data set that `options` are of, augmented where it is to `train`.
 
     counter: draw counter captions for Eq. (15); captions: not for a system that reads none; inputs: of `models.System`,
-    of which "boxes" and, in training, "one box", "correspondence" and "labels" are heeded. Raises InputError where data
-    is missing.
+    of which "boxes", in training "one box", "correspondence" and "labels", and otherwise "instances" are heeded. Raises
+    InputError where data is missing.
     """
     if isinstance(options, SceneOptions):
         if data_path is not None:
@@ -76,9 +76,9 @@ def build_dataset(
         )
     if train and "correspondence" in inputs and options.correspondence is None:
         options = dataclasses.replace(options, correspondence=str(_correspondence(Path(data_path), split)))
-    labels = train and "labels" in inputs
+    labels, masks = train and "labels" in inputs, "instances" in inputs
     given = options if train else None
-    return CaptionedImages(Path(data_path), split, size, given, counter, seed, captions, boxes, labels)
+    return CaptionedImages(Path(data_path), split, size, given, counter, seed, captions, boxes, labels, masks)
 
 
 def _correspondence(root: Path, split: str) -> Path:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from datasets.boxes import Box, Boxes
+from datasets.masks import Instance, Instances
 from datasets.words.correspondence import Pairs, matrices
 
 IGNORED = 255  # label of a pixel of no class
@@ -27,6 +28,7 @@ class Sample:
     correspondence: Pairs | None = None  # (object word, colour word) of the caption; None where nobody asked for them
     boxes: Sequence[tuple[Box, Tensor]] | None = None  # and their crops (3, H, W) uint8; None where nobody asked
     labels: Tensor | None = None  # (H, W) uint8, the class of every pixel, IGNORED of none; None where nobody asked
+    instances: Sequence[Instance] | None = None  # phrases of the caption and masks (H, W); None where nobody asked
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,23 @@ class Batch:
     correspondence: Tensor | None = None  # (B, N_L, N_L) bool, [b, object, colour]; see datasets.words.correspondence
     boxes: Boxes | None = None  # None where nobody asked for them
     labels: Tensor | None = None  # (B, H, W) uint8, see `Sample`; None where nobody asked or nobody has them
+    instances: Instances | None = None  # None where nobody asked for them
     counter_count: Tensor | None = None  # scalar: counter captions of a batch, the mean over an update's and all ranks'
 
     @classmethod
-    def plain(cls, rgb: Tensor, captions: Sequence[str], words: Any, boxes: Boxes | None = None) -> "Batch":
+    def plain(
+        cls,
+        rgb: Tensor,
+        captions: Sequence[str],
+        words: Any,
+        boxes: Boxes | None = None,
+        instances: Instances | None = None,
+    ) -> "Batch":
         """Photographs with captions, to be coloured. rgb: as here, or already in [0, 1]."""
         names = [str(place) for place in range(len(rgb))]
         has_counter = torch.zeros(len(rgb), dtype=torch.bool)
-        return cls(rgb, words, None, has_counter, list(captions), names, list(range(len(rgb))), boxes=boxes)
+        held: dict[str, Any] = {"boxes": boxes, "instances": instances}
+        return cls(rgb, words, None, has_counter, list(captions), names, list(range(len(rgb))), **held)
 
     @property
     def color_counter(self) -> bool:
@@ -69,9 +80,8 @@ class Batch:
 
     def _each(self, change: Callable[[Any], Any]) -> "Batch":
         """With every tensor, and what holds tensors, changed."""
-        names = ("rgb", "words", "counter_words", "has_counter", "recolored", "recolored_at", "correspondence", "boxes")
-        names += ("labels",)
-        held = {name: getattr(self, name) for name in names}
+        names = ("rgb", "words", "counter_words", "has_counter", "recolored", "recolored_at", "correspondence")
+        held = {name: getattr(self, name) for name in (*names, "boxes", "labels", "instances")}
         return dataclasses.replace(self, **{n: change(value) for n, value in held.items() if value is not None})
 
 
@@ -125,4 +135,7 @@ class Collate:
             recolored_at=None if recolored is None else torch.tensor(places, dtype=torch.int64),
             labels=None if samples[0].labels is None else torch.stack([s.labels for s in samples]),
             boxes=None if samples[0].boxes is None else Boxes.of([s.boxes for s in samples], rgb.shape[-1]),
+            instances=None
+            if samples[0].instances is None
+            else Instances.of([s.instances for s in samples], *rgb.shape[2:]),
         )

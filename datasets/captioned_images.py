@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,8 +18,9 @@ from torchvision.transforms import v2
 
 from datasets.batch import Sample
 from datasets.boxes import Box, Wanted, boxes_path, cut, read_boxes, seen_in
-from datasets.image_files import check_usable, find_images, open_image, read_image, squash
+from datasets.image_files import check_usable, find_images, leaves_folder, open_image, read_image, squash
 from datasets.label_maps import LabelMaps
+from datasets.masks import instances_of, read_masks
 from datasets.pictures.decode import decode_rgb
 from datasets.recolor import recolor
 from datasets.regions import read_regions, seen_in_crop
@@ -85,13 +86,15 @@ class CaptionedImages(Dataset):
         captions: bool = True,
         boxes: Wanted | None = None,
         labels: bool = False,
+        masks: bool = False,
     ) -> None:
         """Reads and checks the list and that every file or shard is there; pictures are decoded when asked for.
 
         size: side of the square in pixels; options: of training; counter: draw counter captions for Eq. (15); captions:
         not for a system that reads none: without a list all pictures of the folder are taken, and training shows each
-        once; boxes: to be given with the samples, and training leaves out pictures that have none. Raises
-        InputError naming file, value and remedy.
+        once; boxes: to be given with the samples, and training leaves out pictures that have none; masks: give
+        instances outside of training, where the split has such a file. Raises InputError naming file, value and
+        remedy.
         """
         self.folder = root / split
         self.pairs = read_pairs(root, split) if captions else self._pictures(root, split, options is not None)
@@ -126,6 +129,7 @@ class CaptionedImages(Dataset):
         self.wanted = boxes
         if boxes is not None:
             self._read_boxes(boxes_path(root, split))
+        self.masks = read_masks(root, split, self.pairs) if masks and options is None else None
 
     def _pictures(self, root: Path, split: str, once: bool) -> list[tuple[str, str]]:
         """The pairs for a system that reads no captions; `once`: each image."""
@@ -160,7 +164,10 @@ class CaptionedImages(Dataset):
         if self.options is None:
             picture = read_image(self.image(name))
             boxes = None if self.boxes is None else self._crops(picture, self.boxes[name])
-            return Sample(squash(picture, self.size), caption, None, name, index, boxes=boxes)
+            instances = None
+            if self.masks is not None:
+                instances = instances_of(self.masks.get(name, []), caption, picture.size, self.size, name)
+            return Sample(squash(picture, self.size), caption, None, name, index, boxes=boxes, instances=instances)
         words = None if self.correspondence is None else self.correspondence[index]
         draw = np.random.default_rng((self.seed, self.epoch, index))
         if self.boxes is not None:
@@ -288,12 +295,6 @@ def pair_fault(pair: object) -> tuple[str, str] | None:
     if leaves_folder(name):
         return "bad_name", f"names {name!r}; an image name stays inside its split's folder (no '..', no '/' first)"
     return None
-
-
-def leaves_folder(name: str) -> bool:
-    """Whether an image name is empty or may lie outside its split's folder."""
-    pure = PurePosixPath(name)
-    return not name or pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name
 
 
 def draw_crop(width: int, height: int, scale: tuple[float, float], seed: int) -> tuple[int, int, int, int]:

@@ -4,7 +4,7 @@ import logging
 import os
 import stat
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -85,3 +85,9 @@ def squash(image: Image.Image, size: int, box: tuple[float, float, float, float]
     """
     square = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
     return torch.from_numpy(np.stack([np.asarray(channel) for channel in square.split()]))
+
+
+def leaves_folder(name: str) -> bool:
+    """Whether an image name is empty or may lie outside its split's folder."""
+    pure = PurePosixPath(name)
+    return not name or pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name

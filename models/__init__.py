@@ -23,6 +23,7 @@ LCODE = "lcode"
 ML2018 = "ml2018"
 XIE2018 = "xie2018"
 LBIE = "lbie"
+LCAD = "lcad"
 # name: module, its system, its numbers
 MODELS = {
     PAPER_MODEL: ("models.lcoins", "LCoIns", "PAPER"),
@@ -42,6 +43,8 @@ MODELS = {
     f"{XIE2018}_small": ("models.xie2018", "Xie2018", "SMALL"),
     LBIE: ("models.lbie", "LBIE", "PAPER"),
     f"{LBIE}_small": ("models.lbie", "LBIE", "SMALL"),
+    LCAD: ("models.lcad", "LCAD", "PAPER"),
+    f"{LCAD}_small": ("models.lcad", "LCAD", "SMALL"),
 }
 
 

@@ -124,6 +124,11 @@ class CaptionTokenizer:
         """Batches of few lengths: for compiled graphs and GPU kernels. Not part of `to_json`."""
         self.tokenizer.enable_padding(**self.tokenizer.padding | {"pad_to_multiple_of": count})
 
+    def fix_length(self, count: int) -> None:
+        """Every caption has `count` tokens from here on, cut or padded: as CLIP's encoder was trained."""
+        self.tokenizer.enable_truncation(count)
+        self.tokenizer.enable_padding(**self.tokenizer.padding | {"length": count})
+
     def to_json(self) -> str:
         content = json.loads(self.tokenizer.to_str())
         content["padding"]["pad_to_multiple_of"] = None

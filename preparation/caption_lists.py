@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from datasets.captioned_images import leaves_folder
+from datasets.image_files import leaves_folder
 from datasets.words.captions import check_caption
 from utils import text_files
 from utils.errors import InputError

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-WEIGHTS, NOISE, ORDER, WORKERS = range(4)  # purposes
+WEIGHTS, NOISE, ORDER, WORKERS, SAMPLING = range(5)  # purposes
 
 
 def derive(seed: int, purpose: int, *parts: int) -> int:

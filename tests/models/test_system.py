@@ -147,11 +147,19 @@ def test_a_flag_of_another_system_names_it(toy, capfd):
 
 
 def test_a_checkpoint_of_a_system_unknown_here_lists_the_known_ones(tmp_path, capfd):
-    held = {"format": 2, "system": "lcad", "config": {}, "stage": None, "tokenizer": None, "tensors": {}, "ema": None}
+    held = {
+        "format": 2,
+        "system": "unheard",
+        "config": {},
+        "stage": None,
+        "tokenizer": None,
+        "tensors": {},
+        "ema": None,
+    }
     torch.save(held, tmp_path / "other.pth")
     words = ["--finetune", str(tmp_path / "other.pth"), "--output_dir", str(tmp_path), "--test", "--device", "cpu"]
     assert run_colorization.run(words) == 2
     told = capfd.readouterr().err
-    assert "holds 'lcad', which is unknown here; known are" in told and models.PAPER_MODEL in told
+    assert "holds 'unheard', which is unknown here; known are" in told and models.PAPER_MODEL in told
     with pytest.raises(InputError, match="no number of --model"):
         models.create_model(models.SMALL_MODEL, colour=3)
