@@ -24,7 +24,7 @@ python scripts/colorize.py webapp/examples/camera.jpg --output "$output/photos" 
     "a man in a red coat with a camera"
 python scripts/colorize.py webapp/examples/astronaut.jpg --output "$output/photos" --existing overwrite \
     --captions-variants "a smiling woman in an orange suit" "a smiling woman in a green suit" \
-    "a smiling woman in a blue suit"
+    "a woman in a blue suit in front of a red flag"
 photos=$(cd "$output/photos" && pwd)
 printf 'open now:\n  %s\n  %s\n' "$photos/camera_variants.png" "$photos/astronaut_variants.png"
 part "2 of 4: scenes"
