@@ -3,7 +3,6 @@
 B pictures; S side; h, w = S / 8; C channels of the features.  The head's modules have the names of the public file.
 """
 
-import dataclasses
 import logging
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
@@ -19,7 +18,7 @@ from models.layers.film import film
 from models.layers.words import WordEncoder
 from models.system import Coloring
 from models.text import CaptionTokenizer, Words
-from models.vocabulary import VECTORS_HELP, VOCABULARY_HELP, build_tokenizer, read_vectors
+from models.vocabulary import VECTORS_HELP, VOCABULARY_HELP, read_vectors
 from models.weights import load_backbone, load_fully
 from models.word_system import WordSystem, check_vocabulary, imagenet, split
 from utils import color
@@ -157,8 +156,7 @@ class ML2018(WordSystem):
 
     @classmethod
     def _with_words(cls, name: str, config: ML2018Config) -> Self:
-        tokenizer = build_tokenizer(config.vocabulary, config.limit)
-        system = cls(name, dataclasses.replace(config, vocabulary_size=tokenizer.vocabulary_size), tokenizer)
+        system = cls.with_vocabulary(name, config)
         logger.info("%s", load_backbone(system.backbone, config.backbone_weights, config.backbone))
         return system
 

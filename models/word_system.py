@@ -1,8 +1,9 @@
 """What systems share that read a caption word by word, or cut it short.  B pictures; H, W side."""
 
+import dataclasses
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from datasets.batch import Batch
 from models.system import System
 from models.text import CaptionTokenizer
+from models.vocabulary import build_tokenizer
 from utils import color
 from utils.devices import full_precision
 from utils.errors import InputError
@@ -24,6 +26,12 @@ class WordSystem(System):
     def __init__(self, name: str, config: Any, tokenizer: CaptionTokenizer | None = None) -> None:
         super().__init__(name, config, tokenizer)
         self._cut_told = False
+
+    @classmethod
+    def with_vocabulary(cls, name: str, config: Any) -> Self:
+        """Random weights for the words of `config.vocabulary`. Raises InputError."""
+        tokenizer = build_tokenizer(config.vocabulary, config.limit)
+        return cls(name, dataclasses.replace(config, vocabulary_size=tokenizer.vocabulary_size), tokenizer)
 
     def begin_update(self, batches: Sequence[Batch], device: torch.device) -> list[Batch]:
         self.tell_cut([caption for batch in batches for caption in batch.captions])

@@ -3,7 +3,6 @@
 Differs, where paper and public code differ: docs/SYSTEMS.md.
 """
 
-import dataclasses
 from typing import Any, ClassVar, Self
 
 import torch
@@ -19,7 +18,7 @@ from models.lbie.discriminator import Discriminator
 from models.lbie.network import Generator, Steps
 from models.system import Coloring
 from models.text import CaptionTokenizer, Words
-from models.vocabulary import build_tokenizer, read_vectors
+from models.vocabulary import read_vectors
 from models.weights import load_fully
 from models.word_system import WordSystem, split
 from utils.devices import full_precision
@@ -88,9 +87,8 @@ class LBIE(WordSystem):
 
     @classmethod
     def from_scratch(cls, name: str, config: LBIEConfig) -> Self:
-        tokenizer = build_tokenizer(config.vocabulary, config.limit)
-        vectors = read_vectors(config.word_vectors, tokenizer, config.word_width, config.learn_words)
-        system = cls(name, dataclasses.replace(config, vocabulary_size=tokenizer.vocabulary_size), tokenizer)
+        system = cls.with_vocabulary(name, config)
+        vectors = read_vectors(config.word_vectors, system.tokenizer, config.word_width, config.learn_words)
         system.networks.words.start_from(vectors)
         return system
 

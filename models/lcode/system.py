@@ -3,7 +3,6 @@
 Differs, where paper and public code differ: docs/SYSTEMS.md.
 """
 
-import dataclasses
 import logging
 from typing import Any, Self
 
@@ -16,7 +15,6 @@ from models.lcode.config import LCoDeConfig
 from models.lcode.network import Generator, TextEncoder
 from models.system import Coloring
 from models.text import CaptionTokenizer
-from models.vocabulary import build_tokenizer
 from models.weights import load_backbone, load_fully
 from models.word_system import WordSystem, check_vocabulary, split
 from utils import color
@@ -57,8 +55,7 @@ class LCoDe(WordSystem):
 
     @classmethod
     def from_scratch(cls, name: str, config: LCoDeConfig) -> Self:
-        tokenizer = build_tokenizer(config.vocabulary, config.limit)
-        system = cls(name, dataclasses.replace(config, vocabulary_size=tokenizer.vocabulary_size), tokenizer)
+        system = cls.with_vocabulary(name, config)
         network = "vgg16_bn" if config.backbone_norm else "vgg16"
         logger.info("%s", load_backbone(system.generator.features, config.backbone_weights, network, "features."))
         return system
@@ -78,9 +75,8 @@ class LCoDe(WordSystem):
         text = next((file for file in parts.values() if _TEXT in file and "encoder.weight" in file), None)
         if text is None:
             raise InputError(f"the authors' folder lacks the text encoder's file; it has {', '.join(sorted(parts))}")
-        tokenizer = build_tokenizer(config.vocabulary, config.limit)
-        check_vocabulary(tokenizer, len(text["encoder.weight"]), "the authors' text encoder")
-        system = cls(name, dataclasses.replace(config, vocabulary_size=tokenizer.vocabulary_size), tokenizer)
+        system = cls.with_vocabulary(name, config)
+        check_vocabulary(system.tokenizer, len(text["encoder.weight"]), "the authors' text encoder")
         load_fully(system.generator, generator, "the authors' generator")
         load_fully(system.text, {_ours(n): tensor for n, tensor in text.items()}, "the authors' text encoder")
         return system, [f"{len(generator)} tensors of the generator, {len(text)} of the text encoder"]

@@ -3,7 +3,6 @@
 Differs, where the thesis's public code is not followed: docs/SYSTEMS.md.
 """
 
-import dataclasses
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from models.layers.color_bins import ClassBalance, ColorBins, gamut_bins
 from models.layers.words import WordEncoder
 from models.system import Coloring
 from models.text import CaptionTokenizer, Words
-from models.vocabulary import build_tokenizer, read_vectors
+from models.vocabulary import read_vectors
 from models.weights import load_backbone, load_fully
 from models.word_system import WordSystem, check_vocabulary, imagenet, split
 from models.xie2018.config import Xie2018Config
@@ -131,9 +130,8 @@ class Xie2018(WordSystem):
 
     @classmethod
     def from_scratch(cls, name: str, config: Xie2018Config) -> Self:
-        tokenizer = build_tokenizer(config.vocabulary, config.limit)
-        vectors = read_vectors(config.word_vectors, tokenizer, config.word_width, config.learn_words)
-        system = cls(name, dataclasses.replace(config, vocabulary_size=tokenizer.vocabulary_size), tokenizer)
+        system = cls.with_vocabulary(name, config)
+        vectors = read_vectors(config.word_vectors, system.tokenizer, config.word_width, config.learn_words)
         system.network.caption_encoder.start_from(vectors)
         unet, network = system.network.unet, "vgg16_bn" if config.backbone_norm else "vgg16"
         parts = *unet.pretrained_vgg_22.named_children(), *unet.pretrained_vgg_32.named_children()
@@ -148,10 +146,9 @@ class Xie2018(WordSystem):
     @classmethod
     def from_authors(cls, name: str, content: Any, config: Xie2018Config) -> tuple[Self, list[str]]:
         """The file lacks `vocabulary`."""
-        tokenizer = build_tokenizer(config.vocabulary, config.limit)
         if _EMBEDDING not in content:
             raise InputError(f"the authors' file: lacks {_EMBEDDING}; fetch it again")
-        check_vocabulary(tokenizer, len(content[_EMBEDDING]), "the authors' file")
-        system = cls(name, dataclasses.replace(config, vocabulary_size=tokenizer.vocabulary_size), tokenizer)
+        system = cls.with_vocabulary(name, config)
+        check_vocabulary(system.tokenizer, len(content[_EMBEDDING]), "the authors' file")
         load_fully(system.network, content, "the authors' file")
         return system, [f"{len(content)} tensors of the authors' file"]

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Train the small InstColorization on photographs, its three stages: OUTPUT/instcolorization.safetensors.
 #   bash scripts/checkpoints/train_instcolorization.sh DATA [OUTPUT [more flags]]      # output/inst
-# DATA: train/ and val/ with photographs, and their boxes_{train,val}.json (scripts/detect_boxes.py). About three hours
-# on two CPU cores for 12,700 photographs. Started again, it goes on where it stopped.
+# DATA: train/ and val/ with photographs, and their boxes_{train,val}.json (scripts/detect_boxes.py). Started
+# again, it goes on where it stopped.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 if [ $# -lt 1 ]; then

@@ -3,7 +3,7 @@
 #   bash scripts/checkpoints/train_photos.sh DATA PHOTOS BOXES VIT MINILM [OUTPUT [more flags]]      # output/photos
 # DATA: captioned photographs and their boxes_train.json (docs/DATA.md); PHOTOS: a folder of photographs without captions;
 # BOXES: a detector's, of these; VIT: a file of timm's vit_small_patch14_dinov2; MINILM: the folder of all-MiniLM-L6-v2, in
-# Hugging Face's layout. About ten hours on two CPU cores, most of it the first round, which a GPU does in minutes.
+# Hugging Face's layout. About nine hours on two CPU cores, most of it the first round, which a GPU does in minutes.
 # Started again, it goes on where it stopped.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
