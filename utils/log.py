@@ -50,6 +50,8 @@ def setup_logging() -> None:
     """Messages from rank 0; warnings from every rank."""
     level = logging.INFO if distributed.is_main() else logging.WARNING
     logging.basicConfig(level=level, format="%(message)s", force=True, handlers=[AboveBars()])
+    for name in ("timm.optim", "timm.scheduler"):  # they warn of decays and cosines that change nothing, as asked for
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 class AboveBars(logging.Handler):
