@@ -40,12 +40,14 @@ def build_dataset(
     seed: int = 0,
     captions: bool = True,
     inputs: frozenset[str] = frozenset(),
+    level: str = "complete",
 ) -> CaptionedImages | Scenes:
     """The data set that `options` are of, augmented where it is to `train`.
 
     counter: draw counter captions for Eq. (15); captions: not for a system that reads none; inputs: of `models.System`,
-    of which "boxes", in training "one box", "correspondence" and "labels", and otherwise "instances" are heeded. Raises
-    InputError where data is missing.
+    of which "boxes", in training "one box", "correspondence" and "labels", and otherwise "instances" are heeded;
+    level: of the captions outside of training, of `datasets.words.levels.LEVELS`. Raises InputError where data is
+    missing.
     """
     if isinstance(options, SceneOptions):
         if data_path is not None:
@@ -65,6 +67,8 @@ def build_dataset(
             boxes=_wanted(inputs, train),
             correspondence=train and "correspondence" in inputs,
             labels=train and "labels" in inputs,
+            instances=not train and "instances" in inputs,
+            level="complete" if train else level,
         )
     if data_path is None:
         raise InputError("--data_path: pass the folder with cap-img-pairs_{train,val,test}.json and the images")
@@ -78,7 +82,7 @@ def build_dataset(
         options = dataclasses.replace(options, correspondence=str(_correspondence(Path(data_path), split)))
     labels, masks = train and "labels" in inputs, "instances" in inputs
     given = options if train else None
-    return CaptionedImages(Path(data_path), split, size, given, counter, seed, captions, boxes, labels, masks)
+    return CaptionedImages(Path(data_path), split, size, given, counter, seed, captions, boxes, labels, masks, level)
 
 
 def _correspondence(root: Path, split: str) -> Path:
@@ -135,9 +139,12 @@ def build_eval_loader(
     num_workers: int,
     shared: bool = True,
     inputs: frozenset[str] = frozenset(),
+    level: str = "complete",
 ) -> DataLoader:
-    """Every pair of the split, none left out: a broken image is an error before anything is computed."""
-    dataset = build_dataset(options, data_path, split, size, captions=tokenizer is not None, inputs=inputs)
+    """Every pair of the split, none left out: a broken image is an error before anything is computed. level: of the
+    captions, of `datasets.words.levels.LEVELS`."""
+    captions = tokenizer is not None
+    dataset = build_dataset(options, data_path, split, size, captions=captions, inputs=inputs, level=level)
     if isinstance(dataset, CaptionedImages):
         _unreadable(dataset, 0)
     return build_loader(dataset, tokenizer, batch_size, num_workers, train=False, shared=shared)

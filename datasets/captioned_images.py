@@ -20,13 +20,14 @@ from datasets.batch import Sample
 from datasets.boxes import Box, Wanted, boxes_path, cut, read_boxes, seen_in
 from datasets.image_files import check_usable, find_images, leaves_folder, open_image, read_image, squash
 from datasets.label_maps import LabelMaps
-from datasets.masks import instances_of, read_masks
+from datasets.masks import Instance, instances_of, read_masks
 from datasets.pictures.decode import decode_rgb
 from datasets.recolor import recolor
 from datasets.regions import read_regions, seen_in_crop
 from datasets.shards import PackedImage, Shards, index_path, open_shards
 from datasets.words import color_words, correspondence
 from datasets.words.captions import check_caption
+from datasets.words.levels import describe
 from datasets.words.mirror import mirror
 from utils.errors import InputError
 from utils.log import progress
@@ -87,14 +88,15 @@ class CaptionedImages(Dataset):
         boxes: Wanted | None = None,
         labels: bool = False,
         masks: bool = False,
+        level: str = "complete",
     ) -> None:
         """Reads and checks the list and that every file or shard is there; pictures are decoded when asked for.
 
         size: side of the square in pixels; options: of training; counter: draw counter captions for Eq. (15); captions:
         not for a system that reads none: without a list all pictures of the folder are taken, and training shows each
         once; boxes: to be given with the samples, and training leaves out pictures that have none; masks: give
-        instances outside of training, where the split has such a file. Raises InputError naming file, value and
-        remedy.
+        instances outside of training, where the split has such a file; level: of the captions outside of training, of
+        `datasets.words.levels.LEVELS`. Raises InputError naming file, value and remedy.
         """
         self.folder = root / split
         self.pairs = read_pairs(root, split) if captions else self._pictures(root, split, options is not None)
@@ -130,6 +132,9 @@ class CaptionedImages(Dataset):
         if boxes is not None:
             self._read_boxes(boxes_path(root, split))
         self.masks = read_masks(root, split, self.pairs) if masks and options is None else None
+        self.complete, self.level = self.pairs, level if options is None else "complete"
+        if self.level != "complete":
+            self.pairs = [(name, describe(caption, self.level).caption) for name, caption in self.pairs]
 
     def _pictures(self, root: Path, split: str, once: bool) -> list[tuple[str, str]]:
         """The pairs for a system that reads no captions; `once`: each image."""
@@ -164,9 +169,7 @@ class CaptionedImages(Dataset):
         if self.options is None:
             picture = read_image(self.image(name))
             boxes = None if self.boxes is None else self._crops(picture, self.boxes[name])
-            instances = None
-            if self.masks is not None:
-                instances = instances_of(self.masks.get(name, []), caption, picture.size, self.size, name)
+            instances = None if self.masks is None else self._instances(index, picture.size)
             return Sample(squash(picture, self.size), caption, None, name, index, boxes=boxes, instances=instances)
         words = None if self.correspondence is None else self.correspondence[index]
         draw = np.random.default_rng((self.seed, self.epoch, index))
@@ -186,6 +189,14 @@ class CaptionedImages(Dataset):
         else:
             ab, counter = None, color_words.replace(caption, draw)
         return Sample(rgb, caption, counter if self.counter else None, name, index, ab, words, labels=labels)
+
+    def _instances(self, index: int, size: tuple[int, int]) -> list[Instance]:
+        """Phrases are found in the complete caption; what is left of them at the data set's level counts."""
+        name, caption = self.complete[index]
+        found = instances_of(self.masks.get(name, []), caption, size, self.size, name)
+        description = describe(caption, self.level)
+        moved = [(description.moved(start, end), mask) for start, end, mask in found]
+        return [Instance(*span, mask) for span, mask in moved if span is not None]
 
     def _with_boxes(self, name: str, index: int, draw: np.random.Generator) -> Sample:
         """For training. A random crop keeps the boxes of which it shows half; where none is left it is not taken."""

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
 from datasets.image_files import leaves_folder
 from utils.errors import InputError, reason
@@ -25,6 +26,7 @@ from utils.text_files import read_json
 
 SAME = 0.5  # of the smaller of two masks: where they share more, one of them is wrong
 _FORM = "{image: [[phrase, file], ...]}"
+CHANGES = ("grow", "shrink", "shift")
 Phrases = dict[str, list[tuple[str, Path]]]  # image name -> phrases and mask files
 
 
@@ -147,3 +149,28 @@ def _read_mask(path: Path, size: tuple[int, int], side: int) -> Tensor:
     if not inside.any():
         raise InputError(f"{path}: is empty at {side} x {side} pixels; make the mask again, or take it out")
     return inside
+
+
+def parse_change(flag: str, text: str) -> tuple[str, int]:
+    """ "grow=2" -> one of CHANGES, and pixels. Raises InputError naming the flag."""
+    kind, _, pixels = text.partition("=")
+    if kind not in CHANGES or not pixels.isdecimal() or not pixels.isascii() or int(pixels) == 0:
+        raise InputError(f"{flag} {text}: pass grow=N, shrink=N or shift=N, with N pixels of 1 or more")
+    return kind, int(pixels)
+
+
+def changed(masks: Tensor, kind: str, pixels: int) -> Tensor:
+    """Rough masks, to see what exact ones are worth. masks: (M, H, W) bool.
+
+    grow, shrink: by so many pixels to every side, corners included; the picture's edge takes nothing away; shift: to
+    the right and down. A mask of which nothing is left is empty.
+    """
+    if len(masks) == 0:
+        return masks
+    if kind == "shift":
+        moved = torch.zeros_like(masks)
+        moved[:, pixels:, pixels:] = masks[:, :-pixels, :-pixels]
+        return moved
+    inside = masks if kind == "grow" else ~masks
+    grown = max_pool2d(inside[:, None].float(), 2 * pixels + 1, stride=1, padding=pixels)[:, 0] > 0
+    return grown if kind == "grow" else ~grown

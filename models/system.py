@@ -35,7 +35,10 @@ class System(nn.Module):
 
     Config: ClassVar[type]
     of_authors: ClassVar[dict[str, Any]] = {}  # numbers of the config in their file, where none are given
-    inputs: frozenset[str] = frozenset()  # of a sample, beyond photograph and caption: "counter", "boxes", "one box"
+    inputs: frozenset[str] = (
+        frozenset()
+    )  # of a sample, beyond photograph and caption: "counter", "boxes", "one box", ...;
+    # "seed" where the colours are drawn, so that another seed paints another picture
 
     def __init__(self, name: str, config: Any, tokenizer: CaptionTokenizer | None = None) -> None:
         """name: of `models.MODELS`; config: a `Config`; tokenizer: None where captions are not read."""
@@ -67,6 +70,11 @@ class System(nn.Module):
     def stage(self) -> str | None:
         """Of several stages of training, the one that it is in."""
         return getattr(self.config, "stage", None)
+
+    @property
+    def seed(self) -> int:
+        """Of what it draws to paint a picture, where a batch names no other."""
+        return getattr(self.config, "sample_seed", 0)
 
     @property
     def img_size(self) -> int:
