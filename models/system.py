@@ -4,7 +4,7 @@ B batch; H = W = `img_size`; R regions (groups, instances); N image tokens, a sq
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
@@ -84,6 +84,10 @@ class System(nn.Module):
     def begin_update(self, batches: Sequence[Batch], device: torch.device) -> list[Batch]:
         """The batches of one update of the weights, before the first of them: what their losses share is found here."""
         return list(batches)
+
+    def check_captions(self, captions: Iterable[tuple[str, str]]) -> None:
+        """Raises InputError for a caption that it cannot read whole, if it does not cut them. captions: (name of the
+        picture, caption)."""
 
     # ---- starts
 

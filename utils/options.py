@@ -18,16 +18,20 @@ from utils.errors import InputError
 from utils.text_files import read_yaml
 
 PROTOCOLS = ("paper", "rounded", "full")  # of evaluation/protocol.py
+LEVELS = ("complete", "partial", "scarce")  # of descriptions, see datasets/words/levels.py
 # Flags that may change when a run is resumed without making another run of it.
 SAME_RUN = (
     *("config", "resume", "auto_resume", "finetune", "output_dir", "log_dir", "device", "num_workers", "print_freq"),
     *("save_every", "keep_checkpoints", "dist_eval", "compile", "grad_checkpointing", "lpips_net", "lpips_weights"),
     *("eval", "test", "fid_weights", "protocol", "obedience", "shard_optimizer", "input_size"),
+    *("level", "seeds"),
 )
 REFUSED = ("opt",)  # decide what the optimizer keeps of each tensor: a run cannot be resumed with others
 # Least and largest values.
 BOUNDS = {
-    **dict.fromkeys(("batch_size", "update_freq", "epochs", "print_freq", "eval_every", "save_every"), (1, None)),
+    **dict.fromkeys(
+        ("batch_size", "update_freq", "epochs", "print_freq", "eval_every", "save_every", "seeds"), (1, None)
+    ),
     **dict.fromkeys(("num_workers", "seed", "keep_checkpoints", "weight_decay", "linear_epochs"), (0, None)),
     **dict.fromkeys(("lr", "min_lr", "warmup_epochs"), (0, None)),
 }
@@ -205,6 +209,15 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
         default=False,
         help="with --eval or --test: also whether words are obeyed, by eleven more colourings a pair",
     )
+    add(
+        "--level",
+        nargs="+",
+        choices=LEVELS,
+        default=["complete"],
+        help="with --eval or --test: captions as they are, or with some or none of their colours told; several levels"
+        " have a folder each, and a table compares them",
+    )
+    add("--seeds", type=int, default=1, help="the same: so many colourings of each, how much they vary among seeds")
     add("--fid_weights", default=None, help="Inception weights for FID, see evaluation/fid.py; no FID if not given")
     add(
         "--protocol",
@@ -318,8 +331,13 @@ def _check(args: argparse.Namespace) -> None:
     for name, default in (("protocol", "paper"), ("fid_weights", None), ("obedience", False)):
         if args.data_set == "scenes" and getattr(args, name) != default:
             raise InputError(f"--{name} {getattr(args, name)}: scenes are judged by their instances; leave it out")
-    if args.obedience and not (args.eval or args.test):
-        raise InputError("--obedience: is part of an evaluation; pass --eval or --test with it")
+    for name, default in (("obedience", False), ("level", ["complete"]), ("seeds", 1)):
+        if getattr(args, name) != default and not (args.eval or args.test):
+            raise InputError(f"--{name}: is part of an evaluation; pass --eval or --test with it")
+    if len(set(args.level)) < len(args.level):
+        raise InputError(f"--level {' '.join(args.level)}: names one twice; pass each once")
+    if args.obedience and args.level != ["complete"]:
+        raise InputError("--obedience: replaces colour words of complete captions; leave out --level or --obedience")
     if args.eval and args.test:
         raise InputError("--eval and --test: pass one of them (val split, test split)")
     if args.clip_grad is not None and args.clip_grad <= 0:

@@ -24,8 +24,10 @@ import numpy as np
 from datasets.words.caption_words import KINDS, PUNCTUATION, Word, words_of
 from datasets.words.color_nuances import COLOR_NOUNS
 from datasets.words.color_phrases import ColorPhrase, find_phrases
+from utils.options import LEVELS
 
-LEVELS = ("complete", "partial", "scarce")
+__all__ = ["LEVELS", "Description", "describe"]
+
 _SOUNDS_LIKE_A_CONSONANT = ("uni", "use", "usu", "one", "once", "eu", "ute")
 _SOUNDS_LIKE_A_VOWEL = ("hour", "honest", "honor", "heir")
 

@@ -82,7 +82,7 @@ def test_words_are_found_again():
 
 @pytest.mark.parametrize("level", LEVELS[1:])
 def test_scenes_know_which_instances_are_still_described(level):
-    """Every colour of a caption is an instance's or the ground's; what is named by it, and nothing else, is described."""
+    """Every colour of a caption is an instance's or the ground's; only what it names is described."""
     for split in ("clear", "instances", "unobserved"):
         before, batch = (Scenes(split, 16, 60, level=name).render(range(60)) for name in ("complete", level))
         assert torch.equal(batch.rgb, before.rgb) and torch.equal(batch.colors, before.colors)
