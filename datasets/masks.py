@@ -9,13 +9,14 @@ none. M instances of a batch; H, W sides of its pictures.
 
 import dataclasses
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import max_pool2d
@@ -27,6 +28,7 @@ from utils.text_files import read_json
 SAME = 0.5  # of the smaller of two masks: where they share more, one of them is wrong
 _FORM = "{image: [[phrase, file], ...]}"
 CHANGES = ("grow", "shrink", "shift")
+Mask = Image.Image | NDArray | Path  # of a picture as it is seen: of its size, white (or True) inside of the object
 Phrases = dict[str, list[tuple[str, Path]]]  # image name -> phrases and mask files
 
 
@@ -70,25 +72,30 @@ class Instances:
 def read_masks(root: Path, split: str, pairs: Iterable[tuple[str, str]]) -> Phrases | None:
     """None where the split has no such file. pairs: (image name, caption). Raises InputError for another form, a file
     that is not there, a phrase that no caption of its image holds."""
-    path, folder = root / f"masks_{split}.json", root / f"masks_{split}"
+    path = root / f"masks_{split}.json"
     if not path.is_file():
         return None
-    content = read_json(path, f"write {_FORM}")
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: is not {_FORM}; write that")
+    content = read_content(path)
     captions: dict[str, list[str]] = {}
     for name, caption in pairs:
         captions.setdefault(name, []).append(caption)
-    found: Phrases = {}
-    for name in content.keys() & captions.keys():
-        found[name] = [_row(row, captions[name], folder, f"{path}: {name}") for row in _rows(content[name], path, name)]
-    return found
+    return {name: check_rows(path, name, content[name], captions[name]) for name in content.keys() & captions.keys()}
 
 
-def _rows(rows: object, path: Path, name: str) -> list[object]:
+def read_content(path: Path) -> Mapping[str, object]:
+    """Image name -> its rows, not checked yet. Raises InputError."""
+    content = read_json(path, f"write {_FORM}")
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: is not {_FORM}; write that")
+    return content
+
+
+def check_rows(path: Path, name: str, rows: object, captions: Sequence[str]) -> list[tuple[str, Path]]:
+    """An image's phrases and mask files. The files of X.json lie in the folder X beside it. captions: of the image.
+    Raises InputError."""
     if not isinstance(rows, list):
         raise InputError(f"{path}: {name} has {str(rows)[:100]}, not a list; write {_FORM}")
-    return rows
+    return [_row(row, captions, path.with_suffix(""), f"{path}: {name}") for row in rows]
 
 
 def _row(row: object, captions: Sequence[str], folder: Path, where: str) -> tuple[str, Path]:
@@ -97,11 +104,16 @@ def _row(row: object, captions: Sequence[str], folder: Path, where: str) -> tupl
     phrase, file = row
     if leaves_folder(file) or not (folder / file).is_file():
         raise InputError(f"{where}, {phrase!r}: {folder / file} is no file in {folder}; restore it, or take it out")
+    check_phrase(phrase, captions, where)
+    return phrase, folder / file
+
+
+def check_phrase(phrase: str, captions: Sequence[str], where: str) -> None:
+    """Raises InputError unless one of the captions holds it."""
     if not any(_found(phrase, caption) for caption in captions):
         raise InputError(
             f"{where}: no caption holds the phrase {phrase!r}; write it as the caption does ({captions[0]!r})"
         )
-    return phrase, folder / file
 
 
 def _found(phrase: str, caption: str) -> list[tuple[int, int]]:
@@ -119,14 +131,34 @@ def instances_of(
     height of the picture; side: of the square that it is squashed to; name: for errors. Raises InputError for a mask of
     another size, an empty one, two of the same object.
     """
-    instances, masks, taken = [], [], set()
-    for phrase, path in rows:
-        mask = _read_mask(path, size, side)
-        for other, file in masks:
+    return found_in(caption, fit_given(rows, size, side, name))
+
+
+def fit_given(
+    given: Sequence[tuple[str, Mask]], size: tuple[int, int], side: int, name: str
+) -> tuple[tuple[str, Tensor], ...]:
+    """Phrases with masks (side, side) bool. size: width and height of the picture, `name`. Raises InputError for a mask
+    of another size, an empty one, two of the same object."""
+    labels = [str(mask) if isinstance(mask, Path) else f"of {phrase!r}" for phrase, mask in given]
+    masks = [fit_mask(mask, size, side, label) for (_, mask), label in zip(given, labels, strict=True)]
+    check_apart(masks, labels, name)
+    return tuple((phrase, mask) for (phrase, _), mask in zip(given, masks, strict=True))
+
+
+def check_apart(masks: Sequence[Tensor], labels: Sequence[str], name: str) -> None:
+    """Raises InputError where two masks are of the same object. masks: (H, W) bool."""
+    for place, (mask, label) in enumerate(zip(masks, labels, strict=True)):
+        for other, before in zip(masks[:place], labels[:place], strict=True):
             smaller = min(int(mask.sum()), int(other.sum()))
             if int((mask & other).sum()) > SAME * smaller:
-                raise InputError(f"{name}: the masks {path} and {file} overlap; each object has one, take one out")
-        masks.append((mask, path))
+                raise InputError(f"{name}: the masks {label} and {before} overlap; each object has one, take one out")
+
+
+def found_in(caption: str, masks: Sequence[tuple[str, Tensor]]) -> list[Instance]:
+    """masks: phrases and their masks (H, W) bool. Those whose phrase the caption holds; one that is given twice takes
+    its places one after the other."""
+    instances, taken = [], set()
+    for phrase, mask in masks:
         free = [span for span in _found(phrase, caption) if span not in taken]
         if free:
             taken.add(free[0])
@@ -134,20 +166,27 @@ def instances_of(
     return instances
 
 
-def _read_mask(path: Path, size: tuple[int, int], side: int) -> Tensor:
-    """(side, side) bool."""
+def open_mask(path: Path) -> Image.Image:
+    """Raises InputError."""
     try:
         with Image.open(path) as file:
-            mask = file.convert("L")
+            return file.convert("L")
     except OSError as error:
         raise InputError(f"{path}: not a readable picture ({reason(error)}); make the mask again") from error
+
+
+def fit_mask(mask: Mask, size: tuple[int, int], side: int, label: str) -> Tensor:
+    """(side, side) bool. size: of the picture. Raises InputError naming the label."""
+    if isinstance(mask, Path):
+        mask = open_mask(mask)
+    mask = (mask if isinstance(mask, Image.Image) else Image.fromarray(mask)).convert("L")
     if mask.size != size:
         raise InputError(
-            f"{path}: is {mask.width} x {mask.height}, its picture {size[0]} x {size[1]}; make the mask of that size"
+            f"{label}: is {mask.width} x {mask.height}, its picture {size[0]} x {size[1]}; make the mask of that size"
         )
     inside = torch.from_numpy(np.array(mask.resize((side, side), Image.Resampling.NEAREST)) >= 128)
     if not inside.any():
-        raise InputError(f"{path}: is empty at {side} x {side} pixels; make the mask again, or take it out")
+        raise InputError(f"{label}: is empty at {side} x {side} pixels; make the mask again, or take it out")
     return inside
 
 

@@ -105,6 +105,28 @@ def pick(config: type, args: argparse.Namespace) -> Any:
     return config(**{field.name: getattr(args, field.name) for field in flags_of(config)})
 
 
+def parse_numbers(config: type, words: Iterable[str], flag: str) -> dict[str, Any]:
+    """ "steps=10" and the like: the flags of a dataclass by name. Raises InputError naming `flag` and the word."""
+    fields = {field.name: field for field in flags_of(config)}
+    found: dict[str, Any] = {}
+    for word in words:
+        name, sign, value = word.partition("=")
+        if name not in fields or not sign:
+            raise InputError(f"{flag} {word}: pass NAME=VALUE, with a name of {', '.join(fields)}")
+        parser = _Parser(add_help=False, allow_abbrev=False)
+        _add_own(parser.add_argument_group(), config)
+        yes_or_no = {"true": f"--{name}", "false": f"--no-{name}"}
+        by_switch = isinstance(fields[name].default, bool)
+        if by_switch and value not in yes_or_no:
+            raise InputError(f"{flag} {word}: pass {name}=true or {name}=false")
+        try:
+            args = parser.parse_args([yes_or_no[value]] if by_switch else [f"--{name}", *value.split(",")])
+        except InputError as error:
+            raise InputError(f"{flag} {word}: {str(error).partition(';')[0]}; pass another value") from error
+        found[name] = getattr(args, name)
+    return found
+
+
 def plain(args: argparse.Namespace) -> dict[str, Any]:
     """As a checkpoint and args.yaml hold them."""
     return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(args).items()}
