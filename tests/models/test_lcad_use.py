@@ -10,9 +10,9 @@ from conftest import write_data
 from tiny_lcad import CAPTIONS, batch_of, some_instances, tiny
 
 import run_colorization
-from datasets.scenes import Scenes
+from datasets.scenes import SHAPES, Scenes
 from evaluation import variety
-from evaluation.instances import evaluate_instances
+from evaluation.instances import evaluate_instances, recolor
 from evaluation.metrics import luminance_psnr
 from evaluation.variety import spread
 from models.restore import restore
@@ -110,6 +110,26 @@ def test_exact_and_rough_masks_of_scenes_reach_the_sampler():
     assert grays[0] == grays[1] == grays[2]
     for one, other in ((0, 1), (0, 2), (1, 2)):
         assert max(abs(a - b) for a, b in zip(answers[one], answers[other], strict=True)) > 1e-3
+
+
+@pytest.mark.parametrize("level", ["complete", "partial"])
+def test_each_caption_of_a_scene_comes_with_its_own_phrases(level, monkeypatch):
+    """Under its own caption, its counter caption and, on the page, others: every phrase begins and ends with words."""
+    scenes, system, seen = Scenes("instances", 16, 2, min_instances=3, level=level), tiny(steps=1), []
+    colorize = system.colorize
+    monkeypatch.setattr(system, "colorize", lambda batch: seen.append(batch) or colorize(batch))
+    evaluate_instances(system, scenes, CPU, "none", batch_size=2)
+    recolor(system, scenes, 1, 3, CPU, "none")
+    assert [len(batch.captions) for batch in seen] == [2, 2, 3]
+    for batch in seen:
+        own = batch.instances
+        found = zip(own.picture.tolist(), own.spans.tolist(), strict=True)
+        phrases = [(batch.captions[b], batch.captions[b][start:end]) for b, (start, end) in found]
+        assert set(own.picture.tolist()) == set(range(len(batch.captions)))
+        for caption, phrase in phrases:
+            assert f" {phrase} " in f" {caption.replace(',', ' ')} ".replace("  ", " ")
+            assert any(noun in phrase.split() for noun in SHAPES)
+        assert len(phrases) >= 3 * len(batch.captions)
 
 
 def test_only_systems_that_read_masks_may_change_them(tmp_path, capsys):
