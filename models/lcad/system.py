@@ -24,13 +24,12 @@ from torch.nn.functional import l1_loss, mse_loss
 
 from datasets.batch import Batch
 from datasets.masks import changed, parse_change
-from datasets.words.captions import shorten
 from models.lcad import original, prior, stages
 from models.lcad.autoencoder import LuminanceEncoder, build_autoencoder, decode
 from models.lcad.config import STAGES, TRAIN_STEPS, LCADConfig
 from models.lcad.guidance import InstanceGuidance
 from models.lcad.losses import artifact_loss
-from models.lcad.phrases import token_spans
+from models.lcad.phrases import check_lengths, token_spans
 from models.lcad.sampler import Denoiser, first_noise, noise_schedule, sample
 from models.lcad.text_encoder import CLIP_WORDS, Context, TextEncoder
 from models.lcad.unet import build_unet, learning
@@ -178,13 +177,7 @@ class LCAD(System):
             return Coloring(color.split(painted)[1], rgb=painted)
 
     def check_captions(self, captions: Iterable[tuple[str, str]]) -> None:
-        for name, caption in captions:
-            if self.tokenizer.cut([caption]):
-                limit = self.tokenizer.limit
-                raise InputError(
-                    f"{name}: the caption {shorten(caption)!r} has more than the {limit} tokens that {self.name} reads;"
-                    " shorten it"
-                )
+        check_lengths(captions, self.tokenizer, self.name)
 
     def _decoded(self, latent: Tensor, maps: Sequence[Tensor]) -> Tensor:
         """latent: (B, c, h, w), not scaled. Returns RGB (B, 3, S, S) in about [-1, 1]."""
