@@ -120,7 +120,9 @@ def parse_numbers(config: type, words: Iterable[str], flag: str) -> dict[str, An
         if by_switch and value not in yes_or_no:
             raise InputError(f"{flag} {word}: pass {name}=true or {name}=false")
         try:
-            args = parser.parse_args([yes_or_no[value]] if by_switch else [f"--{name}", *value.split(",")])
+            several = isinstance(fields[name].default, tuple)  # "1,2"
+            plain_value = [f"--{name}", *value.split(",")] if several else [f"--{name}={value}"]
+            args = parser.parse_args([yes_or_no[value]] if by_switch else plain_value)
         except InputError as error:
             raise InputError(f"{flag} {word}: {str(error).partition(';')[0]}; pass another value") from error
         found[name] = getattr(args, name)
