@@ -113,23 +113,50 @@ def instances_of(
 ) -> list[Instance]:
     """The instances of a picture under one of its captions.
 
-    rows: phrases and mask files; a phrase that is given twice takes its places one after the other; size: width and
-    height of the picture; side: of the square that it is squashed to; name: for errors. Raises InputError for a mask of
-    another size, an empty one, two of the same object.
+    rows: phrases and mask files; a phrase that is given twice takes its places one after the other, and no place that
+    belongs to a phrase before it; size: width and height of the picture; side: of the square that it is squashed to;
+    name: for errors. Raises InputError for a mask of another size, an empty one, two of the same object.
     """
-    instances, masks, taken = [], [], set()
+    instances, masks = [], []
     for phrase, path in rows:
+        taken = [(instance.start, instance.end) for instance in instances]
+        free = [span for span in _found(phrase, caption) if not any(_meet(span, other) for other in taken)]
+        if not free:
+            continue
         mask = _read_mask(path, size, side)
         for other, file in masks:
             smaller = min(int(mask.sum()), int(other.sum()))
             if int((mask & other).sum()) > SAME * smaller:
                 raise InputError(f"{name}: the masks {path} and {file} overlap; each object has one, take one out")
         masks.append((mask, path))
-        free = [span for span in _found(phrase, caption) if span not in taken]
-        if free:
-            taken.add(free[0])
-            instances.append(Instance(*free[0], mask))
+        instances.append(Instance(*free[0], mask))
     return instances
+
+
+def _meet(span: tuple[int, int], other: tuple[int, int]) -> bool:
+    return span[0] < other[1] and other[0] < span[1]
+
+
+def fit(instances: Sequence[Instance], size: tuple[int, int], side: int, name: str) -> Instances:
+    """Of one picture, as a network reads them. instances: with masks of the picture's `size` (width, height), or of
+    side x side already; name: for errors. Raises InputError for a mask of another size or an empty one."""
+    fitted = []
+    for instance in instances:
+        height, width = instance.mask.shape
+        if (width, height) not in (size, (side, side)):
+            raise InputError(
+                f"{name}: a mask is {width} x {height}, the picture {size[0]} x {size[1]}; make the mask of that size"
+            )
+        mask = _squash(Image.fromarray(instance.mask.cpu().numpy()), side)
+        if not mask.any():
+            raise InputError(f"{name}: a mask is empty at {side} x {side} pixels; make it larger, or leave it out")
+        fitted.append(instance._replace(mask=mask))
+    return Instances.of([fitted], side, side)
+
+
+def _squash(mask: Image.Image, side: int) -> Tensor:
+    """Of mode 1 or L -> (side, side) bool."""
+    return torch.from_numpy(np.array(mask.convert("L").resize((side, side), Image.Resampling.NEAREST)) >= 128)
 
 
 def _read_mask(path: Path, size: tuple[int, int], side: int) -> Tensor:
@@ -143,7 +170,7 @@ def _read_mask(path: Path, size: tuple[int, int], side: int) -> Tensor:
         raise InputError(
             f"{path}: is {mask.width} x {mask.height}, its picture {size[0]} x {size[1]}; make the mask of that size"
         )
-    inside = torch.from_numpy(np.array(mask.resize((side, side), Image.Resampling.NEAREST)) >= 128)
+    inside = _squash(mask, side)
     if not inside.any():
         raise InputError(f"{path}: is empty at {side} x {side} pixels; make the mask again, or take it out")
     return inside

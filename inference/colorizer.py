@@ -24,6 +24,7 @@ from torch import Tensor
 from datasets.batch import Batch
 from datasets.boxes import Boxes, best, cut
 from datasets.image_files import squash
+from datasets.masks import Instance, fit
 from datasets.words import color_words
 from datasets.words.captions import check_caption, shorten
 from inference import onnx_file
@@ -160,20 +161,27 @@ class Colorizer(HubMixin):
         caption: str | Sequence[str] = "",
         strength: float = 1.0,
         boxes: Sequence[Sequence[float]] | None = None,
+        instances: Sequence[Instance] | None = None,
     ) -> Image.Image | list[Image.Image]:
         """The picture in colour, of the same size and orientation, EXIF and profile kept; a list for several captions.
 
         image: any mode and size, colours in it are not looked at. `colorize` also says what it could not keep or read.
         """
         several = [caption] if isinstance(caption, str) else caption
-        encoded = self.encode(from_image(image), boxes)
+        encoded = self.encode(from_image(image), boxes, instances)
         images = [colored.image for colored in self.colorize(encoded, several, strength)]
         return images[0] if isinstance(caption, str) else images
 
     @torch.no_grad()
-    def encode(self, photo: Photo, boxes: Sequence[Sequence[float]] | None = None) -> EncodedPhoto:
+    def encode(
+        self,
+        photo: Photo,
+        boxes: Sequence[Sequence[float]] | None = None,
+        instances: Sequence[Instance] | None = None,
+    ) -> EncodedPhoto:
         """boxes: [left, top, right, bottom, score] of its objects, as it is seen, in [0, 1]: of a system that reads
         them. None: the detector's, where there is one, else the photograph is coloured as a whole; a note says which.
+        instances: see `with_instances`.
         """
         found, notes = self._boxes(photo, boxes)
         rgb = torch.from_numpy(photo.square(self.system.img_size)).permute(2, 0, 1)[None]
@@ -183,7 +191,21 @@ class Colorizer(HubMixin):
                 seen = self._encode_image(seen.rgb)
         gray = gray_of(photo.pixels)
         notes += [note] if (note := hardly_colorable(gray, photo.alpha)) else []
-        return EncodedPhoto(replace(photo, notes=(*photo.notes, *notes)), gray, seen)
+        encoded = EncodedPhoto(replace(photo, notes=(*photo.notes, *notes)), gray, seen)
+        return encoded if instances is None else self.with_instances(encoded, instances)
+
+    def with_instances(self, encoded: EncodedPhoto, instances: Sequence[Instance]) -> EncodedPhoto:
+        """The same photograph with these phrases and masks, of a system that reads them, in the place of others.
+
+        instances: their places are those of the one caption that it is coloured under; masks of its size, upright, or
+        of the network's square. Raises InputError.
+        """
+        if "instances" not in self.system.inputs:
+            raise InputError(f"instances: {self.system.name} reads none; leave them out")
+        width, height = encoded.photo.size
+        size = (height, width) if encoded.photo.orientation >= 5 else (width, height)
+        fitted = fit(instances, size, self.system.img_size, "the photograph").to(self.device)
+        return encoded._replace(seen=replace(encoded.seen, instances=fitted))
 
     def _boxes(self, photo: Photo, given: Sequence[Sequence[float]] | None) -> tuple[Boxes | None, list[str]]:
         """With the crops, and a note on where they are from. None where the system reads none, or there are none."""

@@ -12,6 +12,7 @@ from PIL import Image
 from datasets import build_dataset
 from datasets.batch import Collate
 from datasets.captioned_images import CaptionedOptions
+from datasets.masks import Instance, fit
 from utils.errors import InputError
 
 ASKED = frozenset({"instances"})
@@ -103,3 +104,29 @@ def test_a_bad_mask_is_named(data):
     file.write_bytes(np.random.default_rng(0).bytes(50))
     with pytest.raises(InputError, match=r"1.png: not a readable picture"):
         dataset[2]
+
+
+def test_two_names_of_an_object_need_not_share_a_caption(data):
+    """Masks of other captions are neither read nor compared; a phrase inside of one that has its place has none."""
+    pairs = [["2.jpg", "a dark red box"], ["2.jpg", "a cup"], ["2.jpg", "a red box and a dark red box"]]
+    (data / "cap-img-pairs_test.json").write_text(json.dumps(pairs))
+    write(data, {"2.jpg": [["dark red box", "2/0.png"], ["red box", "2/1.png"], ["cup", "2/2.png"]]})
+    save_mask(data / "masks_test" / "2" / "2.png", (42, 40), (0, 0, 22, 40))
+    dataset = build_dataset(CaptionedOptions(), str(data), "test", 20, inputs=ASKED)
+    assert [(i.start, i.end) for i in dataset[0].instances] == [(2, 14)]
+    assert [(i.start, i.end) for i in dataset[1].instances] == [(2, 5)]
+    assert [(i.start, i.end) for i in dataset[2].instances] == [(16, 28), (2, 9)]
+
+
+def test_masks_of_a_photograph_are_fitted_to_the_square():
+    mask = torch.zeros(30, 40, dtype=torch.bool)
+    mask[:15, 20:] = True
+    small = torch.ones(8, 8, dtype=torch.bool)
+    fitted = fit([Instance(2, 9, mask), Instance(12, 15, small)], (40, 30), 8, "a.jpg")
+    assert fitted.spans.tolist() == [[2, 9], [12, 15]] and fitted.picture.tolist() == [0, 0]
+    assert fitted.masks[1].all() and fitted.masks[0, :4, 4:].all() and fitted.masks[0].sum() == 16
+    assert len(fit([], (40, 30), 8, "a.jpg")) == 0
+    with pytest.raises(InputError, match=r"a.jpg: a mask is 40 x 30, the picture 30 x 40; make the mask of that size"):
+        fit([Instance(2, 9, mask)], (30, 40), 8, "a.jpg")
+    with pytest.raises(InputError, match=r"a.jpg: a mask is empty at 8 x 8 pixels"):
+        fit([Instance(2, 9, torch.zeros_like(mask))], (40, 30), 8, "a.jpg")
