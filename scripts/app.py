@@ -24,8 +24,10 @@ from types import FrameType
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from inference import DEFAULT_CHECKPOINT, Colorizer
+from inference.hub_models import is_cached
+from inference.segmentation import SAM, Segmenter
 from utils.devices import AMP, AMP_HELP, DEVICE_HELP
-from utils.errors import exit_status
+from utils.errors import InputError, exit_status
 from webapp.limits import Limits
 
 USUAL = Limits()
@@ -36,6 +38,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--checkpoint", default=str(DEFAULT_CHECKPOINT), help="file, folder or hub name (default: the one that ships)")
     add("--detector_weights", help="torchvision's Mask R-CNN, for systems that colour objects one by one")
+    add("--sam", help="folder or hub name of SAM: finds the object of a click, for systems that read masks")
     add("--device", default="auto", help=f"{DEVICE_HELP} (default: auto)")
     add("--amp", choices=AMP, default="auto", help=f"{AMP_HELP} (default: auto)")
     add("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0: all (default: 127.0.0.1)")
@@ -61,12 +64,25 @@ def main(arguments: list[str] | None = None) -> None:
     colorizer = Colorizer.from_checkpoint(
         options.checkpoint, options.device, options.amp, False, options.detector_weights
     )
+    segmenter = segmenter_for(colorizer, options.sam)
     with tempfile.TemporaryDirectory(prefix="lcoins-page-", ignore_cleanup_errors=True) as folder:
         os.environ["GRADIO_TEMP_DIR"] = os.path.join(os.path.realpath(folder), "uploads")
         from webapp.server import serve  # not sooner: where Gradio writes is settled when it is imported
 
         name = about(options.checkpoint, colorizer)
-        serve(colorizer, name, limits, options.host, options.port, options.share, options.root_path)
+        address = options.host, options.port, options.share, options.root_path
+        serve(colorizer, name, limits, *address, segmenter)
+
+
+def segmenter_for(colorizer: Colorizer, source: str | None) -> Segmenter | None:
+    """None where the system reads no masks, or nothing is given nor cached. Raises InputError."""
+    if "instances" not in colorizer.system.inputs:
+        if source is not None:
+            raise InputError(f"--sam {source}: {colorizer.system.name} reads no masks; leave it out")
+        return None
+    if source is None and not is_cached(SAM):
+        return None
+    return Segmenter(source or SAM, colorizer.device)
 
 
 def end(number: int, frame: FrameType | None) -> None:
