@@ -46,6 +46,7 @@ class Batch:
     boxes: Boxes | None = None  # None where nobody asked for them
     labels: Tensor | None = None  # (B, H, W) uint8, see `Sample`; None where nobody asked or nobody has them
     instances: Instances | None = None  # None where nobody asked for them
+    seed: int | None = None  # of what a system draws to paint it; None: the system's own
     counter_count: Tensor | None = None  # scalar: counter captions of a batch, the mean over an update's and all ranks'
 
     @classmethod

@@ -207,6 +207,13 @@ class Colorizer(HubMixin):
         fitted = fit(instances, size, self.system.img_size, "the photograph").to(self.device)
         return encoded._replace(seen=replace(encoded.seen, instances=fitted))
 
+    def with_seed(self, encoded: EncodedPhoto, seed: int) -> EncodedPhoto:
+        """The same photograph, to be painted from this seed, of a system that draws what it paints. Raises
+        InputError."""
+        if "seed" not in self.system.inputs:
+            raise InputError(f"seed {seed}: {self.system.name} draws nothing, it always paints the same; leave it out")
+        return encoded._replace(seen=replace(encoded.seen, seed=seed))
+
     def _boxes(self, photo: Photo, given: Sequence[Sequence[float]] | None) -> tuple[Boxes | None, list[str]]:
         """With the crops, and a note on where they are from. None where the system reads none, or there are none."""
         if "boxes" not in self.system.inputs:

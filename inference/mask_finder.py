@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from inference.grounding import PhraseDetector, Scored
-from inference.phrases import Phrase, find_phrases
+from inference.phrases import Phrase, phrases_of
 from inference.segmentation import Segmenter
 from utils import files
 
@@ -66,7 +66,7 @@ def _by_caption(captions: Sequence[str]) -> list[list[tuple[Phrase, Key]]]:
     for caption in captions:
         counts: dict[str, int] = defaultdict(int)
         own = []
-        for phrase in find_phrases(caption):
+        for phrase in phrases_of(caption):
             text = caption[phrase.start : phrase.end]
             own.append((phrase, (text, counts[text])))
             counts[text] += 1

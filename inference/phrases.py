@@ -20,7 +20,7 @@ class Phrase(NamedTuple):
     noun: str  # the thing without its colours, lower case
 
 
-def find_phrases(caption: str) -> list[Phrase]:
+def phrases_of(caption: str) -> list[Phrase]:
     """In their order, without overlap; things whose colours nothing names are none."""
     words = words_of(caption)
     colors = defaultdict(list)

@@ -35,7 +35,7 @@ class System(nn.Module):
 
     Config: ClassVar[type]
     of_authors: ClassVar[dict[str, Any]] = {}  # numbers of the config in their file, where none are given
-    inputs: frozenset[str] = frozenset()  # of a sample, beyond photograph and caption: "counter", "boxes", "one box"
+    inputs: frozenset[str] = frozenset()  # of a sample, beyond photograph and caption: "counter", "boxes", "seed"
 
     def __init__(self, name: str, config: Any, tokenizer: CaptionTokenizer | None = None) -> None:
         """name: of `models.MODELS`; config: a `Config`; tokenizer: None where captions are not read."""

@@ -74,6 +74,12 @@ def checked_strength(value: Any) -> float:
     return float(value)
 
 
+def checked_count(value: Any, most: int) -> int:
+    if not _is_number(value) or value != int(value) or not 1 <= value <= most:
+        raise InputError(STALE)
+    return int(value)
+
+
 def chosen(number: Any, count: int) -> int:
     """The place that was chosen in a list; the last where there are fewer."""
     return min(max(number, 0), count - 1) if type(number) is int else 0

@@ -24,6 +24,7 @@ EXAMPLES = (  # files, and captions
         " on a brown floor",
     ),
 )
+MOST_VARIANTS = 6
 TITLE = "Colour a photograph by a sentence"
 TITLE_WITHOUT_WORDS = "Colour a photograph"
 
@@ -37,13 +38,15 @@ class Layout:
         limits: Limits,
         about: str,
         reads_words: bool,
+        draws: bool,
         panel: Panel,
         ended: Callable[[Visit | None], None],
     ) -> None:
-        """examples: served copies of `EXAMPLES`; about: a line on the network, for the visitor; ended: is told of a
-        visitor who has left. It is a function, and no method: Gradio copies the page's settings deeply for everyone who
-        opens it, and with a method the visits, the network and all."""
-        self.reads_words, self.panel = reads_words, panel
+        """examples: served copies of `EXAMPLES`; about: a line on the network, for the visitor; reads_words: it reads
+        captions; draws: it paints other pictures from other seeds; ended: is told of a visitor who has left. It is a
+        function, and no method: Gradio copies the page's settings deeply for everyone who opens it, and with a method
+        the visits, the network and all."""
+        self.reads_words, self.draws, self.panel = reads_words, draws, panel
         title = TITLE if reads_words else TITLE_WITHOUT_WORDS
         with gr.Blocks(title=title, analytics_enabled=False) as self.blocks:
             self.visit = gr.State(time_to_live=LIFETIME, delete_callback=ended)
@@ -67,11 +70,17 @@ class Layout:
         self.caption = gr.Textbox(label=title, placeholder=hint, max_lines=6, **read)
         self.button = gr.Button("Colour it", variant="primary", elem_id="colour")
         self.strength = gr.Slider(0, STRONGEST, 1, step=0.05, label="Strength of the colours", elem_id="strength")
+        drawn = {"visible": self.draws, "elem_id": "variants"}
+        self.variants = gr.Slider(1, MOST_VARIANTS, 1, step=1, label="Variants of the colours", **drawn)
 
     def _lay_out_result(self) -> None:
         shown = {"type": "filepath", "interactive": False, "buttons": ["fullscreen"]}
         self.slider = gr.ImageSlider(label="Gray and in colour", slider_position=25, elem_id="result", **shown)
         self.notes = gr.HTML(elem_id="notes")
+        with gr.Column(visible=False, elem_id="drawn") as self.drawn:
+            pictures = {"columns": 3, "height": "auto", "interactive": False, "buttons": ["fullscreen"]}
+            self.gallery = gr.Gallery(label="Variants", elem_id="gallery", **pictures)
+            self.seed = gr.Radio([], label="Go on with the variant of seed", elem_id="seed")
         with gr.Column(visible=False, elem_id="palette") as self.palette:
             self.word = gr.Radio([], label="Change the colour of", elem_id="word")
             with gr.Row():

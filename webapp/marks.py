@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from datasets.boxes import Box, inside
 from datasets.masks import Instance
 from datasets.pictures.drawing import cross, labelled, outline
-from inference.phrases import Phrase, find_phrases
+from inference.phrases import Phrase, phrases_of
 from utils.errors import InputError
 
 _THINNEST = 0.02  # a side of a box, of the picture's
@@ -38,7 +38,7 @@ def keyed(caption: str) -> dict[Key, Phrase]:
     """The colour phrases of the caption, in order."""
     counts: Counter[str] = Counter()
     found = {}
-    for phrase in find_phrases(caption):
+    for phrase in phrases_of(caption):
         found[phrase.noun, counts[phrase.noun]] = phrase
         counts[phrase.noun] += 1
     return found

@@ -9,8 +9,8 @@ import gradio as gr
 
 from utils.errors import InputError
 from webapp import palette
-from webapp.handling import STALE, Values, checked_caption, checked_strength, chosen, known, told
-from webapp.layout import EXAMPLES, FOLDER, Layout
+from webapp.handling import STALE, Values, checked_caption, checked_count, checked_strength, chosen, known, told
+from webapp.layout import EXAMPLES, FOLDER, MOST_VARIANTS, Layout
 from webapp.limits import Limits, owner_at
 from webapp.panels import BoxesPanel, GroupsPanel, Panel, PhrasesPanel
 from webapp.uploads import UploadStore
@@ -30,7 +30,8 @@ class Page(Layout):
         network, for the visitor."""
         self.visits, self.uploads, self.limits = visits, uploads, limits
         reads_words = visits.colorizer.tokenizer is not None
-        super().__init__(examples, limits, about, reads_words, self._panel(), lambda visit: visits.end(visit))
+        draws = "seed" in visits.colorizer.system.inputs
+        super().__init__(examples, limits, about, reads_words, draws, self._panel(), lambda visit: visits.end(visit))
         with self.blocks:
             self._connect()
 
@@ -44,11 +45,12 @@ class Page(Layout):
 
     def _connect(self) -> None:
         asked = [self.caption, self.strength, self.visit]
-        shown = [self.visit, self.slider, self.notes, self.download]
+        shown = [self.visit, self.slider, self.notes, self.download, self.drawn]
         private = {"preprocess": False, "api_visibility": "private"}  # the handlers check what a browser sends
         busy = {"concurrency_id": "network"} | private
         light = {"concurrency_limit": _WORDS_AT_ONCE, "show_progress": "hidden"} | private
 
+        variants = [self.variants, self.visit], [self.drawn, self.gallery, self.seed]
         uploaded = self.file.upload(self.upload, [self.file, *asked], [self.file, *shown], **busy)
         example = [self.examples, self.strength, self.visit]
         color_it = [self.button.click, self.caption.submit, self.strength.release]
@@ -60,6 +62,11 @@ class Page(Layout):
             gr.on(choices, self.recolor, [self.word, *asked], [self.caption, *shown], **busy),
         ):  # the colours do not wait for the map
             result.success(self.explain, self.visit, [self.panel.map, self.panel.words], **busy)
+            if self.draws:
+                result.success(self.vary, *variants, **busy)
+        if self.draws:
+            self.variants.release(self.vary, *variants, **busy)
+            self.seed.input(self.take_variant, [self.seed, *asked], shown, **busy)
         self.panel.connect(asked, shown, busy, light)
         words = [self.caption, self.word], [self.palette, self.word]
         self.caption.change(self.list_words, *words, trigger_mode="always_last", **light)
@@ -124,6 +131,7 @@ class Page(Layout):
             self.slider: (str(gray), str(colored)),
             self.notes: notes_list(visit.title, notes),
             self.download: gr.Button(interactive=True),
+            self.drawn: gr.Column(visible=False),  # variants of what was shown before
         }
 
     @told()
@@ -132,6 +140,24 @@ class Page(Layout):
         if visit is None or visit.shown is None:
             return gr.skip()
         return self.panel.shown(visit)
+
+    @told()
+    def vary(self, count: float, visit: Visit | None) -> Values:
+        """Pictures of several seeds, once there is a result."""
+        count = checked_count(count, MOST_VARIANTS)
+        if visit is None or visit.shown is None or count == 1:
+            return {self.drawn: gr.Column(visible=False)}
+        pictures = [(str(path), f"seed {seed}") for seed, path in enumerate(visit.vary(count))]
+        choices = gr.Radio([*range(count)], value=visit.seed if visit.seed in range(count) else None)
+        return {self.drawn: gr.Column(visible=True), self.gallery: pictures, self.seed: choices}
+
+    @told()
+    def take_variant(self, seed: int, caption: str, strength: float, visit: Visit | None) -> Values:
+        """Its seed paints from here on, until there is another photograph."""
+        if type(seed) is not int or not 0 <= seed < MOST_VARIANTS:
+            raise InputError(STALE)
+        known(visit).seed = seed
+        return self.show(caption, strength, visit) | {self.drawn: gr.Column(visible=True)}
 
     @told()
     def list_words(self, caption: str, word: int | None) -> Values:

@@ -20,7 +20,7 @@ from inference.segmentation import Embedded, Segmenter
 from utils.errors import InputError
 from webapp import marks
 from webapp.preview import preview
-from webapp.uploads import SMALL, Header, colored_name, read_header
+from webapp.uploads import Header, colored_name, read_header, small_notes
 from webapp.visit_files import NOTHING, VisitFiles
 
 _POINT = Photo(np.zeros((1, 1), np.uint8))  # painted where only the explanation is asked for
@@ -61,6 +61,7 @@ class Visit:
     shown: Shown | None = None
     corner: marks.Corner | None = None  # of a box whose other corner is not clicked yet
     places: dict[marks.Key, NDArray] = field(default_factory=dict)  # masks of phrases, (H, W) bool of the preview
+    seed: int | None = None  # of a system that draws what it paints; None: the system's own
     _embedded: Embedded | None = None  # the preview, as the segmenter reads it
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -77,7 +78,7 @@ class Visit:
             self.files.keep("original", kept)
             size = photo.size[::-1] if photo.orientation >= 5 else photo.size
             self.opened = Opened(kept, name, header, size, photo.notes, EncodedPhoto(small, small.pixels, seen))
-            self.shown = self.corner = self._embedded = None
+            self.shown = self.corner = self.seed = self._embedded = None
             self.places = {}
 
     # ---- objects that the visitor points out
@@ -110,12 +111,11 @@ class Visit:
         a corner of its box. True with what gives the phrase its place."""
         with self._lock:
             opened, keys = self._photograph(), [*marks.keyed(caption)]
-            height, width = opened.preview.gray.shape
             if self.segmenter is None:
                 box = self._box(x, y)
                 if box is None:
                     return False
-                mask = marks.box_mask(box, height, width)
+                mask = marks.box_mask(box, *opened.preview.gray.shape)
             else:
                 mask = self._segment(x, y)
             places = {keys[number]: mask}
@@ -133,15 +133,13 @@ class Visit:
         """With the second corner."""
         first, self.corner = self.corner, None
         if first is None:
-            self._photograph()
             self.corner = x, y
             return None
         return marks.box_between(first, (x, y))
 
     def _segment(self, x: float, y: float) -> NDArray:
         if self._embedded is None:
-            gray = Image.fromarray(self._photograph().preview.gray).convert("RGB")
-            self._embedded = self.segmenter.embed([gray])
+            self._embedded = self.segmenter.embed([Image.fromarray(self._photograph().preview.gray).convert("RGB")])
         mask = self.segmenter.at(self._embedded, 0, x, y)
         if not mask.any():
             raise InputError("No object was found there: click another place of it.")
@@ -151,8 +149,7 @@ class Visit:
 
     @property
     def title(self) -> str:
-        opened = self._photograph()
-        return "{}, {}×{} pixels".format(opened.name, *opened.size)
+        return "{}, {}×{} pixels".format(self._photograph().name, *self._photograph().size)
 
     @property
     def preview_size(self) -> tuple[int, int]:
@@ -166,12 +163,29 @@ class Visit:
             given = opened.preview
             if self.places:
                 given = self.colorizer.with_instances(given, marks.instances_of(caption, self.places))
+            if self.seed is not None:
+                given = self.colorizer.with_seed(given, self.seed)
             colored = self.colorizer.colorize(given, [caption], strength)[0]
             before = self.shown
             same = before is not None and before.caption == caption and before.seen is given.seen
             self.shown = Shown(caption, strength, given.seen, before.explanation if same else None)
             gray = self._save("gray", opened.preview.gray)
-            return gray, self._save("colored", colored.photo.pixels), [*opened.notes, *_small(opened), *colored.notes]
+            return (
+                gray,
+                self._save("colored", colored.photo.pixels),
+                [*opened.notes, *small_notes(opened.name, opened.header), *colored.notes],
+            )
+
+    def vary(self, count: int) -> list[Path]:
+        """What is shown, as the seeds from 0 to count - 1 paint it."""
+        with self._lock:
+            shown, paths = self._result(), []
+            for seed in range(count):
+                given = self._photograph().preview._replace(seen=shown.seen)
+                varied = self.colorizer.with_seed(given, seed)
+                colored = self.colorizer.colorize(varied, [shown.caption], shown.strength)[0]
+                paths.append(self._save(f"variant {seed}", colored.photo.pixels))
+            return paths
 
     def explain(self) -> tuple[Explanation, str]:
         """Of what is shown, with its caption. Found once for a caption: the network runs once for each word."""
@@ -233,11 +247,3 @@ class Visit:
         path = self.files.save_picture(what, pixels)
         self.used(self)
         return path
-
-
-def _small(opened: Opened) -> list[str]:
-    """A note, where it is."""
-    width, height = opened.header.width, opened.header.height
-    return [f"{opened.name}: only {width}×{height} pixels; there is hardly anything to colour"] * (
-        min(width, height) < SMALL
-    )

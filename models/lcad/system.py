@@ -46,7 +46,7 @@ class LCAD(System):
     """Holds the networks of its stage and of those before it."""
 
     Config = LCADConfig
-    inputs = frozenset({"instances"})
+    inputs = frozenset({"instances", "seed"})
 
     def __init__(self, name: str, config: LCADConfig, tokenizer: CaptionTokenizer | None = None) -> None:
         super().__init__(name, config, tokenizer)
@@ -164,7 +164,8 @@ class LCAD(System):
             self.unet, luminance, captions, empty, config.guidance, instances, config.reuse_self_attention
         )
         side = batch.rgb.shape[-1] // config.factor
-        noise = first_noise(config.sample_seed, (config.latent_channels, side, side), device)
+        seed = config.sample_seed if batch.seed is None else batch.seed
+        noise = first_noise(seed, (config.latent_channels, side, side), device)
         latent = sample(denoise, config.sampler, config.steps, noise.expand(len(batch.rgb), -1, -1, -1))
         finite = latent.isfinite().flatten(1).all(dim=1).tolist()
         if not all(finite):

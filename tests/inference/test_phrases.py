@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from inference.phrases import LONGEST_NOUN, find_phrases
+from inference.phrases import LONGEST_NOUN, phrases_of
 
 
 @pytest.mark.parametrize(
@@ -27,16 +27,16 @@ from inference.phrases import LONGEST_NOUN, find_phrases
     ],
 )
 def test_phrases_are_found_with_their_colours_and_without(caption, expected):
-    assert [(caption[p.start : p.end], p.noun) for p in find_phrases(caption)] == expected
+    assert [(caption[p.start : p.end], p.noun) for p in phrases_of(caption)] == expected
 
 
 def test_phrases_come_in_order_and_do_not_overlap():
     caption = "a blue box, on a brown floor a plain purple ball that is red and a striped green cone"
-    phrases = find_phrases(caption)
+    phrases = phrases_of(caption)
     assert len(phrases) == 4
     assert all(one.end <= other.start for one, other in pairwise(phrases))
 
 
 def test_a_long_noun_keeps_its_last_words():
-    (phrase,) = find_phrases("a red " + "toy " * 20 + "truck")
+    (phrase,) = phrases_of("a red " + "toy " * 20 + "truck")
     assert phrase.noun == "toy " * (LONGEST_NOUN - 1) + "truck"
