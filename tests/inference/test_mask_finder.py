@@ -15,6 +15,7 @@ from datasets.batch import Collate
 from datasets.boxes import Box
 from datasets.captioned_images import CaptionedOptions
 from inference import hub_models
+from inference.detection import gray_copy
 from inference.grounding import PhraseDetector, Scored
 from inference.mask_finder import MaskFinder, folders_of
 from inference.segmentation import Segmenter
@@ -110,6 +111,28 @@ def test_masks_have_their_picture_s_size_alone_and_together(networks):
         assert (masks != segmenter.in_boxes(alone, 0, boxes)).mean() < 0.01
         point = segmenter.at(together, place, 0.3, 0.6)
         assert point.shape == (height, width) and (point != segmenter.at(alone, 0, 0.3, 0.6)).mean() < 0.01
+
+
+@torch.no_grad()
+def test_boxes_and_points_are_those_of_transformers_own_processor(networks):
+    """Which takes them in pixels of the picture."""
+    segmenter = Segmenter(str(networks[1]))
+    for (width, height), picture in zip(SIZES[:2], pictures()[:2], strict=True):
+        embedded = segmenter.embed([picture])
+        boxes = [Box(0.1, 0.2, 0.6, 0.9), Box(0.5, 0.0, 1.0, 0.4)]
+        in_pixels = [[[x0 * width, y0 * height, x1 * width, y1 * height] for x0, y0, x1, y1 in boxes]]
+        for asked, several, found in (
+            ({"input_boxes": in_pixels}, False, segmenter.in_boxes(embedded, 0, boxes)),
+            ({"input_points": [[[0.7 * width, 0.2 * height]]]}, True, segmenter.at(embedded, 0, 0.7, 0.2)[None]),
+        ):
+            read = segmenter.processor(images=[gray_copy(picture)], return_tensors="pt", **asked)
+            sizes = [read.pop(name) for name in ("original_sizes", "reshaped_input_sizes")]
+            read = {name: held.float() for name, held in read.items()}
+            output = segmenter.network(**read, multimask_output=several)
+            (masks,) = segmenter.processor.image_processor.post_process_masks(output.pred_masks, *sizes)
+            best = output.iou_scores[0].argmax(dim=-1)
+            expected = torch.stack([own[place] for own, place in zip(masks, best, strict=True)])
+            assert expected.shape == found.shape and (expected.numpy() == found).all() and found.any()
 
 
 # ---- which object each phrase gets
