@@ -1,5 +1,6 @@
 """Networks of transformers with their processors, from a folder or the Hugging Face hub."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -45,6 +46,7 @@ def load(
     return loaded.eval().requires_grad_(False).to(device), made
 
 
-def is_cached(name: str) -> bool:
-    """Whether the hub's network of this name was fetched before."""
-    return all(isinstance(try_to_load_from_cache(name, file), str) for file in ("config.json", "model.safetensors"))
+def cached_folder(name: str) -> str | None:
+    """Where the hub's network of this name lies that was fetched before, so that nothing is asked of the hub."""
+    found = [try_to_load_from_cache(name, file) for file in ("config.json", "model.safetensors")]
+    return str(Path(found[0]).parent) if all(isinstance(path, str) for path in found) else None

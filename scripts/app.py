@@ -4,13 +4,14 @@
     python scripts/app.py --checkpoint FILE --port 8000 --device cuda --amp bf16
 
 A visitor uploads a photograph, writes a sentence, compares gray and colour, clicks a region to see which words colour
-it, changes one colour from a palette, and downloads the picture at full size. `/health` answers {"status": "ok", ...}.
+it, changes one colour from a palette, and downloads the picture at full size. Where the system reads boxes or masks, a
+visitor clicks objects instead. `/health` answers {"status": "ok", ...}.
 
 Photographs are kept in a temporary folder, each visitor's under a random name, for an hour after the visitor last did
 something; the folder goes with the server. SIGTERM or Ctrl-C ends it with status 0. Nothing is fetched from the
-internet, and nothing sent there, but by --share and a --checkpoint on the hub. There are no passwords: on a --host that
-others reach, they see the page, and not each other's photographs. What an address and all of them can take of memory,
-disk and time is bounded (docs/BENCHMARKS.md); behind a proxy an address is what X-Forwarded-For says.
+internet, and nothing sent there, but by --share and a --checkpoint or --sam on the hub. There are no passwords: on a
+--host that others reach, they see the page, and not each other's photographs. What an address and all of them can take
+of memory, disk and time is bounded (docs/BENCHMARKS.md); behind a proxy an address is what X-Forwarded-For says.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from types import FrameType
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from inference import DEFAULT_CHECKPOINT, Colorizer
-from inference.hub_models import is_cached
+from inference.hub_models import cached_folder
 from inference.segmentation import SAM, Segmenter
 from utils.devices import AMP, AMP_HELP, DEVICE_HELP
 from utils.errors import InputError, exit_status
@@ -80,9 +81,8 @@ def segmenter_for(colorizer: Colorizer, source: str | None) -> Segmenter | None:
         if source is not None:
             raise InputError(f"--sam {source}: {colorizer.system.name} reads no masks; leave it out")
         return None
-    if source is None and not is_cached(SAM):
-        return None
-    return Segmenter(source or SAM, colorizer.device)
+    source = cached_folder(SAM) if source is None else source
+    return None if source is None else Segmenter(source, colorizer.device)
 
 
 def end(number: int, frame: FrameType | None) -> None:

@@ -1,8 +1,10 @@
 """From captions and gray pictures to a file of masks: which object each phrase gets, form, resuming, errors."""
 
+import functools
 import json
 import shutil
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -285,9 +287,22 @@ def test_what_cannot_be_begun_is_told(data, networks, tmp_path, capsys):
         assert said in capsys.readouterr().err
 
 
+def test_what_was_fetched_is_found_in_the_cache(tmp_path, monkeypatch):
+    snapshot = tmp_path / "models--facebook--sam-vit-base" / "snapshots" / "1a2b"
+    snapshot.mkdir(parents=True)
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("1a2b")
+    cache = functools.partial(huggingface_hub.try_to_load_from_cache, cache_dir=tmp_path)
+    monkeypatch.setattr(hub_models, "try_to_load_from_cache", cache)
+    (snapshot / "config.json").touch()
+    assert hub_models.cached_folder("facebook/sam-vit-base") is None  # not whole
+    (snapshot / "model.safetensors").touch()
+    assert hub_models.cached_folder("facebook/sam-vit-base") == str(snapshot)
+
+
 def test_a_hub_that_is_out_of_reach_and_a_folder_that_is_not_whole_are_told(networks, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    assert not hub_models.is_cached("nobody/no-such-network")
+    assert hub_models.cached_folder("nobody/no-such-network") is None
     with pytest.raises(
         InputError, match=r"--sam nobody/no-such-network: .*`hf download facebook/sam-vit-base --local-dir FOLDER`"
     ):

@@ -172,12 +172,11 @@ def test_a_system_without_places_refuses_them():
 
 
 def test_the_page_finds_objects_where_sam_is_given_or_cached(colorizer, tmp_path, monkeypatch):
-    monkeypatch.setattr(app, "is_cached", lambda name: False)
+    monkeypatch.setattr(app, "cached_folder", lambda name: None)
     assert app.segmenter_for(colorizer, None) is None
     folder = str(save_sam(tmp_path / "sam"))
     assert isinstance(app.segmenter_for(colorizer, folder), Segmenter)
-    monkeypatch.setattr(app, "is_cached", lambda name: name == app.SAM)
-    monkeypatch.setattr(app, "SAM", folder)
+    monkeypatch.setattr(app, "cached_folder", {app.SAM: folder}.get)
     assert isinstance(app.segmenter_for(colorizer, None), Segmenter)
 
 
