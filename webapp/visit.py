@@ -23,6 +23,7 @@ from webapp.preview import preview
 from webapp.uploads import Header, colored_name, read_header, small_notes
 from webapp.visit_files import NOTHING, VisitFiles
 
+MOST_PLACES = 16  # of phrases, the newest: a mask has up to a megabyte
 _POINT = Photo(np.zeros((1, 1), np.uint8))  # painted where only the explanation is asked for
 
 
@@ -119,10 +120,9 @@ class Visit:
             else:
                 mask = self._segment(x, y)
             places = {keys[number]: mask}
-            self.colorizer.with_instances(
-                opened.preview, marks.instances_of(caption, places)
-            )  # large enough, or raises
-            self.places |= places
+            instances = marks.instances_of(caption, places)
+            self.colorizer.with_instances(opened.preview, instances)  # raises where the mask is too small
+            self.places = dict([*(self.places | places).items()][-MOST_PLACES:])
             return True
 
     def clear_places(self) -> None:

@@ -289,5 +289,10 @@ def test_what_a_browser_should_not_send_is_told(page, visits, photograph, said, 
     panel.place(0, CAPTION, 1, visit, gr.EventData(None, {"index": "ab"}))
     panel.list_phrases(7, 0)
     assert len(said) == 7 and not caplog.records and visit.places == {}
+    visit.clear_places()  # and the corner of the fifth click
+    for thing in range(20):
+        for corner in (0.1, 0.9):
+            assert visit.place(f"a red t{thing}x and a hat", 0, corner, corner) == (corner == 0.9)
+    assert [noun for noun, _ in visit.places] == [f"t{thing}x" for thing in range(4, 20)]
     many = panel.list_phrases("a red car " * 900, 10**9)[panel.phrase]
     assert len(many.choices) == 40 and many.value == 39
