@@ -111,18 +111,17 @@ def build_train_loader(
     system. Raises InputError."""
     counter = "counter" in inputs
     dataset = build_dataset(options, data_path, "train", size, True, counter, seed, tokenizer is not None, inputs)
-    window = 0
+    window = epoch_length = 0
     if isinstance(options, CaptionedOptions):
-        window = options.shuffle_window
+        window, epoch_length = options.shuffle_window, options.epoch_pairs
         if options.recolor > 0 and not counter:
             logger.warning("--recolor without counter captions (w/o CL): L_word compares the two, and is left out")
         broken = _unreadable(dataset, options.skip_unreadable, f", --skip_unreadable allows {options.skip_unreadable}")
         if broken:
             logger.warning("left out as unreadable (%d): %s", len(broken), ", ".join(broken))
             dataset.leave_out(broken)
-    return build_loader(
-        dataset, tokenizer, batch_size, num_workers, True, counter, True, seed, pin_memory, shuffle_window=window
-    )
+    order = {"seed": seed, "shuffle_window": window, "epoch_length": epoch_length}
+    return build_loader(dataset, tokenizer, batch_size, num_workers, True, counter, pin_memory=pin_memory, **order)
 
 
 def build_eval_loader(
@@ -164,23 +163,25 @@ def build_loader(
     seed: int = 0,
     pin_memory: bool = False,
     shuffle_window: int = 0,
+    epoch_length: int = 0,
 ) -> DataLoader:
     """Batches of `batch_size` per process. Training: shuffled by (seed, epoch), the last incomplete batch dropped.
 
     Evaluation: rank r takes pairs r, r + W, ..., each exactly once, none repeated to fill up; not `shared`: rank 0
     takes all.
     shuffle_window: pairs among which training shuffles (`shuffled`); 0: all of them.
+    epoch_length: pairs of an epoch of training; 0: all. The next epoch goes on where it ends, in an order of all pairs.
     tokenize: a `CaptionTokenizer`, or, for a data set without correspondence, any function of captions.
     Raises InputError where training would have no step.
     """
     if train:
-        steps = len(dataset) // distributed.world_size() // batch_size
-        if steps == 0:
+        pairs = epoch_length or len(dataset)
+        if pairs // distributed.world_size() // batch_size == 0:
             raise InputError(
-                f"--batch_size {batch_size} on {distributed.world_size()} process(es): {len(dataset)} training pairs"
+                f"--batch_size {batch_size} on {distributed.world_size()} process(es): {pairs} training pairs"
                 " fill no batch; pass a smaller one"
             )
-        sampler: Sampler | range = _Shuffled(len(dataset), batch_size, seed, shuffle_window)
+        sampler: Sampler | range = _Shuffled(len(dataset), batch_size, seed, shuffle_window, epoch_length)
     else:
         sampler = distributed.share(len(dataset), shared)
     dataset.near_file_order = not train or shuffle_window > 0
@@ -230,18 +231,27 @@ class _Shuffled(Sampler):
     processes.
     """
 
-    def __init__(self, length: int, batch_size: int, seed: int, window: int = 0) -> None:
+    def __init__(self, length: int, batch_size: int, seed: int, window: int = 0, epoch_length: int = 0) -> None:
+        """length: of the data set; epoch_length: samples of an epoch, 0: all."""
         self.length, self.batch_size, self.seed, self.window = length, batch_size, seed, window
+        self.epoch_length = epoch_length or length
         self.epoch = self.seen = 0
 
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(seeds.derive(self.seed, seeds.ORDER, self.epoch))
-        order = shuffled(self.length, self.window, generator)
+        order = self._order()
         ranks = distributed.world_size()
         together = ranks * self.batch_size
-        end = self.seen + (self.length - self.seen) // together * together
+        end = self.seen + (self.epoch_length - self.seen) // together * together
         return iter(order[self.seen + distributed.rank() : end : ranks].tolist())
+
+    def _order(self) -> Tensor:
+        """(epoch_length,) int64: of one pass over all samples after another, the present epoch's part."""
+        first, offset = divmod(self.epoch * self.epoch_length, self.length)
+        passes = range(first, first + -(-(offset + self.epoch_length) // self.length))
+        generators = (torch.Generator().manual_seed(seeds.derive(self.seed, seeds.ORDER, turn)) for turn in passes)
+        orders = [shuffled(self.length, self.window, generator) for generator in generators]
+        return torch.cat(orders)[offset : offset + self.epoch_length]
 
     def __len__(self) -> int:
         """Of a whole epoch."""
-        return self.length // (distributed.world_size() * self.batch_size) * self.batch_size
+        return self.epoch_length // (distributed.world_size() * self.batch_size) * self.batch_size

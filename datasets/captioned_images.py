@@ -57,6 +57,7 @@ class CaptionedOptions:
         " then holds; for systems that learn from them, by default correspondence_train.json of the data folder",
     )
     shuffle_window: int = setting(0, "pairs that are shuffled at a time, for a far disk; 0: all", low=0)
+    epoch_pairs: int = setting(0, "pairs of an epoch of training, which then goes on in the order; 0: all", low=0)
     max_boxes: int = setting(8, "boxes of a picture that a system reads: the best", low=1)
     box_score: float = setting(0.0, "least score of a box in boxes_{split}.json", low=0)
     skip_unreadable: int = setting(0, "leave out at most so many broken training images, by name", low=0)

@@ -242,7 +242,8 @@ def _early_parser(families: Iterable[Family]) -> argparse.ArgumentParser:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A YAML of 'flag: value' lines over the one that its `base:` names, which lies beside it. Raises InputError."""
+    """A YAML of 'flag: value' lines over the one that its `base:` names, which lies beside it; `flag: null` takes one
+    of its lines out. Raises InputError."""
     moved = [] if path.exists() else sorted(path.parent.glob(f"*/{path.name}"))
     remedy = f"pass {moved[0]}" if moved else "pass a YAML file of 'flag: value' lines"
     try:
@@ -252,7 +253,8 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"--config {path}: holds no 'flag: value' lines")
     base = content.pop("base", None)
-    return content if base is None else read_config(path.parent / str(base)) | content
+    whole = content if base is None else read_config(path.parent / str(base)) | content
+    return {key: value for key, value in whole.items() if value is not None}
 
 
 def _config_words(parser: argparse.ArgumentParser, path: str | None, content: dict[str, Any]) -> list[str]:

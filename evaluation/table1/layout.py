@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from datasets.scenes import TEST_SPLITS
-from evaluation.table1.results import PHOTOS, SCENES, Figure, Figures, Tested
+from evaluation.table1.results import PHOTOS, SCENES, Figure, Figures, RowResult
 from evaluation.tables import Row, interval, markdown, number
 
 DATA_SETS = ("extended COCO-Stuff", "multi-instance")  # of the paper's Table 1
@@ -41,7 +41,7 @@ class Part(NamedTuple):
     """What is tabled of one kind of data."""
 
     kind: str
-    tested: Sequence[Tested]
+    tested: Sequence[RowResult]
     figures: Sequence[Figures]  # of each
     differences: Sequence[Figures | None]  # of each: the reference's, of the same seed, less it
     reference: str  # its title
@@ -68,7 +68,7 @@ def _scene_tables(part: Part) -> str:
         ("The same under counter captions, %", "counter_accuracy"),
     ):
         keys = [((split, name), 100.0, 1) for split in TEST_SPLITS]
-        rows = [(title, list(TEST_SPLITS)), *_lines(part, part.figures, keys)]
+        rows = [("", list(TEST_SPLITS)), *_lines(part, part.figures, keys)]
         for reference in ("mixture", "chance") if name == "accuracy" else ():
             means = [part.figures[0].get((split, f"reference_{reference}")) for split in TEST_SPLITS]
             rows.append((reference, [_cell(mean, 100.0, 1) for mean in means]))
@@ -95,7 +95,7 @@ def printed_rows(part: Part) -> list[Row]:
     """PSNR, SSIM and LPIPS, ours and the paper's. Of scenes the val split's, at the end of the training."""
     heads = [heading for heading, _ in _PRINTED.values()]
     ours = [f"{head} (val)" for head in heads] if part.kind == SCENES else heads
-    rows = [("", [*ours, *(f"the paper's {name}: {head}" for name in DATA_SETS for head in heads)])]
+    rows = [("", [*ours, *(f"paper, {name}: {head}" for name in DATA_SETS for head in heads)])]
     figures = [_of_val(tested) for tested in part.tested] if part.kind == SCENES else part.figures
     keys = [(("", name), 1.0, digits) for name, (_, digits) in _PRINTED.items()]
     names = _line_rows(part)
@@ -114,7 +114,7 @@ def _paper_cells(row: str) -> list[str]:
     return [number(value, count) for own in published for value, count in zip(own, digits, strict=True)]
 
 
-def _of_val(tested: Tested) -> Figures:
+def _of_val(tested: RowResult) -> Figures:
     val = tested.training.get("val") or {}
     return {("", name): None if val.get(name) is None else {"mean": val[name]} for name in _PRINTED}
 
@@ -191,7 +191,7 @@ def _together(values: Sequence[Figure | None]) -> Figure | None:
     return {"mean": sum(means) / len(means), "low": min(means), "high": max(means)}
 
 
-def _title(part: Part, tested: Tested) -> str:
+def _title(part: Part, tested: RowResult) -> str:
     seeds = {own.seed for own in part.tested}
     return tested.title if seeds == {0} else f"{tested.title}, seed {tested.seed}"
 

@@ -14,7 +14,7 @@ from datasets.scenes import TEST_SPLITS
 from evaluation import comparison, comparison_page, tables
 from evaluation.report import STRIPS
 from evaluation.table1.layout import TITLES, Part
-from evaluation.table1.results import PHOTOS, SCENES, Tested, by_scene
+from evaluation.table1.results import PHOTOS, SCENES, RowResult, by_scene
 from utils.errors import InputError
 
 SHOWN = 12  # photographs
@@ -39,15 +39,15 @@ def write(output: Path, parts: Sequence[Part], drawing: str, shown: int = SHOWN)
     (output / "index.html").write_text(tables.page("Table 1", body, _STYLE), encoding="utf-8")
 
 
-def first_of_each(tested: Sequence[Tested]) -> list[Tested]:
+def first_of_each(tested: Sequence[RowResult]) -> list[RowResult]:
     """Of each row its first run."""
-    found: dict[str, Tested] = {}
+    found: dict[str, RowResult] = {}
     for own in tested:
         found.setdefault(own.row, own)
     return list(found.values())
 
 
-def _photographs(output: Path, tested: Sequence[Tested], shown: int) -> str:
+def _photographs(output: Path, tested: Sequence[RowResult], shown: int) -> str:
     names, folders = [own.title for own in tested], [own.test for own in tested]
     rows = comparison.align([folder / "per_image.csv" for folder in folders])
     count = min(shown, len(rows[0]))
@@ -64,7 +64,7 @@ def _photographs(output: Path, tested: Sequence[Tested], shown: int) -> str:
     return body
 
 
-def _scenes(output: Path, tested: Sequence[Tested]) -> str:
+def _scenes(output: Path, tested: Sequence[RowResult]) -> str:
     """Below each result what the caption wants of every instance and, in red, what it is nearest to where that
     differs."""
     answers = [by_scene(own.test / "per_instance.csv", ("name", "noun", "color", "answer")) for own in tested]

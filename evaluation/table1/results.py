@@ -1,6 +1,6 @@
 """What the tests of Table 1's rows left: figures with intervals, and paired differences.
 
-    OUTPUT/table1.json      the rows that are tested: {"scenes": [...], "photos": [...]}, each as `Tested`, its folder
+    OUTPUT/table1.json      the rows that are tested: {"scenes": [...], "photos": [...]}, each a `RowResult`, its folder
                             relative to OUTPUT
 
 A figure is keyed by (split, name); photographs have the one split "".
@@ -34,7 +34,7 @@ Figures = dict[tuple[str, str], Figure | None]
 
 
 @dataclass(frozen=True)
-class Tested:
+class RowResult:
     """A row, trained once and tested."""
 
     row: str
@@ -46,19 +46,20 @@ class Tested:
     no_groups: bool = False  # its groups mean nothing: no adjusted Rand index
 
 
-def read_listing(output: Path) -> dict[str, list[Tested]]:
+def read_listing(output: Path) -> dict[str, list[RowResult]]:
     """Of OUTPUT/table1.json, by kind of data. Raises InputError."""
     file = output / LISTING
     content = read_json(file, "write it with scripts/table1.py")
     try:
         return {
-            kind: [Tested(**row | {"test": output / row["test"]}) for row in content[kind]] for kind in (SCENES, PHOTOS)
+            kind: [RowResult(**row | {"test": output / row["test"]}) for row in content[kind]]
+            for kind in (SCENES, PHOTOS)
         }
     except (KeyError, TypeError) as error:
         raise InputError(f"{file}: is no list of rows ({error}); write it with scripts/table1.py") from error
 
 
-def listing(output: Path, tested: dict[str, list[Tested]]) -> dict[str, list[dict[str, Any]]]:
+def listing(output: Path, tested: dict[str, list[RowResult]]) -> dict[str, list[dict[str, Any]]]:
     """The inverse: plain data."""
 
     def place(test: Path) -> str:
@@ -76,7 +77,7 @@ def tests_of(folder: Path, rows: Sequence[str] | None = None) -> list[tuple[str,
     another folder or a file. rows: these alone, by name. Raises InputError."""
     if not (folder / LISTING).is_file():
         return None
-    found: dict[str, Tested] = {}
+    found: dict[str, RowResult] = {}
     for tested in read_listing(folder)[PHOTOS]:
         found.setdefault(tested.row, tested)
     if not found:
@@ -94,11 +95,11 @@ def kind_of(folder: Path) -> str | None:
     return PHOTOS if "model" in read_json(file, "test again") else SCENES
 
 
-def figures(kind: str, tested: Tested) -> Figures:
+def figures(kind: str, tested: RowResult) -> Figures:
     return scene_figures(tested) if kind == SCENES else photo_figures(tested)
 
 
-def scene_figures(tested: Tested) -> Figures:
+def scene_figures(tested: RowResult) -> Figures:
     summaries = json.loads((tested.test / "metrics.json").read_text(encoding="utf-8"))
     empty = ("ari", "foreground_ari") if tested.no_groups else ()
     found: Figures = {
@@ -111,7 +112,7 @@ def scene_figures(tested: Tested) -> Figures:
     return found
 
 
-def photo_figures(tested: Tested) -> Figures:
+def photo_figures(tested: RowResult) -> Figures:
     """Of the model and of ab = 0 (`gray_*`); those of obedience where they were measured."""
     rows = comparison.read_rows(tested.test / "per_image.csv")
     found: Figures = {("", name): _interval(rows, f"model_{name}") for name in _MEASURED}
@@ -141,12 +142,12 @@ def _groups(names: Iterable[str]) -> torch.Tensor:
     return torch.tensor([places.setdefault(name, len(places)) for name in names])
 
 
-def differences(kind: str, reference: Tested, other: Tested) -> Figures:
+def differences(kind: str, reference: RowResult, other: RowResult) -> Figures:
     """The reference less the other, paired: over the scenes that both have, or over photographs."""
     return _scene_differences(reference, other) if kind == SCENES else _photo_differences(reference, other)
 
 
-def _photo_differences(reference: Tested, other: Tested) -> Figures:
+def _photo_differences(reference: RowResult, other: RowResult) -> Figures:
     files = [tested.test / "per_image.csv" for tested in (reference, other)]
     a, b = comparison.align(files)
     found: Figures = {}
@@ -159,7 +160,7 @@ def _photo_differences(reference: Tested, other: Tested) -> Figures:
     return found
 
 
-def _scene_differences(reference: Tested, other: Tested) -> Figures:
+def _scene_differences(reference: RowResult, other: RowResult) -> Figures:
     """The same scene has the same instances, in the same order."""
     keys = {"accuracy": "correct", "counter_accuracy": "counter_correct"}
     lists = [by_scene(tested.test / "per_instance.csv", keys.values()) for tested in (reference, other)]
