@@ -167,7 +167,7 @@ def fit(
     loader = build_train_loader(
         *source,
         system.img_size,
-        system.tokenizer,
+        system.training_tokenizer,
         system.inputs,
         args.batch_size,
         args.num_workers,

@@ -69,6 +69,11 @@ class System(nn.Module):
         return getattr(self.config, "stage", None)
 
     @property
+    def training_tokenizer(self) -> CaptionTokenizer | None:
+        """Of the captions that `forward` is given."""
+        return self.tokenizer
+
+    @property
     def img_size(self) -> int:
         """Side of the square that it sees, in pixels."""
         return self.config.img_size

@@ -30,7 +30,7 @@ from evaluation import comparison, comparison_page, tables
 from evaluation.comparison import PREFIX, Difference, Row
 from evaluation.comparison_page import LETTERS, Shown
 from evaluation.report import STRIPS
-from evaluation.table1.results import tests_of
+from evaluation.table1.results import folders_of
 from utils import files
 from utils.errors import InputError, exit_status
 from utils.log import progress
@@ -98,7 +98,7 @@ def read_tests(options: argparse.Namespace) -> tuple[list[str], list[Path]]:
     """Names and per_image.csv of the tests, the reference first."""
     named: list[tuple[str | None, Path]] = []
     for test in options.tests:
-        found = tests_of(test)
+        found = folders_of(test)
         if found is not None:
             named += [(name, folder / "per_image.csv") for name, folder in found]
         else:

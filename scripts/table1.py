@@ -36,7 +36,7 @@ from evaluation.table1.layout import Part
 from evaluation.table1.results import LISTING, PHOTOS, SCENES, RowResult, differences, figures, kind_of, listing
 from scripts.tabling import cost
 from scripts.tabling.rows import NAMES, REFERENCE, row_of
-from scripts.tabling.runs import LAST, Budget, Run, check_budget, check_common, claim, plan, train_and_test
+from scripts.tabling.runs import LAST, REPLACED, Budget, Run, check_budget, check_common, claim, plan, train_and_test
 from utils import devices
 from utils.devices import DEVICE_HELP
 from utils.errors import InputError, exit_status
@@ -61,6 +61,7 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
     add("--done", nargs="+", default=[], metavar="ROW=FOLDER", help="a training or test that stands for a row")
     add("--obedience", action=argparse.BooleanOptionalAction, default=True, help="of photographs: do the words land?")
     add("--test_scenes", type=int, default=500, help="scenes of each test split (default: 500)")
+    add("--replaced", metavar="FOLDER", help="of `user_study.py captions`: rows on photographs are tested on it too")
     add("--show", type=int, default=page.SHOWN, help=f"photographs on the page (default: {page.SHOWN})")
     add("--device", default="auto", help=DEVICE_HELP)
     add("--dry_run", action="store_true", help=f"{TRIED} updates of every row, kept nowhere: its speed and hours")
@@ -81,7 +82,7 @@ def main(words: list[str] | None = None) -> None:
         if run.done is None:
             claim(run)
     for run in wanted:
-        train_and_test(run, asked.obedience, asked.test_scenes)
+        train_and_test(run, asked.obedience, asked.test_scenes, asked.replaced)
     device = devices.choose(asked.device, float64=True)
     command = shlex.join(["python", "scripts/table1.py", *words])
     write(asked.output_dir, command, [part_of(kind, runs, device) for kind in kinds_of(asked)], asked.show)
@@ -166,7 +167,8 @@ def tested_of(run: Run, device: torch.device) -> RowResult:
     run.folder.mkdir(parents=True, exist_ok=True)
     spent = cost.read_or_measure(run.folder / COST, run.checkpoint, device)
     training, without = cost.of_training(run.trainings), cost.has_no_groups(run.trainings[-1])
-    return RowResult(run.row.name, run.row.title, run.seed, run.test, training, spent, without)
+    other = run.folder / REPLACED if (run.folder / REPLACED / "index.html").is_file() else None
+    return RowResult(run.row.name, run.row.title, run.seed, run.test, training, spent, without, other)
 
 
 def write(output: Path, command: str, parts: Sequence[Part], shown: int) -> None:

@@ -9,7 +9,7 @@ A figure is keyed by (split, name); photographs have the one split "".
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ class RowResult:
     training: dict[str, Any] = field(default_factory=dict)  # updates, batch_size, images_per_second, hours, start, val
     cost: dict[str, Any] = field(default_factory=dict)  # parameters, gflop, images_per_second, of colouring
     no_groups: bool = False  # its groups mean nothing: no adjusted Rand index
+    replaced: Path | None = None  # the folder of a test under captions of other colours
 
 
 def read_listing(output: Path) -> dict[str, list[RowResult]]:
@@ -52,7 +53,7 @@ def read_listing(output: Path) -> dict[str, list[RowResult]]:
     content = read_json(file, "write it with scripts/table1.py")
     try:
         return {
-            kind: [RowResult(**row | {"test": output / row["test"]}) for row in content[kind]]
+            kind: [RowResult(**row | _placed(row, lambda part: output / part)) for row in content[kind]]
             for kind in (SCENES, PHOTOS)
         }
     except (KeyError, TypeError) as error:
@@ -67,14 +68,21 @@ def listing(output: Path, tested: dict[str, list[RowResult]]) -> dict[str, list[
         return str(test.resolve().relative_to(output.resolve()) if inside else test.resolve())
 
     return {
-        kind: [dataclasses.asdict(row) | {"test": place(row.test)} for row in tested.get(kind, [])]
+        kind: [dataclasses.asdict(row) | _placed(dataclasses.asdict(row), place) for row in tested.get(kind, [])]
         for kind in (SCENES, PHOTOS)
     }
 
 
-def tests_of(folder: Path, rows: Sequence[str] | None = None) -> list[tuple[str, Path]] | None:
+def _placed(row: dict[str, Any], place: Callable[[Any], Any]) -> dict[str, Any]:
+    return {part: place(row[part]) for part in ("test", "replaced") if row.get(part) is not None}
+
+
+def folders_of(
+    folder: Path, rows: Sequence[str] | None = None, replaced: bool = False
+) -> list[tuple[str, Path]] | None:
     """(title, test folder) of the rows on photographs of scripts/table1.py's output, each with its first seed; None for
-    another folder or a file. rows: these alone, by name. Raises InputError."""
+    another folder or a file. rows: these alone, by name; replaced: of the tests under captions of other colours. Raises
+    InputError."""
     if not (folder / LISTING).is_file():
         return None
     found: dict[str, RowResult] = {}
@@ -84,7 +92,10 @@ def tests_of(folder: Path, rows: Sequence[str] | None = None) -> list[tuple[str,
         raise InputError(f"{folder}: has no row on photographs; run scripts/table1.py with --data_path")
     if unknown := [row for row in rows or () if row not in found]:
         raise InputError(f"--rows {unknown[0]}: {folder} has no test of it; pass some of {' '.join(found)}")
-    return [(found[row].title, found[row].test) for row in rows or found]
+    chosen = [found[row] for row in rows or found]
+    if replaced and (without := [of.row for of in chosen if of.replaced is None]):
+        raise InputError(f"{folder}: {without[0]} was not tested there; run scripts/table1.py with --replaced FOLDER")
+    return [(of.title, of.replaced if replaced else of.test) for of in chosen]
 
 
 def kind_of(folder: Path) -> str | None:

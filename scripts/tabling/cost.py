@@ -147,7 +147,8 @@ def try_training(run: Run, updates: int) -> list[dict[str, Any]]:
 def _timed_updates(system: System, args: Namespace, device: torch.device, updates: int) -> float:
     data = options.pick(datasets.options_of(args.data_set), args)
     sizes = args.batch_size, args.num_workers, args.seed, device.type == "cuda"
-    loader = datasets.build_train_loader(data, args.data_path, system.img_size, system.tokenizer, system.inputs, *sizes)
+    tokenizer, inputs = system.training_tokenizer, system.inputs
+    loader = datasets.build_train_loader(data, args.data_path, system.img_size, tokenizer, inputs, *sizes)
     state = TrainState.start(system, args, max(1, len(loader)), device)
     run = engine.RunOptions(device, args.amp, 1, args.batch_size, clip_grad=args.clip_grad)
     batches = iter(loader)

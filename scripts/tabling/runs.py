@@ -21,7 +21,7 @@ from utils.errors import InputError
 from utils.files import write_text
 
 DATA_SETS = {SCENES: "scenes", PHOTOS: "captioned_images"}
-TEST, LAST, TRAINED = "test", "checkpoint-last.pth", "trained.txt"
+TEST, REPLACED, LAST, TRAINED = "test", "replaced", "checkpoint-last.pth", "trained.txt"
 # What makes rows equal, or is decided for each run.
 OWN_FLAGS = (
     *("config", "model", "data_set", "data_path", "batch_size", "update_freq", "epochs", "scenes", "epoch_pairs"),
@@ -184,21 +184,29 @@ def claim(run: Run) -> None:
     write_text(held, now)
 
 
-def train_and_test(run: Run, obedience: bool, test_scenes: int) -> None:
-    """What is done is not done again. Ends the program with a run's status where that is not 0."""
-    if run.tested:
-        return
-    for stage in run.stages if run.done is None else ():
+def train_and_test(run: Run, obedience: bool, test_scenes: int, replaced: str | None) -> None:
+    """What is done is not done again. Ends the program with a run's status where that is not 0. replaced: a folder of
+    photographs under captions of other colours, tested too."""
+    for stage in run.stages if run.done is None and not run.tested else ():
         if not (stage.folder / TRAINED).is_file():
             start([*stage.flags, "--output_dir", str(stage.folder), "--auto_resume"])
             write_text(stage.folder / TRAINED, "whole\n")
     flags = _without(run.stages[-1].flags, "--finetune")
-    flags += ["--finetune", str(run.checkpoint), "--no-auto_resume", "--test", "--output_dir", str(run.test)]
-    if run.kind == SCENES:
-        flags += ["--eval_scenes", str(test_scenes)]
-    elif obedience and checkpoint.read(str(run.checkpoint))["tokenizer"] is not None:
-        flags += ["--obedience"]
-    start(flags)
+    flags += ["--finetune", str(run.checkpoint), "--no-auto_resume", "--test"]
+    if not run.tested:
+        more = []
+        if run.kind == SCENES:
+            more = ["--eval_scenes", str(test_scenes)]
+        elif obedience and checkpoint.read(str(run.checkpoint))["tokenizer"] is not None:
+            more = ["--obedience"]
+        start([*flags, *more, "--output_dir", str(run.test)])
+    other = run.folder / REPLACED
+    if replaced is None or run.kind != PHOTOS or (other / "index.html").is_file():
+        return
+    if run.checkpoint.is_file():
+        start([*flags, "--data_path", replaced, "--output_dir", str(other)])
+    else:
+        print(f"{run.row.title}: {run.checkpoint} is not there, so no test on {replaced}", flush=True)
 
 
 def _without(flags: Sequence[str], flag: str) -> list[str]:

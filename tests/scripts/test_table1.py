@@ -18,14 +18,15 @@ from tiny_systems import FLAGS, register
 import datasets
 import models
 import run_colorization
+from datasets.captioned_images import read_pairs
 from datasets.scenes import TEST_SPLITS
 from evaluation import comparison
 from evaluation.statistics import bootstrap_interval
 from evaluation.table1.layout import PAPER
 from evaluation.table1.plot import ticks_of
-from evaluation.table1.results import RowResult, differences
+from evaluation.table1.results import RowResult, differences, folders_of
 from models.text import CaptionTokenizer
-from scripts import correspondence, table1
+from scripts import correspondence, table1, user_study
 from scripts.tabling import rows as table_rows
 from scripts.tabling import runs as table_runs
 from utils import options
@@ -385,6 +386,20 @@ def test_a_finished_run_stands_for_a_row(scenes, tmp_path, started):
     flags = started[-1]
     assert "--test" in flags and flags[flags.index("--finetune") + 1] == str(training / "checkpoint-last.pth")
     assert flags[flags.index("--output_dir") + 1] == str(tmp_path / "scenes" / "wo_cl" / "seed0" / "test")
+
+
+def test_rows_are_tested_under_captions_of_other_colours_too(photos, data, tmp_path):
+    assert user_study.main(["captions", str(data), str(tmp_path / "replaced"), "--images", "2"]) == 0
+    copy, rows = tmp_path / "copy", ("lcoins",)
+    (copy / "photos").mkdir(parents=True)
+    shutil.copytree(photos / "photos" / "lcoins", copy / "photos" / "lcoins")
+    call(copy, "--data_path", data, "--replaced", tmp_path / "replaced", rows=rows)
+    (found,) = folders_of(copy, replaced=True)
+    assert found == ("L-CoIns", copy / "photos" / "lcoins" / "seed0" / "replaced")
+    captions = [row["caption"] for row in comparison.read_rows(found[1] / "per_image.csv")]
+    assert captions == [caption for _, caption in read_pairs(tmp_path / "replaced", "test")]
+    assert folders_of(copy) == [("L-CoIns", copy / "photos" / "lcoins" / "seed0" / "test")]
+    assert folders_of(tmp_path) is None
 
 
 def test_a_dry_run_tells_speed_and_hours(tmp_path, capsys, monkeypatch):
