@@ -13,11 +13,11 @@ LINE, PANEL, GAP, LABEL, HEAD, FOOT = 22, 170, 28, 190, 44, 30  # heights and wi
 TICKS = 3
 _COLOR = "#1f5f8b"
 _PHOTO_PANELS = {
-    "psnr": ("PSNR, dB", 1.0),
-    "ssim": ("SSIM", 1.0),
-    "lpips": ("LPIPS", 1.0),
-    "word_response": ("word response, %", 100.0),
-    "gain_over_empty": ("gain over no caption, dB", 1.0),
+    "psnr": ("PSNR, dB ↑", 1.0),
+    "ssim": ("SSIM ↑", 1.0),
+    "lpips": ("LPIPS ↓", 1.0),
+    "word_response": ("word response, % ↑", 100.0),
+    "gain_over_empty": ("gain over no caption, dB ↑", 1.0),
 }
 
 
@@ -43,7 +43,7 @@ def draw(parts: Sequence[Part]) -> str:
 def panels(part: Part) -> list[Panel]:
     """Those that any row has."""
     if part.kind == SCENES:
-        keys = {(split, "accuracy"): (f"{split}, %", 100.0) for split in TEST_SPLITS}
+        keys = {(split, "accuracy"): (f"{split}, % right ↑", 100.0) for split in TEST_SPLITS}
     else:
         keys = {("", name): look for name, look in _PHOTO_PANELS.items()}
     found = [

@@ -92,8 +92,7 @@ def plan(
         if stages:
             flags += ["--finetune", str(stages[-1].folder / LAST)]
         stages.append(Stage(folder if len(first) == 1 else folder / f"stage{len(stages) + 1}", flags, own))
-        if len(stages) == 1:  # a later one's start is not there yet
-            parsed(row, config, flags)
+        parsed(row, config, flags)
     return Run(row, kind, seed, folder, stages)
 
 
