@@ -150,7 +150,8 @@ def done_of(words: Sequence[str], names: Sequence[str]) -> dict[tuple[str, str],
 
 def part_of(kind: str, runs: Sequence[Run], device: torch.device) -> Part:
     """Of what is tested."""
-    own = [run for run in runs if run.kind == kind]
+    order = {name: place for place, name in enumerate(dict.fromkeys(run.row.name for run in runs))}
+    own = sorted((run for run in runs if run.kind == kind), key=lambda run: order[run.row.name])  # its seeds together
     tested = {(run.row.name, run.seed): tested_of(run, device) for run in own if run.tested}
     missing = [f"{run.row.title}, seed {run.seed}" for run in own if not run.tested]
     reference = REFERENCE if any(run.row.name == REFERENCE for run in own) else own[0].row.name

@@ -366,6 +366,7 @@ def test_seeds_have_lines_and_a_mean(copy):
     (own / "seed3" / "test" / "metrics.json").write_text(json.dumps(metrics))
     call(copy, "--data", "scenes", "--seeds", 0, 3, rows=("lcoins", "wo_cl"))
     accuracy, apart, *_ = tables_of((copy / "table1.md").read_text())
+    assert list(accuracy)[3:6] == ["w/o CL, seed 0", "w/o CL, seed 3", "w/o CL, 2 seeds"]
     first = float(accuracy["w/o CL, seed 0"]["clear"].split()[0])
     assert accuracy["w/o CL, 2 seeds"]["clear"] == f"{(100 + first) / 2:.1f} [{first:.1f}, 100.0]"
     assert accuracy["w/o CL, seed 3"]["clear"] == "100.0 [100.0, 100.0]"
