@@ -36,7 +36,18 @@ from evaluation.table1.layout import Part
 from evaluation.table1.results import LISTING, PHOTOS, SCENES, RowResult, differences, figures, kind_of, listing
 from scripts.tabling import cost
 from scripts.tabling.rows import NAMES, REFERENCE, row_of
-from scripts.tabling.runs import LAST, REPLACED, Budget, Run, check_budget, check_common, claim, plan, train_and_test
+from scripts.tabling.runs import (
+    LAST,
+    REPLACED,
+    Budget,
+    Run,
+    check_budget,
+    check_common,
+    check_start,
+    claim,
+    plan,
+    train_and_test,
+)
 from utils import devices
 from utils.devices import DEVICE_HELP
 from utils.errors import InputError, exit_status
@@ -80,6 +91,7 @@ def main(words: list[str] | None = None) -> None:
         return
     for run in wanted:
         if run.done is None:
+            check_start(run)
             claim(run)
     for run in wanted:
         train_and_test(run, asked.obedience, asked.test_scenes, asked.replaced)

@@ -22,20 +22,13 @@ from models import System, parameter_count
 from models.restore import restore
 from models.train_state import TrainState
 from scripts.benchmarking.timing import count_gflop, timed
-from scripts.tabling.runs import DATA_SETS, LAST, Run
+from scripts.tabling.runs import DATA_SETS, LAST, WEIGHTS, Run
 from utils import checkpoint, devices, options
 from utils.text_files import read_json_lines, read_yaml
 
 PICTURES, TURNS = 8, 3  # in a batch of colouring, batches on the clock
 # flags of what a training starts from: what the table calls them
-_STARTS = {
-    "image_encoder_weights": "image encoder",
-    "text_encoder_weights": "text encoder",
-    "backbone_weights": "backbone",
-    "word_vectors": "word vectors",
-    "prior_weights": "prior",
-    "finetune": "checkpoint",
-}
+_STARTS = {flag: flag.removesuffix("_weights").replace("_", " ") for flag in WEIGHTS} | {"finetune": "checkpoint"}
 
 
 def load(file: Path) -> System:

@@ -28,6 +28,9 @@ OWN_FLAGS = (
     *("seed", "output_dir", "log_dir", "finetune", "resume", "auto_resume", "eval", "test", "obedience", "stage"),
 )
 
+WEIGHTS = ("image_encoder_weights", "text_encoder_weights", "backbone_weights", "word_vectors", "prior_weights")
+_ENDINGS = (".pth", ".pt", ".safetensors", ".txt")
+
 
 class Budget(NamedTuple):
     """Of every row."""
@@ -168,6 +171,21 @@ def check_common(common: Sequence[str]) -> None:
             raise InputError(f"-- {flag}: is decided for every row alike; use the flags of table1.py itself")
         if name_of(flag) not in known:
             raise InputError(f"-- {flag}: no row knows it; run_colorization.py --model NAME --help lists the flags")
+
+
+def check_start(run: Run) -> None:
+    """InputError for weights that a training would miss only when its turn comes."""
+    if run.tested:
+        return
+    args = parsed(run.row, run.row.configs[0], run.stages[0].flags)
+    for flag in WEIGHTS:
+        source = getattr(args, flag, None) or ""
+        is_path = source.endswith(_ENDINGS) or source.count("/") > 1  # owner/name is one of a hub
+        if is_path and not Path(source).exists():
+            raise InputError(
+                f"{run.row.name}: --{flag} {source}: not there; make it as {run.row.configs[0]} says, or pass another,"
+                f" or random: -- --{flag} random"
+            )
 
 
 def claim(run: Run) -> None:

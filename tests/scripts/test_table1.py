@@ -465,6 +465,16 @@ def test_a_folder_that_lacks_what_a_row_needs_is_refused_before_any_training(tmp
         call(tmp_path / "out", "--data_path", data, "--row", "lcoins", rows=("lcoins", "lcoder"))
 
 
+def test_encoders_that_are_not_there_are_told_before_any_training(tmp_path, started, capsys):
+    missing = [*FLAGS, "--image_encoder_weights", "output/nothing/here.safetensors"]
+    call(tmp_path, "--data", "scenes", rows=("instcolorization_full", "lcoins"), flags=missing, status=2)
+    said = capsys.readouterr().err
+    assert "lcoins: --image_encoder_weights output/nothing/here.safetensors: not there; make it as" in said
+    assert "-- --image_encoder_weights random" in said and not started
+    with pytest.raises(SystemExit):
+        call(tmp_path, "--data", "scenes", rows=("instcolorization_full",), flags=missing)
+
+
 def test_flags_go_to_the_runs_that_know_them(tmp_path, data):
     budget = table_runs.Budget(12, 4, 3)
     common = shlex.split("--image_encoder_weights random --no-flip --beta -2e-4")
