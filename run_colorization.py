@@ -20,8 +20,9 @@ import models
 from datasets import build_dataset, build_eval_loader, build_train_loader
 from datasets.scenes import TEST_SPLITS, SceneOptions
 from engine import LAST, Evaluated, RunOptions, evaluate, train
-from evaluation import measure, obedience, report, scene_report
-from evaluation.instances import evaluate_instances, shown_scenes, summarize_instances
+from evaluation import measure, obedience, report, scene_report, tables, variety
+from evaluation.instance_summary import summarize_instances
+from evaluation.instances import evaluate_instances, shown_scenes
 from evaluation.measure import Measure
 from inference import onnx_file
 from models.restore import authors_of, named_in, restore
@@ -50,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
             if args.resume is None or args.eval or args.test:
                 start = None  # its file is mapped: the disk keeps it as long as anybody refers to it
             if args.eval or args.test:
-                (test_scenes if isinstance(data, SceneOptions) else test)(args, system, data, device, output_dir)
+                test(args, system, data, device, output_dir)
             else:
                 fit(args, system, data, start, device, output_dir)
     finally:
@@ -164,30 +165,13 @@ def fit(
 ) -> None:
     """Train, and evaluate on val; start: the checkpoint, whole, where one is resumed."""
     source = data, args.data_path
-    loader = build_train_loader(
-        *source,
-        system.img_size,
-        system.tokenizer,
-        system.inputs,
-        args.batch_size,
-        args.num_workers,
-        args.seed,
-        pin_memory=device.type == "cuda",
-    )
+    sizes = args.batch_size, args.num_workers
+    loader = build_train_loader(*source, system, *sizes, args.seed, pin_memory=device.type == "cuda")
     if len(loader) < args.update_freq:
         raise InputError(
             f"--update_freq {args.update_freq}: an epoch has {len(loader)} batches, so no update; pass fewer"
         )
-    val = build_eval_loader(
-        *source,
-        "val",
-        system.img_size,
-        system.tokenizer,
-        args.batch_size,
-        args.num_workers,
-        args.dist_eval,
-        system.inputs,
-    )
+    val = build_eval_loader(*source, "val", system, *sizes, args.dist_eval)
     updates = len(loader) // args.update_freq  # per epoch
     images = args.update_freq * args.batch_size * distributed.world_size()
     run = RunOptions(
@@ -215,7 +199,7 @@ def fit(
     if args.resume is not None:
         check_resumable(start, args, refused, system.img_size)
     state = TrainState.start(system, args, updates, device)
-    with MetricLog(output_dir, Path(args.log_dir or output_dir), args.epochs, updates * images, args.print_freq) as log:
+    with MetricLog(output_dir, args.epochs, updates * images, args.print_freq) as log:
         if args.resume is not None:
             state.resume(start, args, log, free=[flag.name for flag in flags if flag.metadata["resume"] == "free"])
             start.clear()  # its file is mapped: the disk would keep it, once it is replaced, until the last epoch
@@ -227,19 +211,27 @@ def fit(
 def test(
     args: argparse.Namespace, system: System, data: datasets.Options, device: torch.device, output_dir: Path
 ) -> None:
-    """--eval: the metrics on val. --test: on test, with pictures, tables and the page."""
+    """--eval: the metrics on val. --test: on test, with pictures, tables and the page. Under descriptions of each
+    --level; of several, each has a folder of its own."""
+    scenes = isinstance(data, SceneOptions)
+    summaries = {}
+    for level in args.level:
+        folder = output_dir if len(args.level) == 1 else files.output_folder(str(output_dir / level))
+        summaries[level] = (test_scenes if scenes else test_pairs)(args, system, data, device, folder, level)
+    if len(summaries) > 1:
+        logger.info("%s", (scene_report if scenes else report).level_table(summaries))
+    if args.test and args.level != ["complete"]:
+        distributed.on_main(lambda: files.write_json(output_dir / "metrics.json", summaries))
+
+
+def test_pairs(
+    args: argparse.Namespace, system: System, data: datasets.Options, device: torch.device, output_dir: Path, level: str
+) -> dict[str, Any]:
+    """Of image-caption pairs, their captions at a level."""
     split = "test" if args.test else "val"
-    loader = build_eval_loader(
-        data,
-        args.data_path,
-        split,
-        system.img_size,
-        system.tokenizer,
-        args.batch_size,
-        args.num_workers,
-        args.dist_eval,
-        system.inputs,
-    )
+    sizes = args.batch_size, args.num_workers
+    loader = build_eval_loader(data, args.data_path, split, system, *sizes, args.dist_eval, level)
+    system.check_captions(loader.dataset.pairs)
     lpips = measure.build_lpips(args.lpips_net, args.lpips_weights, device)
     fid = measure.build_fid(args.fid_weights, device)
     names = report.output_names(loader.dataset.pairs)
@@ -261,19 +253,27 @@ def test(
         )
         more = [obedience.table_rows(summary["obedience"])]
         logger.info("%s", obedience.table(summary["obedience"]))
+    if args.seeds > 1:
+        varied = variety.evaluate(system, loader, device, args.amp, args.seeds)
+        summary["variety"] = variety.summarize(varied, args.seeds)
+        more.append(variety.table_rows(summary["variety"]))
+        logger.info("%s", tables.text(more[-1]))
     if args.test:
         distributed.on_main(lambda: report.save_tables(output_dir, rows, names, summary, more))
         logger.info("page: %s", (output_dir / "index.html").resolve())
+    return summary
 
 
 def test_scenes(
-    args: argparse.Namespace, system: System, data: SceneOptions, device: torch.device, output_dir: Path
-) -> None:
+    args: argparse.Namespace, system: System, data: SceneOptions, device: torch.device, output_dir: Path, level: str
+) -> dict[str, Any]:
     """The same for Scenes, on val or the four test splits: every instance's colour, under captions and counter ones."""
     rows, pictures = {}, {}
     for split in TEST_SPLITS if args.test else ("val",):
-        scenes = build_dataset(data, args.data_path, split, system.img_size)
-        rows[split] = evaluate_instances(system, scenes, device, args.amp, args.batch_size, shared=args.dist_eval)
+        scenes = build_dataset(data, args.data_path, split, system.img_size, level=level)
+        rows[split] = evaluate_instances(
+            system, scenes, device, args.amp, args.batch_size, shared=args.dist_eval, seeds=args.seeds
+        )
         if args.test:
             pictures[split] = distributed.on_main(partial(shown_scenes, system, scenes, device, args.amp))
     summaries = {split: summarize_instances(of_split) for split, of_split in rows.items()}
@@ -281,6 +281,7 @@ def test_scenes(
     if args.test:
         distributed.on_main(lambda: scene_report.save(output_dir, rows, summaries, pictures))
         logger.info("page: %s", (output_dir / "index.html").resolve())
+    return summaries
 
 
 def run(argv: list[str] | None = None) -> int:

@@ -4,7 +4,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -12,8 +12,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from datasets.batch import Collate
 from datasets.boxes import Wanted
-from datasets.captioned_images import CaptionedImages, CaptionedOptions, list_path
-from datasets.scenes import SceneOptions, Scenes
+from datasets.captioned_images import CaptionedImages, CaptionedOptions
+from datasets.pair_list import list_path
+from datasets.scenes import Rules, SceneOptions, Scenes
 from utils import distributed, seeds
 from utils.errors import InputError
 
@@ -36,39 +37,29 @@ def build_dataset(
     split: str,
     size: int,
     train: bool = False,
-    counter: bool = False,
+    inputs: frozenset[str] = frozenset(),
     seed: int = 0,
     captions: bool = True,
-    inputs: frozenset[str] = frozenset(),
+    level: str = "complete",
 ) -> CaptionedImages | Scenes:
     """The data set that `options` are of, augmented where it is to `train`.
 
-    counter: draw counter captions for Eq. (15); captions: not for a system that reads none; inputs: of `models.System`,
-    of which "boxes", in training "one box", "correspondence" and "labels", and otherwise "instances" are heeded. Raises
-    InputError where data is missing.
+    inputs: of `models.System`, of which "boxes", in training "counter" (captions, for Eq. 15), "one box",
+    "correspondence" and "labels", and otherwise "instances" are heeded; captions: not for a system that reads none;
+    level: of the captions outside of training, of `datasets.words.levels.LEVELS`. Raises InputError where data is
+    missing.
     """
     if isinstance(options, SceneOptions):
         if data_path is not None:
             raise InputError(f"--data_path {data_path}: scenes are made, not read; leave it out")
         length = options.scenes if train else options.eval_scenes
-        narrowed = (*options.scene_instances, options.scene_colors, options.scene_shapes)
-        curriculum = options.scene_curriculum if train else 0
-        return Scenes(
-            split,
-            size,
-            length,
-            seed if train else 0,
-            *narrowed,
-            counter=counter and train,
-            curriculum=curriculum,
-            favorites=options.scene_favorites,
-            boxes=_wanted(inputs, train),
-            correspondence=train and "correspondence" in inputs,
-            labels=train and "labels" in inputs,
-        )
+        rules = Rules(*options.scene_instances, options.scene_colors, options.scene_shapes, options.scene_favorites)
+        if train:
+            return Scenes(split, size, length, seed, rules, inputs, options.scene_curriculum)
+        return Scenes(split, size, length, 0, rules, inputs, level=level)
     if data_path is None:
         raise InputError("--data_path: pass the folder with cap-img-pairs_{train,val,test}.json and the images")
-    boxes = _wanted(inputs, train, options.max_boxes, options.box_score)
+    boxes = Wanted.of(inputs, train, options.max_boxes, options.box_score)
     if boxes is not None and train and options.uncaptioned is not None:
         raise InputError(
             f"--uncaptioned {options.uncaptioned}: has no boxes; move its pictures into {Path(data_path) / split}, and"
@@ -76,9 +67,8 @@ def build_dataset(
         )
     if train and "correspondence" in inputs and options.correspondence is None:
         options = dataclasses.replace(options, correspondence=str(_correspondence(Path(data_path), split)))
-    labels, masks = train and "labels" in inputs, "instances" in inputs
     given = options if train else None
-    return CaptionedImages(Path(data_path), split, size, given, counter, seed, captions, boxes, labels, masks)
+    return CaptionedImages(Path(data_path), split, size, given, inputs, seed, captions, boxes, level)
 
 
 def _correspondence(root: Path, split: str) -> Path:
@@ -91,56 +81,59 @@ def _correspondence(root: Path, split: str) -> Path:
     return path
 
 
-def _wanted(inputs: frozenset[str], train: bool, *limits: float) -> Wanted | None:
-    alone = train and "one box" in inputs
-    return Wanted(*limits, alone=alone) if alone or "boxes" in inputs else None
+class Reader(Protocol):
+    """Whom the batches are for: a `models.System`."""
+
+    img_size: int
+    inputs: frozenset[str]
+    tokenizer: Any  # of captions; None where it reads none
+    training_tokenizer: Any  # the same, in training
 
 
 def build_train_loader(
     options: Options,
     data_path: str | None,
-    size: int,
-    tokenizer: Any,
-    inputs: frozenset[str],
+    reader: Reader,
     batch_size: int,
     num_workers: int,
     seed: int,
     pin_memory: bool,
 ) -> DataLoader:
-    """Of the split `train`, without images that cannot be read, as far as the options allow. tokenizer, inputs: of the
-    system. Raises InputError."""
-    counter = "counter" in inputs
-    dataset = build_dataset(options, data_path, "train", size, True, counter, seed, tokenizer is not None, inputs)
-    window = 0
+    """Of the split `train`, without images that cannot be read, as far as the options allow. Raises InputError."""
+    tokenizer, inputs = reader.training_tokenizer, reader.inputs
+    dataset = build_dataset(options, data_path, "train", reader.img_size, True, inputs, seed, tokenizer is not None)
+    window = epoch_length = 0
     if isinstance(options, CaptionedOptions):
-        window = options.shuffle_window
-        if options.recolor > 0 and not counter:
+        window, epoch_length = options.shuffle_window, options.epoch_pairs
+        if options.recolor > 0 and "counter" not in inputs:
             logger.warning("--recolor without counter captions (w/o CL): L_word compares the two, and is left out")
         broken = _unreadable(dataset, options.skip_unreadable, f", --skip_unreadable allows {options.skip_unreadable}")
         if broken:
             logger.warning("left out as unreadable (%d): %s", len(broken), ", ".join(broken))
             dataset.leave_out(broken)
-    return build_loader(
-        dataset, tokenizer, batch_size, num_workers, True, counter, True, seed, pin_memory, shuffle_window=window
-    )
+    order = {"seed": seed, "shuffle_window": window, "epoch_length": epoch_length}
+    return build_loader(dataset, tokenizer, batch_size, num_workers, train=True, pin_memory=pin_memory, **order)
 
 
 def build_eval_loader(
     options: Options,
     data_path: str | None,
     split: str,
-    size: int,
-    tokenizer: Any,
+    reader: Reader,
     batch_size: int,
     num_workers: int,
     shared: bool = True,
-    inputs: frozenset[str] = frozenset(),
+    level: str = "complete",
 ) -> DataLoader:
-    """Every pair of the split, none left out: a broken image is an error before anything is computed."""
-    dataset = build_dataset(options, data_path, split, size, captions=tokenizer is not None, inputs=inputs)
+    """Every pair of the split, none left out: a broken image is an error before anything is computed. level: of the
+    captions, of `datasets.words.levels.LEVELS`."""
+    captions = reader.tokenizer is not None
+    dataset = build_dataset(
+        options, data_path, split, reader.img_size, inputs=reader.inputs, captions=captions, level=level
+    )
     if isinstance(dataset, CaptionedImages):
         _unreadable(dataset, 0)
-    return build_loader(dataset, tokenizer, batch_size, num_workers, train=False, shared=shared)
+    return build_loader(dataset, reader.tokenizer, batch_size, num_workers, train=False, shared=shared)
 
 
 def _unreadable(dataset: CaptionedImages, most: int, allowed: str = "") -> list[str]:
@@ -159,28 +152,29 @@ def build_loader(
     batch_size: int,
     num_workers: int,
     train: bool,
-    counter: bool = False,
     shared: bool = True,
     seed: int = 0,
     pin_memory: bool = False,
     shuffle_window: int = 0,
+    epoch_length: int = 0,
 ) -> DataLoader:
     """Batches of `batch_size` per process. Training: shuffled by (seed, epoch), the last incomplete batch dropped.
 
     Evaluation: rank r takes pairs r, r + W, ..., each exactly once, none repeated to fill up; not `shared`: rank 0
     takes all.
     shuffle_window: pairs among which training shuffles (`shuffled`); 0: all of them.
+    epoch_length: pairs of an epoch of training; 0: all. The next epoch goes on where it ends, in an order of all pairs.
     tokenize: a `CaptionTokenizer`, or, for a data set without correspondence, any function of captions.
     Raises InputError where training would have no step.
     """
     if train:
-        steps = len(dataset) // distributed.world_size() // batch_size
-        if steps == 0:
+        pairs = epoch_length or len(dataset)
+        if pairs // distributed.world_size() // batch_size == 0:
             raise InputError(
-                f"--batch_size {batch_size} on {distributed.world_size()} process(es): {len(dataset)} training pairs"
+                f"--batch_size {batch_size} on {distributed.world_size()} process(es): {pairs} training pairs"
                 " fill no batch; pass a smaller one"
             )
-        sampler: Sampler | range = _Shuffled(len(dataset), batch_size, seed, shuffle_window)
+        sampler: Sampler | range = _Shuffled(len(dataset), batch_size, seed, shuffle_window, epoch_length)
     else:
         sampler = distributed.share(len(dataset), shared)
     dataset.near_file_order = not train or shuffle_window > 0
@@ -192,7 +186,7 @@ def build_loader(
         batch_size,
         sampler=sampler,
         num_workers=num_workers,
-        collate_fn=Collate(tokenize, counter, recolors, encode),
+        collate_fn=Collate(tokenize, getattr(dataset, "counter", False), recolors, encode),
         drop_last=train,
         pin_memory=pin_memory,
         generator=torch.Generator(),  # of the workers' seeds: the process's own generator stays as it is
@@ -230,18 +224,27 @@ class _Shuffled(Sampler):
     processes.
     """
 
-    def __init__(self, length: int, batch_size: int, seed: int, window: int = 0) -> None:
+    def __init__(self, length: int, batch_size: int, seed: int, window: int = 0, epoch_length: int = 0) -> None:
+        """length: of the data set; epoch_length: samples of an epoch, 0: all."""
         self.length, self.batch_size, self.seed, self.window = length, batch_size, seed, window
+        self.epoch_length = epoch_length or length
         self.epoch = self.seen = 0
 
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(seeds.derive(self.seed, seeds.ORDER, self.epoch))
-        order = shuffled(self.length, self.window, generator)
+        order = self._order()
         ranks = distributed.world_size()
         together = ranks * self.batch_size
-        end = self.seen + (self.length - self.seen) // together * together
+        end = self.seen + (self.epoch_length - self.seen) // together * together
         return iter(order[self.seen + distributed.rank() : end : ranks].tolist())
+
+    def _order(self) -> Tensor:
+        """(epoch_length,) int64: of one pass over all samples after another, the present epoch's part."""
+        first, offset = divmod(self.epoch * self.epoch_length, self.length)
+        passes = range(first, first + -(-(offset + self.epoch_length) // self.length))
+        generators = (torch.Generator().manual_seed(seeds.derive(self.seed, seeds.ORDER, turn)) for turn in passes)
+        orders = [shuffled(self.length, self.window, generator) for generator in generators]
+        return torch.cat(orders)[offset : offset + self.epoch_length]
 
     def __len__(self) -> int:
         """Of a whole epoch."""
-        return self.length // (distributed.world_size() * self.batch_size) * self.batch_size
+        return self.epoch_length // (distributed.world_size() * self.batch_size) * self.batch_size

@@ -46,6 +46,7 @@ class Batch:
     boxes: Boxes | None = None  # None where nobody asked for them
     labels: Tensor | None = None  # (B, H, W) uint8, see `Sample`; None where nobody asked or nobody has them
     instances: Instances | None = None  # None where nobody asked for them
+    seed: int | None = None  # of what a system draws to paint it; None: the system's own
     counter_count: Tensor | None = None  # scalar: counter captions of a batch, the mean over an update's and all ranks'
 
     @classmethod
@@ -56,11 +57,13 @@ class Batch:
         words: Any,
         boxes: Boxes | None = None,
         instances: Instances | None = None,
+        names: Sequence[str] | None = None,
+        seed: int | None = None,
     ) -> "Batch":
         """Photographs with captions, to be coloured. rgb: as here, or already in [0, 1]."""
-        names = [str(place) for place in range(len(rgb))]
+        names = [str(place) for place in range(len(rgb))] if names is None else list(names)
         has_counter = torch.zeros(len(rgb), dtype=torch.bool)
-        held: dict[str, Any] = {"boxes": boxes, "instances": instances}
+        held: dict[str, Any] = {"boxes": boxes, "instances": instances, "seed": seed}
         return cls(rgb, words, None, has_counter, list(captions), names, list(range(len(rgb))), **held)
 
     @property

@@ -53,6 +53,12 @@ class Wanted:
     least_score: float = 0.0
     alone: bool = False  # in training, one of them at random stands in the picture's place
 
+    @classmethod
+    def of(cls, inputs: frozenset[str], train: bool, most: int = 8, least_score: float = 0.0) -> "Wanted | None":
+        """Of what a system reads (`models.System.inputs`); None where it reads no boxes."""
+        alone = train and "one box" in inputs
+        return cls(most, least_score, alone) if alone or "boxes" in inputs else None
+
 
 @dataclass(frozen=True)
 class Boxes:

@@ -10,28 +10,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.transforms import v2
 
 from datasets.batch import Sample
 from datasets.boxes import Box, Wanted, boxes_path, cut, read_boxes, seen_in
-from datasets.image_files import check_usable, find_images, leaves_folder, open_image, read_image, squash
+from datasets.image_files import check_usable, draw_crop, find_images, open_image, read_image, squash
 from datasets.label_maps import LabelMaps
-from datasets.masks import instances_of, read_masks
+from datasets.masks import Instance, instances_of, read_masks
+from datasets.pair_list import list_path, read_pairs
 from datasets.pictures.decode import decode_rgb
 from datasets.recolor import recolor
 from datasets.regions import read_regions, seen_in_crop
 from datasets.shards import PackedImage, Shards, index_path, open_shards
 from datasets.words import color_words, correspondence
-from datasets.words.captions import check_caption
+from datasets.words.levels import describe
 from datasets.words.mirror import mirror
 from utils.errors import InputError
 from utils.log import progress
 from utils.options import setting
-from utils.text_files import read_json
 
 logger = logging.getLogger(__name__)
 UNCAPTIONED = "uncaptioned"  # what the photographs without captions are called among shards, as if they were a split
@@ -57,6 +55,7 @@ class CaptionedOptions:
         " then holds; for systems that learn from them, by default correspondence_train.json of the data folder",
     )
     shuffle_window: int = setting(0, "pairs that are shuffled at a time, for a far disk; 0: all", low=0)
+    epoch_pairs: int = setting(0, "pairs of an epoch of training, which then goes on in the order; 0: all", low=0)
     max_boxes: int = setting(8, "boxes of a picture that a system reads: the best", low=1)
     box_score: float = setting(0.0, "least score of a box in boxes_{split}.json", low=0)
     skip_unreadable: int = setting(0, "leave out at most so many broken training images, by name", low=0)
@@ -81,20 +80,19 @@ class CaptionedImages(Dataset):
         split: str,
         size: int,
         options: CaptionedOptions | None = None,
-        counter: bool = False,
+        inputs: frozenset[str] = frozenset(),
         seed: int = 0,
         captions: bool = True,
         boxes: Wanted | None = None,
-        labels: bool = False,
-        masks: bool = False,
+        level: str = "complete",
     ) -> None:
         """Reads and checks the list and that every file or shard is there; pictures are decoded when asked for.
 
-        size: side of the square in pixels; options: of training; counter: draw counter captions for Eq. (15); captions:
-        not for a system that reads none: without a list all pictures of the folder are taken, and training shows each
-        once; boxes: to be given with the samples, and training leaves out pictures that have none; masks: give
-        instances outside of training, where the split has such a file. Raises InputError naming file, value and
-        remedy.
+        size: side of the square in pixels; options: of training; inputs: of `models.System`, of which "counter" and
+        "labels" are heeded in training, "instances" outside of it, where the split has such a file; captions: not for a
+        system that reads none: without a list all pictures of the folder are taken, and training shows each once;
+        boxes: to be given with the samples, and training leaves out pictures that have none; level: of the captions
+        outside of training, of `datasets.words.levels.LEVELS`. Raises InputError naming file, value and remedy.
         """
         self.folder = root / split
         self.pairs = read_pairs(root, split) if captions else self._pictures(root, split, options is not None)
@@ -103,7 +101,8 @@ class CaptionedImages(Dataset):
             path = Path(options.correspondence)
             self.correspondence = correspondence.fit(path, correspondence.read(path), self.pairs)
         self.regions = read_regions(root, split) if options is None or options.recolor > 0 else {}
-        self.size, self.options, self.counter, self.seed = size, options, counter, seed
+        self.size, self.options, self.seed = size, options, seed
+        self.counter = options is not None and "counter" in inputs
         self.epoch = 0
         self.near_file_order = True  # indices are asked for in about their own order: shards may be read ahead
         self.shards: list[Shards] = []
@@ -124,12 +123,16 @@ class CaptionedImages(Dataset):
             self.pairs += [(name, "") for name in added]
             if self.correspondence is not None:
                 self.correspondence += [()] * len(added)
-        self.labels = LabelMaps.beside(root, split) if labels else None
+        self.labels = LabelMaps.beside(root, split) if options is not None and "labels" in inputs else None
         self.boxes: dict[str, list[Box]] | None = None
         self.wanted = boxes
         if boxes is not None:
             self._read_boxes(boxes_path(root, split))
-        self.masks = read_masks(root, split, self.pairs) if masks and options is None else None
+        with_masks = options is None and "instances" in inputs
+        self.masks = read_masks(root, split, self.pairs) if with_masks else None
+        self.complete, self.level = self.pairs, level if options is None else "complete"
+        if self.level != "complete":
+            self.pairs = [(name, describe(caption, self.level).caption) for name, caption in self.pairs]
 
     def _pictures(self, root: Path, split: str, once: bool) -> list[tuple[str, str]]:
         """The pairs for a system that reads no captions; `once`: each image."""
@@ -164,9 +167,7 @@ class CaptionedImages(Dataset):
         if self.options is None:
             picture = read_image(self.image(name))
             boxes = None if self.boxes is None else self._crops(picture, self.boxes[name])
-            instances = None
-            if self.masks is not None:
-                instances = instances_of(self.masks.get(name, []), caption, picture.size, self.size, name)
+            instances = None if self.masks is None else self._instances(index, picture.size)
             return Sample(squash(picture, self.size), caption, None, name, index, boxes=boxes, instances=instances)
         words = None if self.correspondence is None else self.correspondence[index]
         draw = np.random.default_rng((self.seed, self.epoch, index))
@@ -186,6 +187,14 @@ class CaptionedImages(Dataset):
         else:
             ab, counter = None, color_words.replace(caption, draw)
         return Sample(rgb, caption, counter if self.counter else None, name, index, ab, words, labels=labels)
+
+    def _instances(self, index: int, size: tuple[int, int]) -> list[Instance]:
+        """Phrases are found in the complete caption; what is left of them at the data set's level counts."""
+        name, caption = self.complete[index]
+        found = instances_of(self.masks.get(name, []), caption, size, self.size, name)
+        description = describe(caption, self.level)
+        moved = [(description.moved(start, end), mask) for start, end, mask in found]
+        return [Instance(*span, mask) for span, mask in moved if span is not None]
 
     def _with_boxes(self, name: str, index: int, draw: np.random.Generator) -> Sample:
         """For training. A random crop keeps the boxes of which it shows half; where none is left it is not taken."""
@@ -250,65 +259,3 @@ class CaptionedImages(Dataset):
         with ThreadPoolExecutor(workers) as pool:
             found = progress(pool.map(broken, names), f"{self.folder}, decoding", "image", total=len(names))
             return [name for name, bad in zip(names, found, strict=True) if bad]
-
-
-def read_pairs(root: Path, split: str) -> list[tuple[str, str]]:
-    """The (image name, caption) pairs of a split, in file order. Raises InputError on anything else."""
-    path = list_path(root, split)
-    if not path.is_file():
-        there = sorted(p.name for p in root.glob("cap-img-pairs_*.json")) or "none"
-        raise InputError(f"{path}: not there; --data_path needs this list of [image name, caption] (found: {there})")
-    content = read_json(path, "write [[image, caption], ...] or {image: [captions]}")
-    if isinstance(content, dict):
-        wrong = [name for name, captions in content.items() if not isinstance(captions, list)]
-        if wrong:
-            raise InputError(f"{path}: {wrong[0]!r} has {content[wrong[0]]!r}; give each image a list of captions")
-        content = [[name, caption] for name, captions in content.items() for caption in captions]
-    elif not isinstance(content, list):
-        raise InputError(
-            f"{path}: holds a {type(content).__name__}; write [[image, caption], ...] or {{image: [captions]}}"
-        )
-    if not content:
-        raise InputError(f"{path}: holds no pairs; write [[image, caption], ...] or {{image: [captions]}}")
-    for place, pair in enumerate(content):
-        if fault := pair_fault(pair):
-            raise InputError(f"{path}: pair {place} {fault[1]}")
-    return [(name, caption) for name, caption in content]
-
-
-def list_path(root: Path, split: str) -> Path:
-    return root / f"cap-img-pairs_{split}.json"
-
-
-def pair_fault(pair: object) -> tuple[str, str] | None:
-    """What is wrong with an entry of a list: the name of the check (preparation/faults.py), and a message."""
-    if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair)):
-        return "bad_pair", f"is {str(pair)[:200]!r}; each pair is [image name, caption], two strings"
-    name, caption = pair
-    for part in pair:
-        try:
-            check_caption(part, "")
-        except InputError as error:
-            return "bad_text", str(error).strip()
-    if not caption.strip():
-        return "empty_caption", f"({name}) has an empty caption; write one or take the pair out"
-    if leaves_folder(name):
-        return "bad_name", f"names {name!r}; an image name stays inside its split's folder (no '..', no '/' first)"
-    return None
-
-
-def draw_crop(width: int, height: int, scale: tuple[float, float], seed: int) -> tuple[int, int, int, int]:
-    """(top, left, height, width) of a random resized crop that keeps a share of the area within `scale`; of all, where
-    both are 1.
-
-    torchvision draws from the global generator: it is lent ours. Not by torch.manual_seed, which would seed the GPUs
-    too, and note a stack trace every time where CUDA is not in use yet.
-    """
-    if tuple(scale) == (1.0, 1.0):
-        return 0, 0, height, width
-    state = torch.get_rng_state()
-    try:
-        torch.default_generator.manual_seed(seed)
-        return v2.RandomResizedCrop.get_params(torch.empty(0, height, width), list(scale), [3 / 4, 4 / 3])
-    finally:
-        torch.set_rng_state(state)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms import v2
 
 from datasets.pictures.decode import decode_rgb
 from datasets.pictures.find_pictures import find_pictures, stored_as
@@ -91,3 +92,20 @@ def leaves_folder(name: str) -> bool:
     """Whether an image name is empty or may lie outside its split's folder."""
     pure = PurePosixPath(name)
     return not name or pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name
+
+
+def draw_crop(width: int, height: int, scale: tuple[float, float], seed: int) -> tuple[int, int, int, int]:
+    """(top, left, height, width) of a random resized crop that keeps a share of the area within `scale`; of all, where
+    both are 1.
+
+    torchvision draws from the global generator: it is lent ours. Not by torch.manual_seed, which would seed the GPUs
+    too, and note a stack trace every time where CUDA is not in use yet.
+    """
+    if tuple(scale) == (1.0, 1.0):
+        return 0, 0, height, width
+    state = torch.get_rng_state()
+    try:
+        torch.default_generator.manual_seed(seed)
+        return v2.RandomResizedCrop.get_params(torch.empty(0, height, width), list(scale), [3 / 4, 4 / 3])
+    finally:
+        torch.set_rng_state(state)

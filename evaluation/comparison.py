@@ -1,10 +1,9 @@
-"""Two tests of the same pairs, compared: by how much they differ, who wins, and on which images.
+"""Tests of the same pairs, compared two at a time: by how much they differ, who wins, and on which images.
 
 A row is a line of the `per_image.csv` of `evaluation/report.py`, one per (image, caption) pair. The unit is the image:
 its captions are drawn together by the bootstrap, and their mean difference makes one win, loss or tie.
 """
 
-import html
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -15,8 +14,6 @@ import numpy as np
 import torch
 from scipy.stats import binomtest
 
-from evaluation import tables
-from evaluation.report import STRIPS
 from evaluation.statistics import bootstrap_difference
 from utils.errors import InputError
 from utils.text_files import read_table
@@ -195,57 +192,44 @@ def most_different(difference: Difference, names: Sequence[str], count: int) -> 
     return [max(rows[name], key=lambda i: abs(difference.rows[i])) for name in ranked]
 
 
-def table_rows(names: Sequence[str], differences: dict[str, Difference]) -> list[tables.Row]:
-    """names: of A and B."""
-    a, b = names
-    ends = [f"images: {a} wins / loses / ties", "sign test p", "infinite", "better"]
-    lines = [("", [a, b, f"{a} less {b} [95 %]", *ends])]
-    for metric, (summary, *_) in differences.items():
-        interval = summary["difference"]
-        mean = "-" if interval is None else "{mean:+.5f} [{low:+.5f}, {high:+.5f}]".format(**interval)
-        wins = "-" if summary["wins"] is None else "{wins} / {losses} / {ties}".format(**summary)
-        p = "-" if summary["sign_test_p"] is None else f"{summary['sign_test_p']:.2g}"
-        sides = [tables.number(summary[side], 5) for side in ("a", "b")]
-        lines.append((metric, [*sides, mean, wins, p, str(summary["infinite"]), summary["better"]]))
-    return lines
+def align(files: Sequence[Path]) -> list[list[Row]]:
+    """The rows of each file, all in the order of the first. Raises InputError unless all hold the same pairs, measured
+    against the same photographs."""
+    aligned = [read_rows(files[0])]
+    for file in files[1:]:
+        pairs = pair(files[0], aligned[0], file, read_rows(file))
+        check_same_truth(files[0], file, pairs)
+        aligned.append([row for _, row in pairs])
+    return aligned
 
 
-def picture_name(place: int, heading: str) -> str:
-    """heading: g, a, b or t, for gray, A, B and truth."""
-    return f"{STRIPS}/{place:02}_{heading}.png"
+def best_images(
+    differences: Sequence[Difference], names: Sequence[str], better: str, count: int
+) -> list[list[tuple[int, float]]]:
+    """Of each test, the reference first, the images on which it is ahead of the best of the others, by most: the row
+    that shows it most, and the lead of the image's mean. At most `count` each.
+
+    differences: of the reference less each other test; names: the image of each row; better: HIGHER or LOWER.
+    """
+    sign = 1.0 if better == HIGHER else -1.0
+    places = {name: place for place, name in enumerate(differences[0].images)}
+    rows: dict[str, list[int]] = {name: [] for name in places}
+    for i, name in enumerate(names):
+        if name in rows:
+            rows[name].append(i)
+    by_image = _leads([-sign * np.array([of.images[name] for name in places]) for of in differences])
+    by_row = _leads([-sign * of.rows for of in differences])
+    best = []
+    for images, own in zip(by_image, by_row, strict=True):
+        ahead = sorted((name for name in places if images[places[name]] > TIE), key=lambda name: -images[places[name]])
+        best.append([(max(rows[name], key=lambda i: own[i]), float(images[places[name]])) for name in ahead[:count]])
+    return best
 
 
-def page(
-    names: Sequence[str],
-    files: Sequence[str],
-    pairs: Sequence[tuple[Row, Row]],
-    differences: dict[str, Difference],
-    rank_by: str,
-    shown: Sequence[int],
-) -> str:
-    """names, files: of A and B; shown: indices of the pairs whose pictures lie under `picture_name`."""
-    a, b = names
-    title, images = f"{a} and {b}", len(differences[rank_by].images)
-    body = f"""<h1>{html.escape(title)}</h1>
-<p>{html.escape(f"{a}: {files[0]}")}<br>{html.escape(f"{b}: {files[1]}")}<br>{images} images, {len(pairs)} image-caption
-pairs. Intervals: paired bootstrap over images. Infinite figures (equal pictures) are left out of means and intervals,
-and win or lose all the same.</p>
-{tables.markup(table_rows(names, differences))}
-<h2>The {len(shown)} images that differ most in {html.escape(rank_by)}</h2>
-{tables.strip_heads(("gray", a, b, "truth"))}"""
-    figures = "".join(_figure(pairs[i], differences, i, place) for place, i in enumerate(shown))
-    return tables.page(title, body + figures, "figure div { display: grid; grid-template-columns: repeat(4, 1fr) }")
-
-
-def _figure(pair: tuple[Row, Row], differences: dict[str, Difference], i: int, place: int) -> str:
-    """Four pictures above the caption and, for the row that is shown, each metric of A and B."""
-    images = "".join(f'<img loading="lazy" src="{picture_name(place, heading)}" alt="">' for heading in "gabt")
-    figures = "; ".join(
-        f"{metric} {float(pair[0][PREFIX + metric]):.4f}, {float(pair[1][PREFIX + metric]):.4f}"
-        f" ({difference.rows[i]:+.4f})"
-        for metric, difference in differences.items()
-        if pair[0][PREFIX + metric]
-    )
-    caption, name = (html.escape(pair[0][key]) for key in ("caption", "name"))
-    text = f"{place + 1}. {caption}<br><small>{name}: {html.escape(figures)}</small>"
-    return f"<figure><div>{images}</div><figcaption>{text}</figcaption></figure>\n"
+def _leads(others: Sequence[np.ndarray]) -> np.ndarray:
+    """others: how far each other test is ahead of the reference, (R,). Returns how far each test, the reference first,
+    is ahead of the best of the rest: (tests, R)."""
+    scores = np.stack([np.zeros_like(others[0]), *others])
+    with np.errstate(invalid="ignore"):  # two infinitely ahead of the reference are level
+        leads = [own - np.delete(scores, place, axis=0).max(axis=0) for place, own in enumerate(scores)]
+    return np.nan_to_num(np.stack(leads), nan=0.0, posinf=np.inf, neginf=-np.inf)

@@ -20,7 +20,7 @@ from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 from torchvision.models import Inception3
 
 from evaluation.metrics import read_tensors
-from evaluation.protocol import ROWS, Colorized
+from evaluation.protocol import PAINTED, ROWS, Colorized
 from utils import distributed
 from utils.errors import InputError
 from utils.log import progress
@@ -80,16 +80,19 @@ class FID:
                 self.features.setdefault(index, {})[row] = features.clone()
 
     def distances(self) -> dict[str, float | None]:
-        """FID of each of ROWS against the truth, of all ranks' pairs, one sample a pair; None for fewer than two."""
+        """FID of each of ROWS, and of PAINTED where there is one, against the truth, of all ranks' pairs, one sample a
+        pair; None for fewer than two."""
         gathered: dict[int, dict[str, Tensor]] = {}
         for part in distributed.gather_objects(self.features):
             gathered |= part
         if len(gathered) < 2:
             return dict.fromkeys(ROWS)
+        compared = [row for row in (*ROWS, PAINTED) if row in next(iter(gathered.values()))]
         sets = {
-            row: torch.stack([gathered[index][row] for index in sorted(gathered)]).double() for row in (*ROWS, "truth")
+            row: torch.stack([gathered[index][row] for index in sorted(gathered)]).double()
+            for row in (*compared, "truth")
         }
-        return {row: frechet_distance(sets[row], sets["truth"]) for row in progress(ROWS, "FID", "row")}
+        return {row: frechet_distance(sets[row], sets["truth"]) for row in progress(compared, "FID", "row")}
 
 
 def note(summary: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ gray picture other colours. Differs: the paper shows its claims by pictures (Fig
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from datasets.batch import Batch
 from datasets.boxes import Boxes
+from datasets.masks import Instances
 from datasets.pictures.drawing import group_map
 from datasets.scenes import COLORS, FAVORITE, PALETTE, SHAPES, SceneBatch, Scenes
 from evaluation.instance_metrics import (
@@ -25,12 +26,12 @@ from evaluation.instance_metrics import (
     nearest_color,
     paint,
     patch_labels,
-    reference_accuracy,
 )
+from evaluation.metrics import luminance_psnr
 from evaluation.protocol import check_finite
 from evaluation.scene_report import Recolored, UnderCaption
-from evaluation.statistics import bootstrap_interval
-from models import System
+from evaluation.variety import other_seeds, spread
+from models import Coloring, System
 from utils import color, distributed
 from utils.devices import autocast
 from utils.log import progress
@@ -42,7 +43,13 @@ SHOWN_SCENES, SHOWN_CAPTIONS = 4, 4  # of each split, on the page
 
 @torch.no_grad()
 def evaluate_instances(
-    system: System, scenes: Scenes, device: torch.device, amp: str, batch_size: int, shared: bool = True
+    system: System,
+    scenes: Scenes,
+    device: torch.device,
+    amp: str,
+    batch_size: int,
+    shared: bool = True,
+    seeds: int = 1,
 ) -> list[dict[str, Any]]:
     """One row a scene, all ranks', in order, on every rank.
 
@@ -50,7 +57,10 @@ def evaluate_instances(
     `foreground_ari` (off the ground), None without groups or without a pair of patches; `instances`, those that the
     caption gives a colour and that can be seen, each with noun, color, answer, correct, error, gray_error (of ab = 0),
     counter_color, counter_answer, counter_correct, counter_error. Answers are the palette colours nearest to the mean
-    predicted ab in the mask, errors the mean CIEDE2000 from the palette's centre there.
+    predicted ab in the mask, errors the mean CIEDE2000 from the palette's centre there. Of a system that paints its own
+    luminance, `luminance_psnr`. At lower levels of description, or with several seeds, `undescribed`: the others that
+    can be seen, each with noun, `chroma`, the mean predicted one in its mask, and, with several seeds, `spread`, the
+    mean standard deviation of ab there; and the scene's own `spread`.
 
     shared: rank r takes the scenes r, r + W, ...; else rank 0 takes all. Raises DivergedError where ab is not finite.
     """
@@ -61,14 +71,39 @@ def evaluate_instances(
         indices = mine[start : start + batch_size]
         batch = scenes.render(indices)
         gray = color.split(batch.rgb.to(device).float() / 255)[0].cpu()
-        boxes = batch.boxes if "boxes" in system.inputs else None
-        (ab, regions), (counter_ab, _) = (
-            colorings(system, batch.rgb, captions, batch.names, device, amp, boxes)
-            for captions in (batch.captions, batch.counter_captions)
+        own, counter, *others = (
+            colorings(system, batch.rgb, captions, batch.names, device, amp, _read(system, batch, counter, seed))
+            for captions, counter, seed in (
+                (batch.captions, False, None),
+                (batch.counter_captions, True, None),
+                *((batch.captions, False, seed) for seed in other_seeds(system, seeds)),
+            )
         )
-        rows += _rows(batch, indices, gray, ab, counter_ab, regions, scenes.rules.favorites > 0)
+        found = _rows(batch, indices, gray, own.ab, counter.ab, own.regions, scenes.rules.favorites > 0)
+        more: list[dict[str, Any]] = [{} for _ in indices]
+        if seeds > 1 or scenes.level != "complete":
+            varied = spread([own.ab, *(other.ab for other in others)]) if seeds > 1 else None
+            more = _undescribed(batch, own.ab, varied)
+        if own.rgb is not None:
+            painted = luminance_psnr(color.to_uint8(own.rgb, rounded=True), batch.rgb).tolist()
+            more = [held | {"luminance_psnr": value} for held, value in zip(more, painted, strict=True)]
+        rows += [row | held for row, held in zip(found, more, strict=True)]
     rows = [row for part in distributed.gather_objects(rows) for row in part]
     return sorted(rows, key=lambda row: row["index"])
+
+
+class Read(NamedTuple):
+    """What some systems read beside the caption."""
+
+    boxes: Boxes | None
+    instances: Instances | None
+    seed: int | None = None
+
+
+def _read(system: System, batch: SceneBatch, counter: bool, seed: int | None) -> Read:
+    """counter: under the counter captions."""
+    boxes = batch.boxes if "boxes" in system.inputs else None
+    return Read(boxes, batch.instances(counter) if "instances" in system.inputs else None, seed)
 
 
 def colorings(
@@ -78,16 +113,16 @@ def colorings(
     names: Sequence[str],
     device: torch.device,
     amp: str,
-    boxes: Boxes | None = None,
-) -> tuple[Tensor, Tensor]:
-    """ab (B, 2, H, W) in [-1, 1] and the regions (B, R, N_I) of `models.Coloring`, R = 0 where there are none; float32
-    on the CPU. rgb: (B, 3, H, W) uint8, one picture a caption."""
+    read: Read,
+) -> Coloring:
+    """Float32 on the CPU; R = 0 where there are no regions. rgb: (B, 3, H, W) uint8, one picture a caption."""
     words = None if system.tokenizer is None else system.tokenizer(list(captions))
+    batch = Batch.plain(rgb, captions, words, read.boxes, read.instances, names, read.seed)
     with autocast(device, amp):
-        coloring = system.colorize(Batch.plain(rgb, captions, words, boxes).to(device))
+        coloring = system.colorize(batch.to(device))
     check_finite(coloring.ab, names)
     regions = torch.zeros(len(captions), 0, 1) if coloring.regions is None else coloring.regions.float().cpu()
-    return coloring.ab.float().cpu(), regions
+    return Coloring(coloring.ab.float().cpu(), None if coloring.rgb is None else coloring.rgb.float().cpu(), regions)
 
 
 def _rows(
@@ -133,6 +168,23 @@ def _rows(
     ]
 
 
+def _undescribed(batch: SceneBatch, ab: Tensor, varied: Tensor | None) -> list[dict[str, Any]]:
+    """What rows hold of the instances that can be seen and whose colour the caption does not give. ab: (B, 2, H, W) in
+    [-1, 1]; varied: (B, H, W), of `spread`."""
+    chroma = color.denormalize_ab(ab.double()).norm(dim=1)
+    values = {"chroma": chroma} if varied is None else {"chroma": chroma, "spread": varied}
+    inside = {name: instance_means(values[name][:, None], batch.masks)[..., 0] for name in values}  # (B, N)
+    silent = batch.masks.flatten(2).any(dim=2) & ~batch.named
+    rows: list[dict[str, Any]] = []
+    for b, own in enumerate(silent):
+        places = own.nonzero().flatten().tolist()
+        found = [
+            {"noun": NOUNS[batch.shapes[b, k]], **{name: inside[name][b, k].item() for name in values}} for k in places
+        ]
+        rows.append({"undescribed": found} | ({} if varied is None else {"spread": varied[b].mean().item()}))
+    return rows
+
+
 def _scored(batch: SceneBatch) -> Tensor:
     """(B, N) bool: the caption gives it a colour, and it can be seen."""
     return batch.named & batch.masks.flatten(2).any(dim=2)
@@ -154,41 +206,6 @@ def _grouping(masks: Tensor, assignment: Tensor) -> tuple[list[float | None], li
     return tuple([None if math.isnan(value) else value for value in scores.tolist()] for scores in values)
 
 
-def summarize_instances(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The figures of one split. Each is {mean, low, high}: 95 % bootstrap interval, whole scenes drawn.
-
-    accuracy, error (CIEDE2000) and the same under the counter caption; `counter_drop`, accuracy less counter_accuracy,
-    paired; `gray_error`, of ab = 0; ari, foreground_ari, None without groups; `references`: what answers that know
-    nothing of instances would score in accuracy (`evaluation.instance_metrics.reference_accuracy`), plain means.
-    """
-    instances = [instance for row in rows for instance in row["instances"]]
-    groups = torch.tensor([scene for scene, row in enumerate(rows) for _ in row["instances"]])
-    values = {
-        "accuracy": [instance["correct"] for instance in instances],
-        "counter_accuracy": [instance["counter_correct"] for instance in instances],
-        "counter_drop": [instance["correct"] - instance["counter_correct"] for instance in instances],
-        **{key: [instance[key] for instance in instances] for key in ("error", "counter_error", "gray_error")},
-    }
-    summary: dict[str, Any] = {"scenes": len(rows), "instances": len(instances)}
-    for key, of_instances in values.items():
-        summary[key] = bootstrap_interval(torch.tensor(of_instances, dtype=torch.float64), groups)._asdict()
-    for key in ("ari", "foreground_ari"):
-        of_scenes = torch.tensor([row[key] for row in rows if row[key] is not None], dtype=torch.float64)
-        summary[key] = bootstrap_interval(of_scenes)._asdict() if len(of_scenes) else None
-    wanted = _indices([[instance["color"] for instance in row["instances"]] for row in rows])
-    scores = reference_accuracy(wanted, CENTERS, _indices([row["caption_colors"] for row in rows]))
-    references = {name: (score.sum() / (wanted >= 0).sum()).item() for name, score in scores.items()}
-    if "favorite" in instances[0]:
-        references["favorite"] = sum(instance["favorite"] for instance in instances) / len(instances)
-    return summary | {"references": references}
-
-
-def _indices(names: Sequence[Sequence[str]]) -> Tensor:
-    """Colour names of every scene -> (B, most of them) index into COLORS, -1 where there is none."""
-    width = max(len(row) for row in names)
-    return torch.tensor([[COLORS.index(name) for name in row] + [-1] * (width - len(row)) for row in names])
-
-
 def shown_scenes(system: System, scenes: Scenes, device: torch.device, amp: str) -> list[Recolored]:
     """The page's pictures of a split."""
     shown = range(min(SHOWN_SCENES, len(scenes)))
@@ -202,10 +219,14 @@ def recolor(system: System, scenes: Scenes, index: int, count: int, device: torc
     batch, variations = scenes.render([index]), scenes.recolored(index, count)
     captions, colors = zip(*variations, strict=True)
     gray = color.split(batch.rgb.float() / 255)[0].expand(count, -1, -1, -1)
-    rgb, boxes = batch.rgb.expand(count, -1, -1, -1), None
-    if "boxes" in system.inputs:
-        boxes = replace(batch, rgb=rgb, masks=batch.masks.expand(count, -1, -1, -1)).boxes
-    ab, regions = colorings(system, rgb, captions, batch.names * count, device, amp, boxes)
+    whole = replace(
+        batch,
+        rgb=batch.rgb.expand(count, -1, -1, -1),
+        masks=batch.masks.expand(count, -1, -1, -1),
+        spans=torch.stack([scenes.spans(index, own) for own in colors]),
+    )
+    read = _read(system, whole, False, None)
+    ab, _, regions = colorings(system, whole.rgb, captions, batch.names * count, device, amp, read)
     nothing, pictures = (_pictures(color.colorize(gray, chroma)) for chroma in (torch.zeros_like(ab), ab))
     _, answers = _figures(gray, ab, batch.masks.expand(count, -1, -1, -1), torch.tensor(colors))
     scored = _scored(batch)[0].nonzero().flatten().tolist()

@@ -17,8 +17,8 @@ from datasets.image_files import read_image
 from datasets.words import color_words
 from evaluation.color_metrics import color_errors, colorfulness_both
 from evaluation.fid import FID
-from evaluation.metrics import LPIPS, SSIM_WINDOW, BackboneMissing, is_cached, psnr, ssim
-from evaluation.protocol import ROWS, Colorized, LabBatch, check_finite, colorized, pieces
+from evaluation.metrics import LPIPS, SSIM_WINDOW, BackboneMissing, is_cached, luminance_psnr, psnr, ssim
+from evaluation.protocol import PAINTED, ROWS, Colorized, LabBatch, check_finite, colorized, pieces
 from models import Coloring
 from utils import color
 from utils.devices import side_by_side
@@ -28,12 +28,14 @@ logger = logging.getLogger(__name__)
 COLOR_ROWS = ("model", "gray")  # the ceiling's colours are the truth's, but for rounding
 FULL = ("psnr", "ssim", "lpips", "ciede2000", "chroma_error", "colorfulness", "colorfulness_absolute", "fid")
 IN_BOXES = "box_error"  # `chroma_error` inside boxes, where there are any
+LUMINANCE = "luminance_psnr"  # of a painted picture, against the luminance that was given
 
 
 def figures(
     images: dict[str, Tensor], truth: Tensor, lpips: LPIPS | None, masks: Tensor | None = None
 ) -> dict[str, Tensor]:
-    """`{row}_{metric}` -> (B,) float64, each image of `images`, a batch for each of ROWS, against the truth.
+    """`{row}_{metric}` -> (B,) float64, each image of `images`, a batch for each of `Colorized.compared`, against the
+    truth.
 
     The truth's LPIPS features serve all comparisons. Colourfulness is of the prediction and of the truth. masks: (B, H,
     W) bool, the pixels inside boxes.
@@ -49,6 +51,8 @@ def figures(
             found[f"{row}_ciede2000"], found[f"{row}_chroma_error"] = errors.ciede2000, errors.chroma_error
             if masks is not None:
                 found[f"{row}_{IN_BOXES}"] = errors.box_error
+    if PAINTED in images:
+        found[f"{PAINTED}_{LUMINANCE}"] = luminance_psnr(images[PAINTED], images["ceiling"])
     for row, image in (("model", images["model"]), ("truth", truth)):
         found[f"{row}_colorfulness"], found[f"{row}_colorfulness_absolute"] = colorfulness_both(image)
     return found
@@ -63,6 +67,7 @@ class Measure:
       model    the system
       gray     ab = 0: doing nothing
       ceiling  the truth after the Lab round trip, against the photograph itself: what the protocol loses
+      painted  the system's picture with its own luminance, where it paints one; with the PSNR of that luminance
       truth    colourfulness alone
     """
 
@@ -111,12 +116,13 @@ def means(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     of no single image, is None here.
     """
     summary: dict[str, Any] = {"count": len(rows)}
-    for row in (*ROWS, "truth"):
-        metrics = (*FULL, IN_BOXES) if any(f"{row}_{IN_BOXES}" in r for r in rows) else FULL
-        values = {metric: [r[f"{row}_{metric}"] for r in rows if f"{row}_{metric}" in r] for metric in metrics}
-        finite = [value for value in values["psnr"] if math.isfinite(value)]
-        summary[row] = {metric: _mean(of_metric) for metric, of_metric in (values | {"psnr": finite}).items()}
-        summary[row]["identical"] = len(values["psnr"]) - len(finite)
+    painted = (PAINTED,) if any(f"{PAINTED}_psnr" in r for r in rows) else ()
+    for row in (*ROWS, *painted, "truth"):
+        more = [metric for metric in (IN_BOXES, LUMINANCE) if any(f"{row}_{metric}" in r for r in rows)]
+        values = {m: [r[f"{row}_{m}"] for r in rows if f"{row}_{m}" in r] for m in (*FULL, *more)}
+        finite = {m: [value for value in values[m] if math.isfinite(value)] for m in ("psnr", LUMINANCE) if m in values}
+        summary[row] = {metric: _mean(of_metric) for metric, of_metric in (values | finite).items()}
+        summary[row]["identical"] = len(values["psnr"]) - len(finite["psnr"])
     summary["truth"] = {metric: summary["truth"][metric] for metric in ("colorfulness", "colorfulness_absolute")}
     return summary
 

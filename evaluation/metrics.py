@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from evaluation.color_metrics import check_images
+from utils import color
 from utils.errors import InputError, reason
 
 DATA_RANGE = 255
@@ -46,6 +47,13 @@ def psnr(a: Tensor, b: Tensor) -> Tensor:
     difference = a.int() - b.int()
     squares = (difference * difference).sum(dim=(1, 2, 3))  # int64: exact. square() of whole numbers is slow
     return 10.0 * torch.log10(DATA_RANGE**2 * a.shape[1:].numel() / squares.double())
+
+
+def luminance_psnr(a: Tensor, b: Tensor) -> Tensor:
+    """The same of L alone, 10 log10(100^2 / MSE): (B,) dB, infinite for equal L. ValueError as there."""
+    check_images(a, b)
+    l_a, l_b = (color.luminance(images.double() / 255) for images in (a, b))
+    return 10.0 * torch.log10(100.0**2 / (l_a - l_b).square().mean(dim=(1, 2, 3)))
 
 
 def ssim(a: Tensor, b: Tensor) -> Tensor:

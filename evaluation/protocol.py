@@ -20,6 +20,7 @@ from utils.devices import side_by_side
 from utils.errors import DivergedError
 
 ROWS = ("model", "gray", "ceiling")
+PAINTED = "painted"  # one more row, of systems that paint their own luminance
 
 
 class Colorized(NamedTuple):
@@ -33,10 +34,12 @@ class Colorized(NamedTuple):
     predicted: Tensor
     truth: Tensor  # the photograph after the Lab round trip
     regions: Tensor  # (B, R, N) of `models.Coloring`; R = 0 where there are none
+    painted: Tensor | None = None  # the system's picture with the luminance that it painted
 
     def compared(self) -> dict[str, Tensor]:
-        """What each of ROWS sets against the truth."""
-        return dict(zip(ROWS, (self.predicted, self.gray, self.photo), strict=True))
+        """What each of ROWS, and PAINTED, sets against the truth."""
+        own = dict(zip(ROWS, (self.predicted, self.gray, self.photo), strict=True))
+        return own if self.painted is None else own | {PAINTED: self.painted}
 
 
 class LabBatch(NamedTuple):
@@ -90,16 +93,18 @@ def colorized(
         (name,) = batch.names[part]
         own = LabBatch.of(photograph(name).to(own.photo.device).unsqueeze(0))
     chromas = (torch.zeros_like(own.ab), enlarge(coloring.ab[part], own.photo.shape[2:]), own.ab)
-    nothing, predicted, truth = (
-        color.to_uint8(color.colorize(own.gray, ab), rounded=protocol == "rounded") for ab in chromas
-    )
+    rounded, size = protocol == "rounded", own.photo.shape[2:]
+    nothing, predicted, truth = (color.to_uint8(color.colorize(own.gray, ab), rounded=rounded) for ab in chromas)
+    painted = None
+    if coloring.rgb is not None:
+        painted = color.to_uint8(enlarge(coloring.rgb[part], size), rounded=rounded)
     words = batch.indices[part], batch.names[part], batch.captions[part]
     regions = coloring.ab.new_zeros(len(coloring.ab), 0, 1) if coloring.regions is None else coloring.regions
-    return Colorized(*words, own.photo, nothing, predicted, truth, regions[part])
+    return Colorized(*words, own.photo, nothing, predicted, truth, regions[part], painted)
 
 
 def enlarge(ab: Tensor, size: tuple[int, int]) -> Tensor:
-    """Predicted ab (B, 2, S, S), unsquashed to (B, 2, *size), bilinear; as it is where it has that size."""
+    """Predicted ab or RGB (B, C, S, S), unsquashed to (B, C, *size), bilinear; as it is where it has that size."""
     if ab.shape[2:] == size:
         return ab
     return interpolate(ab.double(), tuple(size), mode="bilinear", align_corners=False)

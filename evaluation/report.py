@@ -15,8 +15,8 @@ from PIL import Image
 
 from datasets.pictures.drawing import GAP, captioned_grid, group_map, strip
 from evaluation import fid, tables
-from evaluation.measure import IN_BOXES
-from evaluation.protocol import Colorized
+from evaluation.measure import IN_BOXES, LUMINANCE
+from evaluation.protocol import PAINTED, Colorized
 from utils import files
 
 PANELS = ("gray", "result", "truth", "groups")
@@ -26,6 +26,7 @@ SHEET_SIDE = 160  # pixels that a panel of TensorBoard's sheet is wide at least
 
 _TITLES = {
     "model": "this model",
+    PAINTED: "its own picture, luminance and all",
     "gray": "ab = 0 (doing nothing)",
     "ceiling": "ceiling (Lab round trip)",
     "truth": "the truth",
@@ -37,7 +38,8 @@ _COLUMNS = {  # metric: heading, digits
     "fid": ("FID", 2),
     "ciede2000": ("CIEDE2000", 3),
     "chroma_error": ("ab error", 3),
-    "box_error": ("in boxes", 3),  # shown where it was measured
+    IN_BOXES: ("in boxes", 3),  # shown where it was measured
+    LUMINANCE: ("PSNR of L, dB", 2),  # the same
     "colorfulness": ("colourful", 2),
     "colorfulness_absolute": ("(absolute)", 2),
 }
@@ -175,12 +177,26 @@ def subset_table(subsets: dict[str, dict[str, Any]]) -> str:
 
 
 def _summary_rows(summary: dict[str, Any]) -> list[tables.Row]:
-    columns = {name: column for name, column in _COLUMNS.items() if name != IN_BOXES or name in summary["model"]}
+    held = set().union(*(summary[row] for row in _TITLES if row in summary)) | set(_COLUMNS) - {IN_BOXES, LUMINANCE}
+    columns = {name: column for name, column in _COLUMNS.items() if name in held}
     lines = [("", [heading for heading, _ in columns.values()])]
-    for row, title in _TITLES.items():
+    for row, title in ((row, title) for row, title in _TITLES.items() if row in summary):
         cells = [tables.number(summary[row].get(metric), digits) for metric, (_, digits) in columns.items()]
         lines.append((title, cells))
     return lines
+
+
+def level_table(summaries: dict[str, dict[str, Any]]) -> str:
+    """Of the summaries at several levels of description, as lines of text."""
+    metrics = [metric for metric in _COLUMNS if metric not in (IN_BOXES, LUMINANCE)]
+    lines = [("descriptions", ["pairs", *(_COLUMNS[metric][0] for metric in metrics)])]
+    for level, summary in summaries.items():
+        for row in ("model", PAINTED):
+            if row in summary:
+                cells = [tables.number(summary[row][metric], _COLUMNS[metric][1]) for metric in metrics]
+                title = level if row == "model" else f"{level}, {_TITLES[row]}"
+                lines.append((title, [str(summary["count"]), *cells]))
+    return tables.text(lines)
 
 
 def subset_rows(subsets: dict[str, dict[str, Any]]) -> list[tables.Row]:

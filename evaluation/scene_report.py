@@ -33,6 +33,9 @@ _SHORT = {  # columns of the table as text
     "ari": "ARI",
     "foreground_ari": "fg ARI",
 }
+# Figures that some tests have: title, digits; of the scene, then of the instances that the caption gives no colour.
+_MORE = {"luminance_psnr": ("PSNR of L, dB", 2), "spread": ("std of ab among seeds", 2)}
+_UNDESCRIBED = {"chroma": ("chroma where nothing is said", 1), "spread": ("std there", 2)}
 _NOTE = """<p>Each row is one gray scene under four captions; below each colouring, the groups over the gray picture.
 The small line says what the caption wants and, in red, what the instance's mean colour is nearest to where that
 differs.</p>"""
@@ -69,7 +72,35 @@ def table(summaries: dict[str, dict[str, Any]]) -> str:
         cells = [tables.number(value and value["mean"] * factor, digits) for value, factor, digits in means]
         references = ", ".join(f"{name} {value * 100:.1f}" for name, value in summary["references"].items())
         lines.append((split, [*cells, references]))
-    return tables.text(lines, title_width=12, width=10)
+    more = more_rows(summaries)
+    return "\n".join(tables.text(rows, title_width=12, width=10) for rows in (lines, more) if rows)
+
+
+def level_table(summaries: dict[str, dict[str, dict[str, Any]]]) -> str:
+    """The same of several levels of description: one line a split and level. summaries: by level, then by split."""
+    splits = next(iter(summaries.values()))
+    return table({f"{split}, {level}": summaries[level][split] for split in splits for level in summaries})
+
+
+def more_rows(summaries: dict[str, dict[str, Any]]) -> list[tables.Row]:
+    """The table of what only some tests have: the painted luminance, variety, what is not described; or nothing."""
+    heads = [title for key, (title, _) in _MORE.items() if any(key in summary for summary in summaries.values())]
+    silent = [summary.get("undescribed", {}) for summary in summaries.values()]
+    own = [key for key in _UNDESCRIBED if any(key in of_split for of_split in silent)]
+    if own:
+        heads += ["undescribed instances", *(_UNDESCRIBED[key][0] for key in own)]
+    if not heads:
+        return []
+    lines = [("", heads)]
+    for (split, summary), of_split in zip(summaries.items(), silent, strict=True):
+        cells = [
+            tables.interval(summary.get(key), 1, digits) for key, (title, digits) in _MORE.items() if title in heads
+        ]
+        if own:
+            cells.append(str(of_split.get("instances", "-")))
+            cells += [tables.interval(of_split.get(key), 1, _UNDESCRIBED[key][1]) for key in own]
+        lines.append((split, cells))
+    return lines
 
 
 def save(
@@ -86,7 +117,7 @@ def save(
         for row in scenes
         for instance in row["instances"]
     ]
-    tables.write_csv(folder / "per_instance.csv", flat)
+    tables.write_csv(folder / "per_instance.csv", flat, flat[0] if flat else ("split", "index", "name"))
     first = [(split, scenes[0]) for split, scenes in recolored.items()]
     sheet = [[(scene.gray, split), *((c.picture, c.caption) for c in scene.colorings)] for split, scene in first]
     Image.fromarray(captioned_grid(sheet, SHEET_SCALE, lines=8)).save(folder / "sheet.png")
@@ -99,14 +130,16 @@ def save(
 
 
 def _tables(summaries: dict[str, dict[str, Any]]) -> str:
-    names = list(next(iter(summaries.values()))["references"])
+    names = list(dict.fromkeys(name for summary in summaries.values() for name in summary["references"]))
     figures = [("", [heading for heading, _, _ in FIGURES.values()])]
     references = [("", [f"{name.replace('_', ' ')}, %" for name in names])]
     for split, summary in summaries.items():
         figures.append((split, [tables.interval(summary[key], *look) for key, (_, *look) in FIGURES.items()]))
-        references.append((split, [f"{summary['references'][name] * 100:.1f}" for name in names]))
+        scores = (summary["references"].get(name) for name in names)
+        references.append((split, [tables.number(score and score * 100, 1) for score in scores]))
+    more = more_rows(summaries)
     between = "<p>What answers that know nothing of instances score in accuracy:</p>"
-    return f"{tables.markup(figures)}{between}{tables.markup(references)}"
+    return f"{tables.markup(figures)}{between}{tables.markup(references)}{tables.markup(more) if more else ''}"
 
 
 def _scene(folder: Path, scene: Recolored) -> str:

@@ -4,11 +4,12 @@ import functools
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from datasets.boxes import best
+from datasets.masks import check_rows, read_content
 from datasets.pictures.find_pictures import Found, composed, find_pictures, is_companion, lies_in
 from datasets.pictures.formats import ENDINGS
 from datasets.words.captions import check_caption
@@ -32,6 +33,8 @@ class Job(NamedTuple):
     explained: list[Path]  # the same, or none
     sheet: Path | None
     boxes: list | None = None  # of its objects, where they were given
+    masks: Sequence[tuple[str, Path]] = ()  # phrases and mask files
+    seeds: Sequence[int | None] = ()  # one for each caption, where they were given
 
     @property
     def written(self) -> list[Path]:
@@ -188,15 +191,26 @@ def read_boxes(path: Path) -> dict[str, list]:
     return content
 
 
-def match(flag: str, file: Path, held: dict[str, list], photos: Photographs) -> list[list]:
-    """What the file of --captions or --boxes has for each photograph, whatever form of Unicode its name has in the file
-    and on the disk. Raises InputError unless every one has some and every name is found."""
+def read_masks(path: Path, photos: Photographs, captions: Sequence[Sequence[str]]) -> list[list[tuple[str, Path]]]:
+    """Phrases and mask files of each photograph, as datasets/masks.py has them; a photograph that is not named has
+    none. captions: of each. Raises InputError."""
+    rows = match("--masks", path, read_content(path), photos, missing_as=[])
+    found = zip(photos.named, rows, captions, strict=True)
+    return [check_rows(path, name, own, of_one) for (_, name), own, of_one in found]
+
+
+def match(
+    flag: str, file: Path, held: Mapping[str, Any], photos: Photographs, missing_as: Any | None = None
+) -> list[Any]:
+    """What the file of --captions, --boxes or --masks has for each photograph, whatever form of Unicode its name has in
+    the file and on the disk. Raises InputError unless every one has some, or `missing_as` stands for it, and every name
+    is found."""
     names = [name for _, name in photos.named]
     by_form = {composed(name): own for name, own in held.items()}
-    missing = [name for name in names if composed(name) not in by_form]
+    missing = [name for name in names if composed(name) not in by_form and missing_as is None]
     unknown = by_form.keys() - {composed(name) for name in [*names, *photos.unopened]}
     if missing or unknown:
         which = f"has none for {missing[0]}" if missing else f"names {min(unknown)}, which is not among the photographs"
         count = len(missing) or len(unknown)
         raise InputError(f"{flag} {file}: {which} ({count} in all); complete the file, or pass other photographs")
-    return [held[name] if name in held else by_form[composed(name)] for name in names]
+    return [held[name] if name in held else by_form.get(composed(name), missing_as) for name in names]

@@ -9,7 +9,7 @@ N_I image tokens; N_G group tokens; G side of the grid of image tokens, N_I = G 
 import copy
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from torch import Tensor
 from datasets.batch import Batch
 from datasets.boxes import Boxes, best, cut
 from datasets.image_files import squash
+from datasets.masks import Instances, Mask, check_apart, check_phrase, fit_mask, placed, places
 from datasets.words import color_words
 from datasets.words.captions import check_caption, shorten
 from inference import onnx_file
@@ -80,6 +81,7 @@ class EncodedPhoto(NamedTuple):
     photo: Photo
     gray: NDArray  # (H, W) of the photograph's luminance, `inference.enlarge.gray_of`
     seen: Tensor | Batch  # its tokens (1, N_I, C); the photograph itself where a system reads no image apart
+    masks: tuple[tuple[str, Tensor | None], ...] = ()  # phrases, and (S, S) bool of their objects
 
 
 class Colorizer(HubMixin):
@@ -128,19 +130,24 @@ class Colorizer(HubMixin):
         amp: str = "auto",
         compile: bool = False,
         detector_weights: str | None = None,
+        numbers: Mapping[str, Any] | None = None,
     ) -> "Colorizer":
         """source: a checkpoint or weights file of ours, the authors' file, a folder or ONNX file of scripts/export.py,
         or such a folder's name on the Hugging Face hub; detector_weights: of `inference.detection`, for systems that
-        read boxes; if None, torchvision's cache is looked into. Raises InputError naming the file and the remedy."""
+        read boxes; if None, torchvision's cache is looked into; numbers: of its config in the place of the
+        checkpoint's, such as {"steps": 10}, none that makes another network. Raises InputError naming the file and the
+        remedy."""
         path = checkpoint.locate(str(source))
         if path.endswith(".onnx"):
+            if numbers:
+                raise InputError(f"{path}: an ONNX file has no numbers to change; leave {min(numbers)} out")
             if device not in ("auto", "cpu") or amp not in ("auto", "none") or compile:
                 raise InputError(
                     f"{path}: an ONNX file is computed on the CPU as it is; leave --device, --amp and --compile out, or"
                     " pass the checkpoint that it was made from"
                 )
             return cls(onnx_file.read(path), "cpu", "none", copied=False)
-        system, notes = restore(path, checkpoint.load(path))
+        system, notes = restore(path, checkpoint.load(path), **numbers or {})
         for note in notes:
             logger.info("%s", note)
         detector = None
@@ -160,30 +167,56 @@ class Colorizer(HubMixin):
         caption: str | Sequence[str] = "",
         strength: float = 1.0,
         boxes: Sequence[Sequence[float]] | None = None,
+        masks: Sequence[tuple[str, Mask]] = (),
+        seed: int | None = None,
     ) -> Image.Image | list[Image.Image]:
         """The picture in colour, of the same size and orientation, EXIF and profile kept; a list for several captions.
 
-        image: any mode and size, colours in it are not looked at. `colorize` also says what it could not keep or read.
+        image: any mode and size, colours in it are not looked at; boxes, masks: of `encode`; seed: of `colorize`, which
+        also says what it could not keep or read. Raises InputError for a mask whose phrase no caption holds.
         """
         several = [caption] if isinstance(caption, str) else caption
-        encoded = self.encode(from_image(image), boxes)
-        images = [colored.image for colored in self.colorize(encoded, several, strength)]
+        for phrase, _ in masks:
+            check_phrase(phrase, several, "masks")
+        encoded = self.encode(from_image(image), boxes, masks)
+        images = [colored.image for colored in self.colorize(encoded, several, strength, seed=seed)]
         return images[0] if isinstance(caption, str) else images
 
     @torch.no_grad()
-    def encode(self, photo: Photo, boxes: Sequence[Sequence[float]] | None = None) -> EncodedPhoto:
+    def encode(
+        self,
+        photo: Photo,
+        boxes: Sequence[Sequence[float]] | None = None,
+        masks: Sequence[tuple[str, Mask]] = (),
+    ) -> EncodedPhoto:
         """boxes: [left, top, right, bottom, score] of its objects, as it is seen, in [0, 1]: of a system that reads
         them. None: the detector's, where there is one, else the photograph is coloured as a whole; a note says which.
+        masks: phrases of the captions to come, and the masks of what they mean: of a system that reads them. Raises
+        InputError for masks of another size, empty or overlapping ones.
         """
         found, notes = self._boxes(photo, boxes)
         rgb = torch.from_numpy(photo.square(self.system.img_size)).permute(2, 0, 1)[None]
-        seen: Tensor | Batch = Batch.plain(rgb, [""], None, found).to(self.device)
+        seen: Tensor | Batch = Batch.plain(rgb, [""], None, found, names=["the photograph"]).to(self.device)
         if self.system.reads_apart:
             with devices.autocast(self.device, self.amp):
                 seen = self._encode_image(seen.rgb)
         gray = gray_of(photo.pixels)
         notes += [note] if (note := hardly_colorable(gray, photo.alpha)) else []
-        return EncodedPhoto(replace(photo, notes=(*photo.notes, *notes)), gray, seen)
+        encoded = EncodedPhoto(replace(photo, notes=(*photo.notes, *notes)), gray, seen)
+        if not masks:
+            return encoded
+        encoded = self.with_masks(encoded, masks)
+        check_apart([mask for _, mask in encoded.masks], [f"of {phrase!r}" for phrase, _ in masks], "the photograph")
+        return encoded
+
+    def with_masks(self, encoded: EncodedPhoto, masks: Sequence[tuple[str, Mask | None]]) -> EncodedPhoto:
+        """The same photograph with these phrases and masks, which may overlap, in the place of others. None: this
+        occurrence of the phrase has no mask. Raises InputError as `encode`."""
+        if "instances" not in self.system.inputs:
+            raise InputError(f"masks: {self.system.name} reads none; leave them out")
+        size, side = encoded.photo.upright_size, self.system.img_size
+        fitted = ((p, None if mask is None else fit_mask(mask, size, side, f"the mask of {p!r}")) for p, mask in masks)
+        return encoded._replace(masks=tuple(fitted))
 
     def _boxes(self, photo: Photo, given: Sequence[Sequence[float]] | None) -> tuple[Boxes | None, list[str]]:
         """With the crops, and a note on where they are from. None where the system reads none, or there are none."""
@@ -203,28 +236,51 @@ class Colorizer(HubMixin):
         return crops, [f"{len(boxes)} objects, {whence}, are coloured one by one"]
 
     def colorize(
-        self, encoded: EncodedPhoto, captions: Sequence[str], strength: float = 1.0, explain_words: bool = False
+        self,
+        encoded: EncodedPhoto,
+        captions: Sequence[str],
+        strength: float = 1.0,
+        explain_words: bool = False,
+        seed: int | None = None,
     ) -> list[Colored]:
-        """strength: factor of the chroma, 0 gray, 1 as the network says; explain_words: with explanations.
+        """strength: factor of the chroma, 0 gray, 1 as the network says; explain_words: with explanations; seed: of a
+        system that draws its colours, 0 or more: the same gives the same picture; None: the system's own.
 
-        An empty caption leaves the colours to the photograph alone. Raises InputError for a strength below 0.
+        An empty caption leaves the colours to the photograph alone. Raises InputError for a strength below 0, or a seed
+        that means nothing.
         """
         if not 0 <= strength < float("inf"):
             raise InputError(f"strength {strength}: pass a factor of the chroma from 0, 1 being the network's own")
+        if seed is not None:
+            if "seed" not in self.system.inputs:
+                raise InputError(f"seed {seed}: {self.system.name} draws no colours, it has one picture; leave it out")
+            if seed < 0:
+                raise InputError(f"seed {seed}: pass 0 or more")
         checked = [check_caption(caption, "the caption") for caption in captions]
-        return [self._color(encoded, caption, strength, explain_words) for caption in checked]
+        return [self._color(encoded, caption, strength, explain_words, seed) for caption in checked]
 
-    def _color(self, encoded: EncodedPhoto, caption: str, strength: float, explain_words: bool) -> Colored:
+    def _color(
+        self, encoded: EncodedPhoto, caption: str, strength: float, explain_words: bool, seed: int | None
+    ) -> Colored:
         words, language = self._read(caption)
-        ab, soft = self._coloring(encoded.seen, caption, words, language)
+        seen, notes = encoded.seen, self.notes(caption)
+        if isinstance(seen, Batch):
+            instances = Instances.of([placed(caption, encoded.masks)], *seen.rgb.shape[2:]).to(self.device)
+            seen = replace(seen, instances=instances if len(instances) else None, seed=seed)
+            notes += [
+                f"the caption {shorten(caption)!r} does not hold {phrase!r}: its mask is not used"
+                for phrase, _ in encoded.masks
+                if places([phrase], caption) == [None]
+            ]
+        ab, soft = self._coloring(seen, caption, words, language)
         photo = encoded.photo
         stored = turn_back(ab * np.float32(strength), photo.orientation)
         rgb = paint(encoded.gray, explain(encoded.gray, stored), photo.pixels.dtype)
         explanation = None
         if explain_words:
             groups = soft.argmax(axis=0) if len(soft) else np.empty((0, 0), np.int64)
-            explanation = Explanation(ab, groups, soft, self._word_effects(encoded.seen, words, caption, ab))
-        return Colored(photo.colored(rgb), [*photo.notes, *self.notes(caption)], explanation)
+            explanation = Explanation(ab, groups, soft, self._word_effects(seen, words, caption, ab))
+        return Colored(photo.colored(rgb), [*photo.notes, *notes], explanation)
 
     def _read_caption(self, caption: str) -> tuple[Words | None, Tensor | None]:
         """Its tokens, and what the text encoder says of them: the same for every photograph."""

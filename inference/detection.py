@@ -26,6 +26,13 @@ def is_cached() -> bool:
     return (Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS.url.rpartition("/")[2]).is_file()
 
 
+def gray_copy(picture: Image.Image) -> Image.Image:
+    """L of CIE Lab with 8 bits in three channels, as networks for coloured pictures are shown a gray one. RGB both."""
+    rgb = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
+    gray = (color.luminance(rgb) / color.L_MAX * 255).round().to(torch.uint8)  # (1, 1, H, W)
+    return Image.fromarray(gray[0, 0].numpy()).convert("RGB")
+
+
 class Detector:
     def __init__(self, weights: str | None = None, device: torch.device | str = "cpu", side: int = 800) -> None:
         """weights: a file with torchvision's names; None: from torchvision's cache, or fetched; side: the shorter, that
@@ -49,9 +56,8 @@ class Detector:
     @torch.no_grad()
     def __call__(self, picture: Image.Image, wanted: Wanted = WANTED) -> list[list[float]]:
         """picture: RGB, of which the luminance is read. Returns rows of a boxes file (`datasets.boxes`), best first."""
-        rgb = torch.from_numpy(np.array(picture)).to(self.device).permute(2, 0, 1)[None].float() / 255
-        gray = (color.luminance(rgb) / color.L_MAX * 255).round() / 255  # 8 bits, as the detector was shown
-        (found,) = self.network(list(gray.expand(-1, 3, -1, -1)))
+        shown = torch.from_numpy(np.array(gray_copy(picture))).to(self.device).permute(2, 0, 1).float() / 255
+        (found,) = self.network([shown])
         size = torch.tensor([picture.width, picture.height] * 2)
         rows = zip(
             (found["boxes"].cpu() / size).clamp(0, 1).tolist(),

@@ -31,6 +31,11 @@ class Photo(Decoded):
         small = np.asarray(self.opaque().resize((side, side), Image.Resampling.BILINEAR).convert("RGB"))
         return turn_rgb(small, self.orientation)
 
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """(width, height) as the eye sees it."""
+        return self.size[::-1] if self.orientation >= 5 else self.size
+
     def upright(self) -> Image.Image:
         """As the eye sees it, transparency on white: 8-bit RGB."""
         return Image.fromarray(turn_rgb(np.asarray(self.opaque().convert("RGB")), self.orientation))

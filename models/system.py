@@ -4,7 +4,7 @@ B batch; H = W = `img_size`; R regions (groups, instances); N image tokens, a sq
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
@@ -35,7 +35,7 @@ class System(nn.Module):
 
     Config: ClassVar[type]
     of_authors: ClassVar[dict[str, Any]] = {}  # numbers of the config in their file, where none are given
-    inputs: frozenset[str] = frozenset()  # of a sample, beyond photograph and caption: "counter", "boxes", "one box"
+    inputs: frozenset[str] = frozenset()  # of a sample, beyond photograph and caption: "counter", "boxes", "seed"
 
     def __init__(self, name: str, config: Any, tokenizer: CaptionTokenizer | None = None) -> None:
         """name: of `models.MODELS`; config: a `Config`; tokenizer: None where captions are not read."""
@@ -69,6 +69,16 @@ class System(nn.Module):
         return getattr(self.config, "stage", None)
 
     @property
+    def seed(self) -> int:
+        """Of what it draws to paint a picture, where a batch names no other."""
+        return getattr(self.config, "sample_seed", 0)
+
+    @property
+    def training_tokenizer(self) -> CaptionTokenizer | None:
+        """Of the captions that `forward` is given."""
+        return self.tokenizer
+
+    @property
     def img_size(self) -> int:
         """Side of the square that it sees, in pixels."""
         return self.config.img_size
@@ -76,6 +86,10 @@ class System(nn.Module):
     def begin_update(self, batches: Sequence[Batch], device: torch.device) -> list[Batch]:
         """The batches of one update of the weights, before the first of them: what their losses share is found here."""
         return list(batches)
+
+    def check_captions(self, captions: Iterable[tuple[str, str]]) -> None:
+        """Raises InputError for a caption that it cannot read whole, if it does not cut them. captions: (name of the
+        picture, caption)."""
 
     # ---- starts
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datasets.captioned_images import read_pairs
+from datasets.pair_list import read_pairs
 from datasets.scenes import Scenes
 from models.text import PADDING, UNKNOWN, CaptionTokenizer
 from models.weights import RANDOM

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from datasets.captioned_images import pair_fault
+from datasets.pair_list import pair_fault
 from datasets.pictures.decode import decode_rgb
 from datasets.pictures.find_pictures import stored_as, walk
 from datasets.pictures.formats import TooLarge

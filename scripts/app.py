@@ -4,13 +4,14 @@
     python scripts/app.py --checkpoint FILE --port 8000 --device cuda --amp bf16
 
 A visitor uploads a photograph, writes a sentence, compares gray and colour, clicks a region to see which words colour
-it, changes one colour from a palette, and downloads the picture at full size. `/health` answers {"status": "ok", ...}.
+it, changes one colour from a palette, and downloads the picture at full size. Where the system reads boxes or masks, a
+visitor clicks objects instead. `/health` answers {"status": "ok", ...}.
 
 Photographs are kept in a temporary folder, each visitor's under a random name, for an hour after the visitor last did
 something; the folder goes with the server. SIGTERM or Ctrl-C ends it with status 0. Nothing is fetched from the
-internet, and nothing sent there, but by --share and a --checkpoint on the hub. There are no passwords: on a --host that
-others reach, they see the page, and not each other's photographs. What an address and all of them can take of memory,
-disk and time is bounded (docs/BENCHMARKS.md); behind a proxy an address is what X-Forwarded-For says.
+internet, and nothing sent there, but by --share and a --checkpoint or --sam on the hub. There are no passwords: on a
+--host that others reach, they see the page, and not each other's photographs. What an address and all of them can take
+of memory, disk and time is bounded (docs/BENCHMARKS.md); behind a proxy an address is what X-Forwarded-For says.
 """
 
 import argparse
@@ -24,8 +25,10 @@ from types import FrameType
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from inference import DEFAULT_CHECKPOINT, Colorizer
+from inference.hub_models import cached_folder
+from inference.segmentation import SAM, Segmenter
 from utils.devices import AMP, AMP_HELP, DEVICE_HELP
-from utils.errors import exit_status
+from utils.errors import InputError, exit_status
 from webapp.limits import Limits
 
 USUAL = Limits()
@@ -36,6 +39,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--checkpoint", default=str(DEFAULT_CHECKPOINT), help="file, folder or hub name (default: the one that ships)")
     add("--detector_weights", help="torchvision's Mask R-CNN, for systems that colour objects one by one")
+    add("--sam", help="folder or hub name of SAM: finds the object of a click, for systems that read masks")
     add("--device", default="auto", help=f"{DEVICE_HELP} (default: auto)")
     add("--amp", choices=AMP, default="auto", help=f"{AMP_HELP} (default: auto)")
     add("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0: all (default: 127.0.0.1)")
@@ -61,12 +65,24 @@ def main(arguments: list[str] | None = None) -> None:
     colorizer = Colorizer.from_checkpoint(
         options.checkpoint, options.device, options.amp, False, options.detector_weights
     )
+    segmenter = segmenter_for(colorizer, options.sam)
     with tempfile.TemporaryDirectory(prefix="lcoins-page-", ignore_cleanup_errors=True) as folder:
         os.environ["GRADIO_TEMP_DIR"] = os.path.join(os.path.realpath(folder), "uploads")
         from webapp.server import serve  # not sooner: where Gradio writes is settled when it is imported
 
         name = about(options.checkpoint, colorizer)
-        serve(colorizer, name, limits, options.host, options.port, options.share, options.root_path)
+        address = options.host, options.port, options.share, options.root_path
+        serve(colorizer, name, limits, *address, segmenter)
+
+
+def segmenter_for(colorizer: Colorizer, source: str | None) -> Segmenter | None:
+    """None where the system reads no masks, or nothing is given nor cached. Raises InputError."""
+    if "instances" not in colorizer.system.inputs:
+        if source is not None:
+            raise InputError(f"--sam {source}: {colorizer.system.name} reads no masks; leave it out")
+        return None
+    source = cached_folder(SAM) if source is None else source
+    return None if source is None else Segmenter(source, colorizer.device)
 
 
 def end(number: int, frame: FrameType | None) -> None:

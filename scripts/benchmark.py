@@ -123,9 +123,7 @@ class Timed:
         flags, system = self.flags, self.system
         given = options.pick(datasets.options_of(flags.data_set), flags)
         sizes = flags.batch_size, workers, flags.seed, self.device.type == "cuda"
-        return datasets.build_train_loader(
-            given, flags.data_path, system.img_size, system.tokenizer, system.inputs, *sizes
-        )
+        return datasets.build_train_loader(given, flags.data_path, system, *sizes)
 
     def update(self, *_: Any, **__: Any) -> None:
         """In the place of `utils.log.MetricLog`, for `train`."""

@@ -28,12 +28,26 @@ from datasets.pictures.find_pictures import identity, names_picture
 from datasets.words.captions import check_caption
 from inference import DEFAULT_CHECKPOINT, Colorizer
 from inference.colored_photo import ColoredPhoto
-from inference.coloring_plan import Job, Photographs, find_photos, job_of, jobs_of, match, read_boxes, read_captions
+from inference.coloring_plan import (
+    Job,
+    Photographs,
+    find_photos,
+    job_of,
+    jobs_of,
+    match,
+    read_boxes,
+    read_captions,
+    read_masks,
+)
 from inference.explanation import explained, upright
 from inference.photo import MAX_PIXELS, read_photo
+from models import system_of
+from models.restore import named_in
+from utils import checkpoint
 from utils.devices import AMP, AMP_HELP, DEVICE_HELP
 from utils.errors import InputError
 from utils.log import progress
+from utils.options import parse_numbers
 
 SHEET_SIDE = 448  # pixels of the longer side of a picture in a sheet
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -43,9 +57,7 @@ def main(words: list[str] | None = None) -> int:
     options = parse(words)
     try:
         jobs, photos = plan(options)
-        colorizer = Colorizer.from_checkpoint(
-            options.checkpoint, options.device, options.amp, options.compile, options.detector_weights
-        )
+        colorizer = load(options)
     except InputError as error:
         print(f"colorize.py: {_line(error)}", file=sys.stderr)
         return 2
@@ -58,6 +70,27 @@ def main(words: list[str] | None = None) -> int:
         known = f", {there} were there already" if there else ""
         print(f"{tally['coloured']} of {total} photographs coloured{known}", file=sys.stderr)
     return status or (1 if photos.failures else 0)
+
+
+def load(options: argparse.Namespace) -> Colorizer:
+    """The checkpoint's, with the numbers of --set. Raises InputError, also for flags that its system does not know."""
+    numbers = {}
+    if options.set:
+        name, _ = named_in(checkpoint.locate(options.checkpoint))
+        if name is None:
+            raise InputError(f"--set {options.set[0]}: {options.checkpoint} holds no system to set it of; leave it out")
+        numbers = parse_numbers(system_of(name).Config, options.set, "--set")
+    colorizer = Colorizer.from_checkpoint(
+        options.checkpoint, options.device, options.amp, options.compile, options.detector_weights, numbers
+    )
+    name, inputs = colorizer.system.name, colorizer.system.inputs
+    if options.masks is not None and "instances" not in inputs:
+        raise InputError(f"--masks {options.masks}: {name} reads no masks; leave it out")
+    if (options.seed is not None or options.variants > 1) and "seed" not in inputs:
+        raise InputError(
+            f"--seed, --variants: {name} draws no colours, it has one picture of a caption; leave them out"
+        )
+    return colorizer
 
 
 def color_all(jobs: Sequence[Job], colorizer: Colorizer, options: argparse.Namespace) -> tuple[Counter[str], int]:
@@ -119,6 +152,18 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     add("--explain", action="store_true", help="also write groups and words' effects of each as NAME_explained.png")
     add("--boxes", type=Path, help="JSON of scripts/detect_boxes.py, for systems that colour objects one by one")
     add("--detector_weights", help="torchvision's Mask R-CNN, for them, where no boxes are given")
+    add(
+        "--masks",
+        type=Path,
+        help="JSON {image: [[phrase, file], ...]}, for systems that read where a phrase's thing is",
+    )
+    add(
+        "--seed", type=int, help="of systems that draw their colours: the same gives the same picture (default: theirs)"
+    )
+    add(
+        "--variants", type=int, default=1, help="so many pictures of each caption, by seeds from --seed on, and a sheet"
+    )
+    add("--set", nargs="+", metavar="NAME=VALUE", help="numbers of the system, such as steps=10 sampler=dpm guidance=6")
     add("--device", default="auto", help=DEVICE_HELP)
     add("--amp", choices=AMP, default="auto", help=f"{AMP_HELP} (default: auto)")
     add("--compile", action="store_true", help="compile the network: minutes at first, then faster")
@@ -138,12 +183,23 @@ def plan(options: argparse.Namespace) -> tuple[list[Job], Photographs]:
         flag = "--captions_variants" if options.captions_variants else "--caption"
         own = options.captions_variants or [options.caption]
         captions = [[check_caption(caption, flag) for caption in own]] * len(photos.named)
+    masks = None if options.masks is None else read_masks(options.masks, photos, captions)
+    if options.variants < 1 or (options.seed or 0) < 0:
+        raise InputError(f"--variants {options.variants}, --seed {options.seed}: pass 1 or more, and 0 or more")
+    seeds: list[int | None] = [options.seed]
+    if options.variants > 1:
+        seeds = list(range(options.seed or 0, (options.seed or 0) + options.variants))
+        captions = [[caption for caption in own for _ in seeds] for own in captions]
     if single and [len(own) for own in captions] != [1]:
         raise InputError(f"--output {output}: a file holds one result; pass a folder for several")
     if single:
         jobs = [job_of(photos.named[0][0], captions[0], output, options.explain, sheet=False)]
     else:
-        jobs = jobs_of(photos.named, captions, output, options.explain, bool(options.captions_variants))
+        sheet = bool(options.captions_variants) or options.variants > 1
+        jobs = jobs_of(photos.named, captions, output, options.explain, sheet)
+    jobs = [job._replace(seeds=seeds * (len(job.captions) // len(seeds))) for job in jobs]
+    if masks is not None:
+        jobs = [job._replace(masks=own) for job, own in zip(jobs, masks, strict=True)]
     if options.boxes is not None:
         boxes = match("--boxes", options.boxes, read_boxes(options.boxes), photos)
         jobs = [job._replace(boxes=own) for job, own in zip(jobs, boxes, strict=True)]
@@ -177,17 +233,17 @@ def run(job: Job, colorizer: Colorizer, options: argparse.Namespace) -> list[str
         return None
     if notes and options.existing == "error":
         check_free(job)
-    encoded = colorizer.encode(photo, job.boxes)
+    encoded = colorizer.encode(photo, job.boxes, job.masks)
     shown = []
-    for number, (caption, output) in enumerate(zip(job.captions, job.outputs, strict=True)):
-        (colored,) = colorizer.colorize(encoded, [caption], options.strength, options.explain)
+    for number, (caption, seed, output) in enumerate(zip(job.captions, job.seeds, job.outputs, strict=True)):
+        (colored,) = colorizer.colorize(encoded, [caption], options.strength, options.explain, seed)
         named = f"{job.path}: "
         notes += [note if note.startswith(named) else named + note for note in colored.notes]
         notes += colored.photo.save(output)
         if job.explained:
             ColoredPhoto(explained(colored.image, caption, colored.explanation)).save(job.explained[number])
         if job.sheet is not None:
-            shown.append((upright(colored.image, SHEET_SIDE), caption))
+            shown.append((upright(colored.image, SHEET_SIDE), caption if seed is None else f"{caption} (seed {seed})"))
     if job.sheet is not None:
         gray = np.asarray(Image.fromarray(shown[0][0]).convert("L").convert("RGB"))
         ColoredPhoto(captioned_grid([[(gray, "the photograph"), *shown]], 1)).save(job.sheet)

@@ -1,137 +1,213 @@
-"""Table 1, ours: the full model and its four ablations, trained on generated scenes with equal steps and equal seeds.
+"""Table 1 by one command: systems and ablations trained alike, tested, and in one table with the paper's figures.
 
-    python scripts/table1.py --config configs/lcoins/scenes.yaml --output_dir output/table1 --seeds 0 1 2
+    python scripts/table1.py --data scenes --updates 6000 --output_dir output/table1
+    python scripts/table1.py --data_path DATA --updates 3000 --rows lcoins lcoder lcode --output_dir output/table1 \\
+        -- --lpips_weights vgg16.pth
+    python scripts/table1.py ... --row lcode        # on another machine: this row alone, and the table of what is there
+    python scripts/table1.py ... --dry_run          # what an update of each row takes here, and the hours of --updates
 
-It writes OUTPUT/table1.md and table1.csv. OUTPUT/<variant>/seed<k>/ is a training, scenes/ in it its test. Call it
-again to go on after an interruption: what is tested is not done again. Flags after `--` go to every training and test.
-Differs: the paper's Table 1 has PSNR, SSIM and LPIPS of photographs alone, which hardly tell whose colour is whose.
+Every row gets the same number of updates of the same batch, the same samples in the same order and its own optimizer;
+on photographs rows without words see each picture once, not once for each caption. DATA is a folder with train, val and
+test. Rows are by name, of configs/*/scenes.yaml and configs/*/photos64.yaml, or NAME=CONFIG; those of several stages
+divide the updates among them. Flags after `--` go to every run whose system or data knows them.
+
+    OUTPUT/table1.md, table1.csv, table1.svg    the table, every figure, a plot
+    OUTPUT/index.html                           the same pictures coloured by every row (the paper's Fig. 4)
+    OUTPUT/<data>/<row>/seed<k>/                a training, test/ in it its test
+
+Call it again to go on after an interruption: what is done is not done again. scripts/compare.py and
+scripts/user_study.py take OUTPUT as it is.
 """
 
 import argparse
-import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import run_colorization
-from datasets.scenes import TEST_SPLITS
-from evaluation.scene_report import FIGURES
-from evaluation.statistics import bootstrap_difference
-from evaluation.tables import interval, markdown, write_csv
+from datasets.pair_list import list_path
+from evaluation import tables
+from evaluation.table1 import layout, page, plot
+from evaluation.table1.layout import Part
+from evaluation.table1.results import LISTING, PHOTOS, SCENES, RowResult, differences, figures, kind_of, listing
+from scripts.tabling import cost
+from scripts.tabling.rows import NAMES, REFERENCE, row_of
+from scripts.tabling.runs import (
+    LAST,
+    REPLACED,
+    Budget,
+    Run,
+    check_budget,
+    check_common,
+    check_start,
+    claim,
+    plan,
+    train_and_test,
+)
+from utils import devices
+from utils.devices import DEVICE_HELP
 from utils.errors import InputError, exit_status
-from utils.files import write_text
-from utils.text_files import read_table
+from utils.files import write_json, write_text
 
-VARIANTS = {
-    "full": [],
-    "wo_ge": ["--no-group_tokens"],
-    "wo_ga": ["--no-grouping_attention"],
-    "wo_la": ["--no-luminance_augmentation"],
-    "wo_cl": ["--no-counter_color"],
-}
-NOTES = """In brackets: the 95 % bootstrap interval over whole scenes.
-mixture: each instance in the mean of the caption's colours: knows which colours, but not whose. chance: any colour.
-w/o GE has no groups: its ARI is "-". w/o CL leaves the grouping layer untrained, so its ARI means nothing: "-" too.
-"""
+MARKDOWN, CSV, PLOT, COST = "table1.md", "table1.csv", "table1.svg", "cost.json"
+TRIED = 20  # updates of a dry run
 
-Summaries = dict[str, dict[str, Any]]  # split -> `instances.summarize_instances`
+
+def parse_arguments(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--output_dir", type=Path, required=True, help="folder for runs and tables")
+    add("--rows", nargs="+", default=list(NAMES), metavar="ROW", help=f"of {' '.join(NAMES)}, or NAME=CONFIG (all)")
+    add("--row", nargs="*", metavar="ROW", help="train and test these of --rows alone, or none; the table is of all")
+    add("--data", nargs="+", choices=(SCENES,), default=[], help="scenes: generated scenes")
+    add("--data_path", metavar="DATA", help="folder of captioned photographs, for rows on them")
+    add("--updates", type=int, required=True, help="of the weights, of every row")
+    add("--batch_size", type=int, default=32, help="pictures of an update (default: 32)")
+    add("--epochs", type=int, default=12, help="parts of a training, val after each (default: 12)")
+    add("--seeds", type=int, nargs="+", default=[0], help="every row is trained once with each (default: 0)")
+    add("--done", nargs="+", default=[], metavar="ROW=FOLDER", help="a training or test that stands for a row")
+    add("--obedience", action=argparse.BooleanOptionalAction, default=True, help="of photographs: do the words land?")
+    add("--test_scenes", type=int, default=500, help="scenes of each test split (default: 500)")
+    add("--replaced", metavar="FOLDER", help="of `user_study.py captions`: rows on photographs are tested on it too")
+    add("--show", type=int, default=page.SHOWN, help=f"photographs on the page (default: {page.SHOWN})")
+    add("--device", default="auto", help=DEVICE_HELP)
+    add("--dry_run", action="store_true", help=f"{TRIED} updates of every row, kept nowhere: its speed and hours")
+    return parser.parse_args(words)
 
 
 @exit_status
 def main(words: list[str] | None = None) -> None:
     words = sys.argv[1:] if words is None else words
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", required=True, help="YAML of the full model; the ablations differ in one flag")
-    parser.add_argument("--output_dir", type=Path, required=True, help="folder for runs and tables")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="every variant is trained once with each")
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="all if not given")
     end = words.index("--") if "--" in words else len(words)
-    asked, flags = parser.parse_args(words[:end]), words[end + 1 :]
-    runs = {}
-    for seed in asked.seeds:
-        for variant in asked.variants:
-            own = ["--config", asked.config, *flags, *VARIANTS[variant], "--seed", str(seed)]
-            runs[variant, seed] = prepare(asked.output_dir / variant / f"seed{seed}", own)
-    for folder, own in runs.values():
-        train_and_test(folder, own)
-    folders = {run: folder for run, (folder, _) in runs.items()}
-    results = {run: read_summaries(run[0], folder) for run, folder in folders.items()}
-    write_csv(asked.output_dir / "table1.csv", csv_rows(results))
-    command = shlex.join(["python", "scripts/table1.py", *words])
-    text = f"# Table 1, ours\n\n`{command}`\n\n{NOTES}\n{table(folders, results)}"
-    write_text(asked.output_dir / "table1.md", text)
-    print(f"{asked.output_dir / 'table1.md'}, table1.csv")
-
-
-def prepare(folder: Path, flags: list[str]) -> tuple[Path, list[str]]:
-    """The run, found fit before any is trained. InputError where its folder holds one of other flags."""
-    args = run_colorization.parse([*flags, "--output_dir", str(folder)])
-    if args.data_set != "scenes" or args.eval or args.test or args.resume:
-        raise InputError(f"{shlex.join(flags)}: pass a training on --data_set scenes, without eval, test and resume")
-    held, now = folder / "flags.txt", shlex.join(flags)
-    if held.is_file() and held.read_text() != now:
-        raise InputError(f"{held}: {held.read_text()} there, {now} now; pass the former, or another --output_dir")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(held, now)
-    return folder, flags
-
-
-def train_and_test(folder: Path, flags: list[str]) -> None:
-    """Ends the program with the run's status where that is not 0."""
-    tested = folder / "scenes"
-    if (tested / "index.html").is_file():  # written last
+    asked, common = parse_arguments(words[:end]), words[end + 1 :]
+    runs = planned(asked, common)
+    wanted = [run for run in runs if asked.row is None or run.row.name in asked.row]
+    if asked.dry_run:
+        print(tables.text(tried(wanted, asked)))
         return
-    start = ["--finetune", str(folder / "checkpoint-last.pth"), "--no-auto_resume", "--test"]
-    for more in (["--output_dir", str(folder), "--auto_resume"], ["--output_dir", str(tested), *start]):
-        print(f"run_colorization.py {shlex.join([*flags, *more])}", flush=True)
-        if status := run_colorization.run([*flags, *more]):
-            sys.exit(status)
+    for run in wanted:
+        if run.done is None:
+            check_start(run)
+            claim(run)
+    for run in wanted:
+        train_and_test(run, asked.obedience, asked.test_scenes, asked.replaced)
+    device = devices.choose(asked.device, float64=True)
+    command = shlex.join(["python", "scripts/table1.py", *words])
+    write(asked.output_dir, command, [part_of(kind, runs, device) for kind in kinds_of(asked)], asked.show)
 
 
-def read_summaries(variant: str, folder: Path) -> Summaries:
-    """No ARI where it means nothing."""
-    summaries = json.loads((folder / "scenes" / "metrics.json").read_text())
-    for summary in summaries.values() if variant == "wo_cl" else ():
-        summary.update(ari=None, foreground_ari=None)
-    return summaries
+def kinds_of(asked: argparse.Namespace) -> list[str]:
+    kinds = [*asked.data, *([PHOTOS] if asked.data_path is not None else [])]
+    if not kinds:
+        raise InputError("nothing to train on: pass --data scenes, or --data_path DATA, or both")
+    return kinds
 
 
-def csv_rows(results: dict[tuple[str, int], Summaries]) -> list[dict[str, Any]]:
-    """One for each run and split."""
-    lines, none = [], dict.fromkeys(("mean", "low", "high"), "")
-    for (variant, seed), splits in results.items():
-        for split, summary in splits.items():
-            figures = {f"{key}_{part}": value for key in FIGURES for part, value in (summary[key] or none).items()}
-            references = {f"reference_{name}": value for name, value in summary["references"].items()}
-            lines.append({"variant": variant, "seed": seed, "split": split} | figures | references)
+def planned(asked: argparse.Namespace, common: Sequence[str]) -> list[Run]:
+    """The runs of all rows, found fit before any is trained. Raises InputError."""
+    for flag in ("updates", "batch_size", "epochs", "test_scenes"):
+        if getattr(asked, flag) < 1:
+            raise InputError(f"--{flag} {getattr(asked, flag)}: pass at least 1")
+    budget = Budget(asked.updates, asked.batch_size, asked.epochs)
+    check_budget(budget)
+    rows = {kind: [row_of(word, kind) for word in asked.rows] for kind in kinds_of(asked)}
+    names = [row.name for row in next(iter(rows.values()))]
+    if unknown := [name for name in asked.row or () if name not in names]:
+        raise InputError(f"--row {unknown[0]}: none of --rows; pass some of {' '.join(names)}")
+    if len({*names}) < len(names):
+        raise InputError(f"--rows {' '.join(names)}: name each row once")
+    check_common(common)
+    done = done_of(asked.done, names)
+    if PHOTOS in rows:
+        own = [name for name in names if (PHOTOS, name) not in done and (asked.row is None or name in asked.row)]
+        check_data(Path(asked.data_path), own)
+    place, common = (asked.output_dir, budget, asked.data_path), ["--device", asked.device, *common]
+    runs = [plan(row, kind, seed, *place, common) for kind in rows for seed in asked.seeds for row in rows[kind]]
+    first = asked.seeds[0]
+    return [run._replace(done=done.get((run.kind, run.row.name)) if run.seed == first else None) for run in runs]
+
+
+def check_data(data: Path, names: Sequence[str]) -> None:
+    """InputError for what a row needs of the folder and would miss after hours of other rows."""
+    train = list_path(data, "train")
+    needed = {list_path(data, "test"): "pass a folder with a test split, or name val's list and folder test"}
+    if {"lcode", "lcoder"} & {*names}:
+        pairs = data / "correspondence_train.json"
+        needed[pairs] = f"write it with: python scripts/correspondence.py {train} {pairs}"
+    if "instcolorization_fusion" in names:
+        remedy = f"write it with: python scripts/detect_boxes.py {data}"
+        needed |= {data / f"boxes_{split}.json": remedy for split in ("train", "val", "test")}
+    for file, remedy in needed.items():
+        if not file.is_file():
+            raise InputError(f"{file}: not there; {remedy}")
+
+
+def done_of(words: Sequence[str], names: Sequence[str]) -> dict[tuple[str, str], Path]:
+    """(kind of data, row) -> the folder that stands for the row's first seed. Raises InputError."""
+    found = {}
+    for word in words:
+        name, separator, folder = word.partition("=")
+        if not separator or name not in names:
+            raise InputError(f"--done {word}: write ROW=FOLDER with one of --rows: {' '.join(names)}")
+        kind = kind_of(Path(folder)) or cost.kind_of_training(Path(folder))
+        if kind is None:
+            raise InputError(f"--done {word}: holds neither a test (metrics.json) nor a training that ended ({LAST})")
+        found[kind, name] = Path(folder)
+    return found
+
+
+def part_of(kind: str, runs: Sequence[Run], device: torch.device) -> Part:
+    """Of what is tested."""
+    order = {name: place for place, name in enumerate(dict.fromkeys(run.row.name for run in runs))}
+    own = sorted((run for run in runs if run.kind == kind), key=lambda run: order[run.row.name])  # its seeds together
+    tested = {(run.row.name, run.seed): tested_of(run, device) for run in own if run.tested}
+    missing = [f"{run.row.title}, seed {run.seed}" for run in own if not run.tested]
+    reference = REFERENCE if any(run.row.name == REFERENCE for run in own) else own[0].row.name
+    apart = []
+    for (name, seed), other in tested.items():
+        first = tested.get((reference, seed))
+        apart.append(None if first is None or name == reference else differences(kind, first, other))
+    title = next(run.row.title for run in own if run.row.name == reference)
+    runs_there = list(tested.values())
+    return Part(kind, runs_there, [figures(kind, run) for run in runs_there], apart, title, missing)
+
+
+def tested_of(run: Run, device: torch.device) -> RowResult:
+    run.folder.mkdir(parents=True, exist_ok=True)
+    spent = cost.read_or_measure(run.folder / COST, run.checkpoint, device)
+    training, without = cost.of_training(run.trainings), cost.has_no_groups(run.trainings[-1])
+    other = run.folder / REPLACED if (run.folder / REPLACED / "index.html").is_file() else None
+    return RowResult(run.row.name, run.row.title, run.seed, run.test, training, spent, without, other)
+
+
+def write(output: Path, command: str, parts: Sequence[Part], shown: int) -> None:
+    """The page, which needs pictures, last."""
+    there = [part for part in parts if part.tested]
+    write_json(output / LISTING, listing(output, {part.kind: list(part.tested) for part in there}))
+    write_text(output / MARKDOWN, layout.document(command, parts))
+    tables.write_csv(output / CSV, layout.csv_rows(there), layout.CSV_COLUMNS)
+    write_text(output / PLOT, plot.draw(there))
+    page.write(output, there, PLOT, shown)
+    missing = [f"{part.kind}: {', '.join(part.missing)}" for part in parts if part.missing]
+    print("\n".join([f"not there yet, {words}" for words in missing]), end="\n" if missing else "")
+    print(f"{output / MARKDOWN}, {CSV}, {PLOT}, index.html")
+
+
+def tried(runs: Sequence[Run], asked: argparse.Namespace) -> list[tables.Row]:
+    """Of every stage of every row, the speed of training, and the hours that its share of the updates takes."""
+    lines = [("", ["parameters that learn", "images/s", "updates", "hours"])]
+    for run in runs:
+        share = asked.updates // asked.epochs
+        for stage, found in zip(run.stages, cost.try_training(run, TRIED), strict=True):
+            updates = share * stage.epochs
+            hours = updates * asked.batch_size / found["images_per_second"] / 3600
+            cells = [f"{found['learning']:,}", f"{found['images_per_second']:.1f}", str(updates), f"{hours:.2f}"]
+            lines.append((f"{run.kind}: {run.row.title} {found['stage']}".strip(), cells))
     return lines
-
-
-def table(folders: dict[tuple[str, int], Path], results: dict[tuple[str, int], Summaries]) -> str:
-    """A row for each split and run."""
-    rows = [("", [*(heading for heading, *_ in FIGURES.values()), "accuracy, full less it"])]
-    for split in TEST_SPLITS:
-        for (variant, seed), summaries in results.items():
-            cells = [interval(summaries[split][key], *look) for key, (_, *look) in FIGURES.items()]
-            full = None if variant == "full" else folders.get(("full", seed))
-            cells.append("-" if full is None else difference(full, folders[variant, seed], split))
-            rows.append((f"{split}: {variant}, seed {seed}", cells))
-        for name in ("mixture", "chance"):
-            accuracy = f"{100 * summaries[split]['references'][name]:.1f}"
-            rows.append((f"{split}: {name}", [accuracy, *["-"] * len(FIGURES)]))
-    return markdown(rows)
-
-
-def difference(full: Path, other: Path, split: str) -> str:
-    lists = [read_table(folder / "scenes" / "per_instance.csv", ("split",), "test again") for folder in (full, other)]
-    a, b = ([row for row in rows if row["split"] == split] for rows in lists)
-    correct = (torch.tensor([float(row["correct"] == "True") for row in rows]) for rows in (a, b))
-    return interval(bootstrap_difference(*correct, torch.tensor([int(row["index"]) for row in a]))._asdict(), 100.0, 1)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@
     python scripts/user_study.py make output/study --key output/study_key.json --dataset Multi-instance \\
         --data_path DATA --reality Ours=TESTED L-CoDer=TESTED --correspondence Ours=TESTED L-CoDer=TESTED
         one static page, output/study/index.html: TESTED are output folders of --test, for --reality on DATA, for
-        --correspondence on output/replaced. Give the folder to the participants, keep the key to yourself
+        --correspondence on output/replaced. Give the folder to the participants, keep the key to yourself.
+        The output of table1.py stands for its rows: --reality output/table1 --rows lcoins lcoder lcode, and for
+        --correspondence where that ran with --replaced output/replaced
 
     python scripts/user_study.py table --keys output/study_key.json --answers answers/*.csv --output output/table2
         Table 2 with 95 % intervals, printed and as table2.md and table2.csv
@@ -16,7 +18,6 @@ The page needs no server: open index.html. It keeps answers in the browser and s
 """
 
 import argparse
-import hashlib
 import shutil
 import sys
 from collections.abc import Sequence
@@ -28,16 +29,17 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from datasets.captioned_images import read_pairs
-from datasets.image_files import image_size, read_image
+from datasets.image_files import image_size
+from datasets.pair_list import read_pairs
 from datasets.words import color_words
 from evaluation import comparison, tables
+from evaluation.table1.results import folders_of
 from evaluation.user_study import page as user_study
 from evaluation.user_study import votes as user_votes
 from evaluation.user_study.page import EXPERIMENTS, PICTURES, TRUTH, Question
+from evaluation.user_study.pictures import Picture, save_pictures
 from utils import files
 from utils.errors import InputError
-from utils.log import progress
 
 PAGE = "index.html"
 
@@ -48,14 +50,6 @@ class System(NamedTuple):
     name: str
     folder: Path
     rows: list[comparison.Row]
-
-
-class Picture(NamedTuple):
-    """What a choice shows: a file, and the size that it is brought to, (width, height) in pixels."""
-
-    path: Path
-    size: tuple[int, int]
-    resample: Image.Resampling
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -75,8 +69,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--key", type=Path, required=True, help="file for what the ids mean, outside OUTPUT")
     add("--dataset", default="", help="name of the data set, for the table")
     for experiment in EXPERIMENTS:
-        text = "systems by name, each with its --test folder"
+        text = "systems by name, each with its --test folder; or the output of table1.py, for its rows"
         add(f"--{experiment}", nargs="+", default=[], metavar="NAME=FOLDER", help=text)
+    add("--rows", nargs="+", metavar="ROW", help="of the output of table1.py these alone (default: all)")
     add("--data_path", type=Path, help="data folder of the reality experiment, for the real images")
     add("--size", type=int, help="side in pixels that all pictures get, for systems of different sizes")
 
@@ -141,7 +136,7 @@ def make_page(options: argparse.Namespace) -> None:
     if options.output.resolve() in options.key.resolve().parents:
         raise InputError(f"{options.key}: lies in the folder of the page; keep it where participants never see it")
     refuse_to_overwrite(options, (options.output, options.key))
-    systems = {experiment: read_systems(experiment, getattr(options, experiment)) for experiment in EXPERIMENTS}
+    systems = {name: read_systems(name, getattr(options, name), options.rows) for name in EXPERIMENTS}
     check_experiments(options, systems)
     questions: list[Question] = []
     pictures: dict[str, Picture] = {}
@@ -159,19 +154,23 @@ def make_page(options: argparse.Namespace) -> None:
     print(f"{options.output / PAGE}: study {key['study']}, {len(questions)} questions, {len(pictures)} pictures")
 
 
-def read_systems(experiment: str, words: Sequence[str]) -> list[System]:
-    """NAME=FOLDER words to systems on the same pairs."""
-    systems: list[System] = []
+def read_systems(experiment: str, words: Sequence[str], only: Sequence[str] | None = None) -> list[System]:
+    """NAME=FOLDER words, or outputs of table1.py, of which `only` these rows, to systems on the same pairs."""
+    named: list[tuple[str, Path]] = []
     for word in words:
+        found = folders_of(Path(word), only, replaced=experiment == "correspondence")
         name, separator, folder = word.partition("=")
-        if not (name.strip() and separator and folder):
+        if found is None and not (name.strip() and separator and folder):
             raise InputError(f"--{experiment} {word}: write NAME=FOLDER, the folder that --test wrote")
-        file = Path(folder) / "per_image.csv"
+        named += [(name.strip(), Path(folder))] if found is None else found
+    systems: list[System] = []
+    for name, folder in named:
+        file = folder / "per_image.csv"
         rows = comparison.read_rows(file)
         if systems:
             first = systems[0]
             rows = [row for _, row in comparison.pair(first.folder / "per_image.csv", first.rows, file, rows)]
-        systems.append(System(name.strip(), Path(folder), rows))
+        systems.append(System(name, folder, rows))
     return systems
 
 
@@ -221,20 +220,6 @@ def ask(
         question = user_study.make_question(experiment, pairs[i], names, draw)
         asked.append((question, dict(zip(question.choices, shown, strict=True))))
     return asked
-
-
-def save_pictures(folder: Path, pictures: dict[str, Picture]) -> str:
-    """Each choice as a PNG of pixels alone, in the order of the ids, so that not even the files' times tell systems
-    apart. Returns a digest of all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("c*.png"):  # with --overwrite: of another page
-        old.unlink()
-    digest = hashlib.sha256()
-    for choice, (path, size, resample) in progress(sorted(pictures.items()), "pictures", "picture"):
-        image = read_image(path).resize(size, resample)
-        digest.update(image.tobytes())
-        Image.fromarray(np.asarray(image)).save(folder / f"{choice}.png")
-    return digest.hexdigest()
 
 
 def write_table(options: argparse.Namespace) -> None:

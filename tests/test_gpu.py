@@ -69,7 +69,7 @@ def test_evaluation_figures_are_the_cpu_s(tmp_path):
     data = write_data(tmp_path / "data", {"val": 5})
     args = run_colorization.parse([*RANDOM, "--data_path", str(data), "--batch_size", "2", "--num_workers", "0"])
     system = run_colorization.build_system(args, None)
-    loader = build_eval_loader(CaptionedOptions(), str(data), "val", system.img_size, system.tokenizer, 2, 0)
+    loader = build_eval_loader(CaptionedOptions(), str(data), "val", system, 2, 0)
     figures = {}
     for device in ("cpu", "cuda"):  # rounded: the last bit decides which whole number is the one below
         rows = evaluate(system.to(device), loader, torch.device(device), "none", Measure(protocol="rounded"))

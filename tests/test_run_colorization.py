@@ -22,7 +22,7 @@ from transformers import BertConfig, BertModel, BertTokenizer
 import engine
 import run_colorization
 from datasets import CaptionedImages
-from datasets.scenes import Scenes
+from datasets.scenes import Rules, Scenes
 from evaluation.protocol import ROWS
 from models import create_model, train_state
 from models.text import OWN_VOCABULARY
@@ -442,7 +442,7 @@ def test_scenes_are_tested_on_four_splits(trained_on_scenes, tmp_path):
     page = (tmp_path / "index.html").read_text()
     sources = re.findall(r'src="([^"]+)"', page)
     assert len(sources) == 4 * 4 * (1 + 4 * 2) and all((tmp_path / source).is_file() for source in sources)
-    assert Scenes("luminance", 32, 5, max_instances=3).render([0]).captions[0] in page
+    assert Scenes("luminance", 32, 5, rules=Rules(max_instances=3)).render([0]).captions[0] in page
     assert Image.open(tmp_path / "sheet.png").size[0] > 5 * 3 * 32
 
 

@@ -184,6 +184,8 @@ def test_paths_and_flags_in_the_documents_exist(path):
         assert known, f"{path.name} names {name}"
     parser = options.build_parser({config.__name__: config for config in CONFIGS[:1] + CONFIGS[-2:]})
     flags = {option for action in parser._actions for option in action.option_strings}
+    own = {field.name for config in CONFIGS for field in options.flags_of(config)}
+    flags |= {f"--{no}{name}" for name in own for no in ("", "no-")}
     for command in re.findall(r"run_colorization\.py((?:[^\n`]|\\\n)*)", text):
         for flag in re.findall(r"--[\w-]+", command):
             assert flag in flags, f"{path.name}: {flag}"

@@ -127,7 +127,7 @@ class _Means:
 class MetricLog:
     """Losses reach the host only when a line is printed (every `print_freq` steps)."""
 
-    def __init__(self, output_dir: Path, log_dir: Path, epochs: int, epoch_images: int, print_freq: int) -> None:
+    def __init__(self, output_dir: Path, epochs: int, epoch_images: int, print_freq: int) -> None:
         """epoch_images: images per epoch over all ranks, for images/s and the time left."""
         self.file = output_dir / "log.jsonl"
         self.epochs, self.epoch_images, self.print_freq = epochs, epoch_images, print_freq
@@ -135,7 +135,7 @@ class MetricLog:
         if distributed.is_main():
             from torch.utils.tensorboard import SummaryWriter  # takes a second, which a bar need not pay for
 
-            self.writer = SummaryWriter(log_dir)
+            self.writer = SummaryWriter(output_dir)
         self.bar: Bar | None = None
         self.since_print, self.since_epoch = _Means(), _Means()
         self.last = time.perf_counter()  # when the last step was done, or the epoch began

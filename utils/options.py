@@ -18,16 +18,20 @@ from utils.errors import InputError
 from utils.text_files import read_yaml
 
 PROTOCOLS = ("paper", "rounded", "full")  # of evaluation/protocol.py
+LEVELS = ("complete", "partial", "scarce")  # of descriptions, see datasets/words/levels.py
 # Flags that may change when a run is resumed without making another run of it.
 SAME_RUN = (
-    *("config", "resume", "auto_resume", "finetune", "output_dir", "log_dir", "device", "num_workers", "print_freq"),
+    *("config", "resume", "auto_resume", "finetune", "output_dir", "device", "num_workers", "print_freq"),
     *("save_every", "keep_checkpoints", "dist_eval", "compile", "grad_checkpointing", "lpips_net", "lpips_weights"),
     *("eval", "test", "fid_weights", "protocol", "obedience", "shard_optimizer", "input_size"),
+    *("level", "seeds"),
 )
 REFUSED = ("opt",)  # decide what the optimizer keeps of each tensor: a run cannot be resumed with others
 # Least and largest values.
 BOUNDS = {
-    **dict.fromkeys(("batch_size", "update_freq", "epochs", "print_freq", "eval_every", "save_every"), (1, None)),
+    **dict.fromkeys(
+        ("batch_size", "update_freq", "epochs", "print_freq", "eval_every", "save_every", "seeds"), (1, None)
+    ),
     **dict.fromkeys(("num_workers", "seed", "keep_checkpoints", "weight_decay", "linear_epochs"), (0, None)),
     **dict.fromkeys(("lr", "min_lr", "warmup_epochs"), (0, None)),
 }
@@ -99,6 +103,30 @@ def flags_of(config: type) -> Iterator[dataclasses.Field]:
 def pick(config: type, args: argparse.Namespace) -> Any:
     """The dataclass with the flags' values."""
     return config(**{field.name: getattr(args, field.name) for field in flags_of(config)})
+
+
+def parse_numbers(config: type, words: Iterable[str], flag: str) -> dict[str, Any]:
+    """ "steps=10" and the like: the flags of a dataclass by name. Raises InputError naming `flag` and the word."""
+    fields = {field.name: field for field in flags_of(config)}
+    found: dict[str, Any] = {}
+    for word in words:
+        name, sign, value = word.partition("=")
+        if name not in fields or not sign:
+            raise InputError(f"{flag} {word}: pass NAME=VALUE, with a name of {', '.join(fields)}")
+        parser = _Parser(add_help=False, allow_abbrev=False)
+        _add_own(parser.add_argument_group(), config)
+        yes_or_no = {"true": f"--{name}", "false": f"--no-{name}"}
+        by_switch = isinstance(fields[name].default, bool)
+        if by_switch and value not in yes_or_no:
+            raise InputError(f"{flag} {word}: pass {name}=true or {name}=false")
+        try:
+            several = isinstance(fields[name].default, tuple)  # "1,2"
+            plain_value = [f"--{name}", *value.split(",")] if several else [f"--{name}={value}"]
+            args = parser.parse_args([yes_or_no[value]] if by_switch else plain_value)
+        except InputError as error:
+            raise InputError(f"{flag} {word}: {str(error).partition(';')[0]}; pass another value") from error
+        found[name] = getattr(args, name)
+    return found
 
 
 def plain(args: argparse.Namespace) -> dict[str, Any]:
@@ -205,6 +233,15 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
         default=False,
         help="with --eval or --test: also whether words are obeyed, by eleven more colourings a pair",
     )
+    add(
+        "--level",
+        nargs="+",
+        choices=LEVELS,
+        default=["complete"],
+        help="with --eval or --test: captions as they are, or with some or none of their colours told; several levels"
+        " have a folder each, and a table compares them",
+    )
+    add("--seeds", type=int, default=1, help="the same: so many colourings of each, how much they vary among seeds")
     add("--fid_weights", default=None, help="Inception weights for FID, see evaluation/fid.py; no FID if not given")
     add(
         "--protocol",
@@ -214,8 +251,7 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
     )
 
     add = parser.add_argument_group("run").add_argument
-    add("--output_dir", default="output", help="folder for checkpoints, logs and results")
-    add("--log_dir", default=None, help="folder for TensorBoard; the output folder if not given")
+    add("--output_dir", default="output", help="folder for checkpoints, TensorBoard, logs and results")
     add("--eval_every", type=int, default=1, help="epochs from one evaluation on val, and its checkpoints, to the next")
     add("--finetune", default=None, help="checkpoint whose weights to start from, or to evaluate")
     add("--resume", default=None, help="checkpoint of an interrupted run to go on with")
@@ -242,7 +278,8 @@ def _early_parser(families: Iterable[Family]) -> argparse.ArgumentParser:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A YAML of 'flag: value' lines over the one that its `base:` names, which lies beside it. Raises InputError."""
+    """A YAML of 'flag: value' lines over the one that its `base:` names, which lies beside it; `flag: null` takes one
+    of its lines out. Raises InputError."""
     moved = [] if path.exists() else sorted(path.parent.glob(f"*/{path.name}"))
     remedy = f"pass {moved[0]}" if moved else "pass a YAML file of 'flag: value' lines"
     try:
@@ -252,7 +289,8 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"--config {path}: holds no 'flag: value' lines")
     base = content.pop("base", None)
-    return content if base is None else read_config(path.parent / str(base)) | content
+    whole = content if base is None else read_config(path.parent / str(base)) | content
+    return {key: value for key, value in whole.items() if value is not None}
 
 
 def _config_words(parser: argparse.ArgumentParser, path: str | None, content: dict[str, Any]) -> list[str]:
@@ -318,8 +356,13 @@ def _check(args: argparse.Namespace) -> None:
     for name, default in (("protocol", "paper"), ("fid_weights", None), ("obedience", False)):
         if args.data_set == "scenes" and getattr(args, name) != default:
             raise InputError(f"--{name} {getattr(args, name)}: scenes are judged by their instances; leave it out")
-    if args.obedience and not (args.eval or args.test):
-        raise InputError("--obedience: is part of an evaluation; pass --eval or --test with it")
+    for name, default in (("obedience", False), ("level", ["complete"]), ("seeds", 1)):
+        if getattr(args, name) != default and not (args.eval or args.test):
+            raise InputError(f"--{name}: is part of an evaluation; pass --eval or --test with it")
+    if len(set(args.level)) < len(args.level):
+        raise InputError(f"--level {' '.join(args.level)}: names one twice; pass each once")
+    if args.obedience and args.level != ["complete"]:
+        raise InputError("--obedience: replaces colour words of complete captions; leave out --level or --obedience")
     if args.eval and args.test:
         raise InputError("--eval and --test: pass one of them (val split, test split)")
     if args.clip_grad is not None and args.clip_grad <= 0:

@@ -11,12 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.pictures.drawing import group_map
+from datasets.pictures.drawing import group_map, outline
 from inference import Explanation, WordEffect
 from webapp.palette import named
 
 _MOST_WORDS = 8  # of a caption, in the list of those that colour a region
-_OUTLINE = 0.004  # width of a region's outline, in longer sides of the picture; white, with black of as much around it
 
 
 class Region(NamedTuple):
@@ -58,10 +57,7 @@ def draw_map(explanation: Explanation, gray: NDArray, region: Region | None) -> 
     if region is not None:
         height, width = gray.shape[:2]
         inside = cv2.resize(region.inside.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-        contours, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
-        thickness = max(1, round(_OUTLINE * max(height, width)))
-        for color, times in ((0, 3), (255, 1)):
-            cv2.drawContours(picture, contours, -1, (color,) * 3, times * thickness)
+        outline(picture, inside)
     return picture
 
 

@@ -15,11 +15,13 @@ from fastapi import FastAPI
 from gradio import networking
 
 from inference import Colorizer
+from inference.segmentation import Segmenter
 from utils.errors import InputError
 from webapp.connections import Connection, new_shares
 from webapp.guard import Guard
+from webapp.layout import FOLDER
 from webapp.limits import Limits
-from webapp.page import FOLDER, Page
+from webapp.page import Page
 from webapp.sessions import Sessions
 from webapp.uploads import LIFETIME, UploadStore
 from webapp.visits import Visits
@@ -54,14 +56,21 @@ class Server(uvicorn.Server):
 
 
 def serve(
-    colorizer: Colorizer, about: str, limits: Limits, host: str, port: int, share: bool = False, root_path: str = ""
+    colorizer: Colorizer,
+    about: str,
+    limits: Limits,
+    host: str,
+    port: int,
+    share: bool = False,
+    root_path: str = "",
+    segmenter: Segmenter | None = None,
 ) -> None:
     """Until a signal comes; about: the network, for the visitor; port: 0 for any that is free; share: by a public link,
-    too; root_path: of `build`. Raises InputError where the address is taken, or no link can be had.
+    too; root_path, segmenter: of `build`. Raises InputError where the address is taken, or no link can be had.
     """
     root_path = checked_root(root_path)
     with listen(host, port) as listening:
-        guard, pages = build(colorizer, about, limits, root_path)
+        guard, pages = build(colorizer, about, limits, root_path, segmenter)
         Connection.shares = new_shares()
         quiet = {"log_level": "error", "ws": "none", "server_header": False}
         config = uvicorn.Config(guard, http=Connection, timeout_graceful_shutdown=LAST_ANSWERS, **quiet)
@@ -93,11 +102,14 @@ def checked_root(root_path: str) -> str:
     return root_path.rstrip("/")
 
 
-def build(colorizer: Colorizer, about: str, limits: Limits, root_path: str = "") -> tuple[Guard, gr.routes.App]:
+def build(
+    colorizer: Colorizer, about: str, limits: Limits, root_path: str = "", segmenter: Segmenter | None = None
+) -> tuple[Guard, gr.routes.App]:
     """The application and Gradio's part of it. They write to GRADIO_TEMP_DIR, which has to be set before this module is
     imported, and to its neighbours in a folder that is nobody else's.
 
-    root_path: where a proxy shows the page, without a slash at its end: /color, or https://example.org/color.
+    root_path: where a proxy shows the page, without a slash at its end: /color, or https://example.org/color;
+    segmenter: for systems that read masks.
     """
     uploads = Path(os.environ["GRADIO_TEMP_DIR"])
     originals = uploads.with_name("originals")  # Gradio serves nothing outside of `uploads`
@@ -106,7 +118,7 @@ def build(colorizer: Colorizer, about: str, limits: Limits, root_path: str = "")
     originals.mkdir()
     shutil.copytree(FOLDER, pictures / "examples")
 
-    visits = Visits(colorizer, originals, pictures, limits.visitors, limits.disk)
+    visits = Visits(colorizer, originals, pictures, limits.visitors, limits.disk, segmenter)
     store = UploadStore(uploads, limits.upload)
     page = Page(visits, store, pictures / "examples", limits, about)
     blocks = page.blocks.queue(max_size=limits.waiting, default_concurrency_limit=limits.at_once, api_open=False)

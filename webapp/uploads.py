@@ -73,6 +73,12 @@ def read_header(path: Path, name: str, max_megapixels: float) -> Header:
     return header
 
 
+def small_notes(name: str, header: Header) -> list[str]:
+    """What the visitor is told of a picture that is too small."""
+    there = f"{name}: only {header.width}×{header.height} pixels; there is hardly anything to colour"
+    return [there] * (min(header.width, header.height) < SMALL)
+
+
 def colored_name(name: str, format: str) -> str:
     """ "beach.jpeg" -> "beach_colored.jpeg". The ending tells the format, and is .png where that cannot be written."""
     path = Path(name.replace("\\", "/"))

@@ -10,6 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 GAP = 6  # pixels between the pictures of a strip
 _CAPTION_LINE = 16
+_OUTLINE = 0.004  # width of an outline, in longer sides of the picture; white, with black of as much around it
+_ORANGE = (255, 140, 0)
 
 
 def group_map(assignment: np.ndarray, gray: np.ndarray) -> np.ndarray:
@@ -34,14 +36,46 @@ def boxed(
 ) -> np.ndarray:
     """The picture (H, W, 3) with frames around boxes, left, top, right, bottom in [0, 1], and a cross at a corner."""
     height, width = picture.shape[:2]
-    drawn, thick = picture.copy(), max(2, min(height, width) // 200)
+    drawn = picture.copy()
     for left, top, right, bottom in boxes:
         ends = (round(left * width), round(top * height)), (round(right * width) - 1, round(bottom * height) - 1)
-        cv2.rectangle(drawn, *ends, (255, 140, 0), thick)
+        cv2.rectangle(drawn, *ends, _ORANGE, _thick(picture))
     if corner is not None:
-        place = round(corner[0] * width), round(corner[1] * height)
-        cv2.drawMarker(drawn, place, (255, 140, 0), cv2.MARKER_CROSS, 12 * thick, thick)
+        cross(drawn, corner)
     return drawn
+
+
+def cross(picture: np.ndarray, corner: tuple[float, float]) -> None:
+    """Drawn into the picture (H, W, 3), at x, y in [0, 1]."""
+    height, width = picture.shape[:2]
+    place, thick = (round(corner[0] * width), round(corner[1] * height)), _thick(picture)
+    cv2.drawMarker(picture, place, _ORANGE, cv2.MARKER_CROSS, 12 * thick, thick)
+
+
+def _thick(picture: np.ndarray) -> int:
+    return max(2, min(picture.shape[:2]) // 200)
+
+
+def outline(picture: np.ndarray, inside: np.ndarray) -> None:
+    """Drawn into the picture (H, W, 3), around inside (H, W) bool."""
+    contours, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    thickness = max(1, round(_OUTLINE * max(picture.shape[:2])))
+    for shade, times in ((0, 3), (255, 1)):
+        cv2.drawContours(picture, contours, -1, (shade,) * 3, times * thickness)
+
+
+def labelled(picture: np.ndarray, labels: Sequence[tuple[str, tuple[float, float]]]) -> np.ndarray:
+    """The picture (H, W, 3) with words, white on black: each with the middle of its lower edge, x, y in pixels, moved
+    into the picture where it would stick out."""
+    height, width = picture.shape[:2]
+    image = Image.fromarray(picture)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(size=max(11, max(height, width) // 48))
+    for text, (x, y) in labels:
+        _, _, wide, high = draw.textbbox((0, 0), text, font=font)
+        left, top = max(min(x - wide / 2, width - wide), 0), max(min(y - high, height - high), 0)
+        draw.rectangle((left - 2, top, left + wide + 2, top + high + 2), fill="black")
+        draw.text((left, top), text, fill="white", font=font)
+    return np.array(image)
 
 
 def strip(images: Sequence[np.ndarray]) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The sentences of the scenes.  The counter caption is the same sentence with other colours."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from numpy.typing import NDArray
 
@@ -25,20 +26,39 @@ _SHARES = (0.3, 0.4, 0.5, 0.65, 0.8)
 """A draw below the first share takes the first sentence, and so on; the rest says the colours last."""
 
 
+class Sentence(NamedTuple):
+    caption: str
+    spans: list[tuple[int, int]]  # (N,) the characters that speak of each instance, [0, 0) of one that is not named
+
+
 def captions(draws: Draws, colors: NDArray) -> Iterator[str]:
     """The caption of each scene, its instances called by `colors` (B, N), indices into COLORS."""
+    return (sentence.caption for sentence in sentences(draws, colors))
+
+
+def sentences(draws: Draws, colors: NDArray) -> Iterator[Sentence]:
+    """The same, with the words for each instance."""
     columns = {name: value.tolist() for name, value in draws._asdict().items()}
     for *values, own in zip(*columns.values(), colors.tolist(), strict=True):
         yield _sentence(dict(zip(columns, values, strict=True)), own)
 
 
-def _sentence(scene: dict, colors: Sequence[int]) -> str:
+def _sentence(scene: dict, colors: Sequence[int]) -> Sentence:
     """colors: (N,) index into COLORS of every instance."""
     mentioned = [k for k in scene["order"] if scene["named"][k]]
     form = sum(scene["template"] >= share for share in _SHARES)
     if form == 4 and not all(scene["say_place"][k] for k in mentioned):
         form = 0
     things = [_thing(scene, k, COLORS[colors[k]], form) for k in mentioned]
+    caption = _joined(scene, things, form)
+    spans, end = [(0, 0)] * len(colors), 0
+    for k, thing in zip(mentioned, things, strict=True):  # in the order of the sentence
+        start = caption.index(thing, end)
+        spans[k] = start, (end := start + len(thing))
+    return Sentence(caption, spans)
+
+
+def _joined(scene: dict, things: Sequence[str], form: int) -> str:
     if scene["say_background"]:
         noun, color = BACKGROUNDS[scene["background"]], COLORS[scene["background_color"]]
         before, last = _ON[noun]

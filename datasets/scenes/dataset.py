@@ -24,20 +24,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from datasets.batch import Sample
-from datasets.boxes import Box, Boxes, Wanted, cut
-from datasets.image_files import squash
-from datasets.scenes.captions import captions
-from datasets.scenes.draws import COLORS, SPARE, SPLITS, Draws, N, Rules, draw, reword
+from datasets.boxes import Wanted
+from datasets.scenes.batch import SceneBatch, boxes_of, crops_of, masks_of, phrases_of
+from datasets.scenes.captions import captions, sentences
+from datasets.scenes.draws import ALL, COLORS, SPARE, SPLITS, Draws, N, Rules, draw, reword
 from datasets.scenes.layout import PLACES
 from datasets.scenes.palette import lookup
 from datasets.scenes.raster import rasterize
 from datasets.scenes.shapes import SHAPES, backgrounds
+from datasets.words import color_words
 from datasets.words.color_phrases import propose
+from datasets.words.levels import describe
 from utils.errors import InputError
 from utils.options import setting
 
@@ -61,32 +62,6 @@ class SceneOptions:
     scene_curriculum: int = setting(0, "epochs that begin with the fewest objects, colours and kinds", low=0)
 
 
-@dataclass(frozen=True)
-class SceneBatch:
-    """Indices, int64, are into `COLORS` (= the names of `PALETTE`), SHAPES, PLACES, BACKGROUNDS; -1: no instance."""
-
-    rgb: Tensor  # (B, 3, H, W) uint8 sRGB
-    masks: Tensor  # (B, N, H, W) bool: the visible pixels of each instance; no pixel belongs to two
-    colors: Tensor  # (B, N) index of the colour; all different within a scene
-    counter_colors: Tensor  # (B, N) the colour that the counter caption gives; unnamed instances keep theirs
-    named: Tensor  # (B, N) bool: the caption speaks of the instance
-    shapes: Tensor  # (B, N) index of the noun
-    places: Tensor  # (B, N) index of the words for the place, into PLACES, said or not
-    background_mask: Tensor  # (B, H, W) bool: the pixels of no instance
-    background_color: Tensor  # (B,) index; the same under the counter caption, and no instance's in the picture
-    background: Tensor  # (B,) index of the noun
-    background_named: Tensor  # (B,) bool
-    captions: list[str]
-    counter_captions: list[str]  # the same sentences with the counter colours
-    names: list[str]  # such as clear_000123.png
-
-    @property
-    def boxes(self) -> Boxes:
-        """Of the instances that can be seen, the largest first."""
-        own = zip(self.rgb.numpy(), self.masks.numpy(), strict=True)
-        return Boxes.of([_crops(rgb, _boxes(masks)) for rgb, masks in own], self.rgb.shape[-1])
-
-
 class Scenes(Dataset):
     """`length` scenes of a split, as a data set and (`render`) as batches with masks.
 
@@ -100,29 +75,25 @@ class Scenes(Dataset):
         size: int,
         length: int,
         seed: int = 0,
-        min_instances: int = 2,
-        max_instances: int = N,
-        num_colors: int = len(COLORS),
-        num_shapes: int = len(SHAPES),
-        counter: bool = False,
+        rules: Rules = ALL,
+        inputs: frozenset[str] = frozenset(),
         curriculum: int = 0,
-        favorites: float = 0.0,
-        boxes: Wanted | None = None,
-        correspondence: bool = False,
-        labels: bool = False,
+        level: str = "complete",
     ) -> None:
-        """size: side in pixels; num_colors, num_shapes: so many of COLORS and SHAPES, from the first; counter: give
-        counter captions with the samples; curriculum: so many epochs of `train` begin with the fewest instances,
-        colours and shapes there can be; favorites: of `Rules`; boxes, correspondence, labels: to be given with the
-        samples. Raises InputError naming the value and the remedy."""
-        self._all = Rules(min_instances, max_instances, num_colors, num_shapes, favorites)
-        _check(split, size, length, seed, self._all)
-        self._few = Rules(min_instances, min_instances, min_instances + SPARE, FEWEST_SHAPES, favorites)
-        self._few_epochs = curriculum if split == "train" else 0
-        self.split, self.size, self.length, self.seed, self.counter = split, size, length, seed, counter
-        self.wanted = boxes
-        self.correspondence = () if correspondence else None  # each caption's pairs are found when it is drawn
-        self.labels = labels
+        """size: side in pixels; inputs: of `models.System`: "boxes", and of `train` "counter", "one box",
+        "correspondence" and "labels", of the other splits "instances"; curriculum: so many epochs of `train` begin with
+        the fewest instances, colours and shapes there can be; level: of the captions, of
+        `datasets.words.levels.LEVELS`. Raises InputError naming the value and the remedy."""
+        _check(split, size, length, seed, rules)
+        fewest, train = rules.min_instances, split == "train"
+        self._all, self._few = rules, Rules(fewest, fewest, fewest + SPARE, FEWEST_SHAPES, rules.favorites)
+        self._few_epochs = curriculum if train else 0
+        self.split, self.size, self.length, self.seed = split, size, length, seed
+        self.counter, self.labels = train and "counter" in inputs, train and "labels" in inputs
+        self.wanted = Wanted.of(inputs, train)
+        # each caption's pairs are found when it is drawn
+        self.correspondence = () if train and "correspondence" in inputs else None
+        self.instances, self.level = not train and "instances" in inputs, level
         self.epoch = 0
         self._backgrounds = backgrounds(size)
         lookup()  # before workers are started: they share it
@@ -142,8 +113,8 @@ class Scenes(Dataset):
         """The samples of a whole batch: DataLoader calls this, and the batch is rendered at once."""
         stream, draws = self._draw(indices)
         rgb, labels = rasterize(draws, self.size, self._backgrounds)
-        own = list(captions(draws, draws.color))
-        other = list(captions(draws, draws.counter_color)) if self.counter else [None] * len(own)
+        own, spans = self._told(draws, draws.color)
+        other = self._told(draws, draws.counter_color)[0] if self.counter else [None] * len(own)
         samples = [
             Sample(picture, own[k], other[k], self._name(stream[k]), indices[k])
             for k, picture in enumerate(torch.from_numpy(rgb))
@@ -153,17 +124,21 @@ class Scenes(Dataset):
         if self.labels:
             classes = _classes(draws, labels)
             samples = [replace(sample, labels=own) for sample, own in zip(samples, classes, strict=True)]
+        if self.instances:
+            masks = masks_of(torch.from_numpy(labels))
+            held = [phrases_of(*pair) for pair in zip(masks, spans.tolist(), strict=True)]
+            samples = [replace(sample, instances=own) for sample, own in zip(samples, held, strict=True)]
         if self.wanted is None:
             return samples
         return [self._boxed(*given) for given in zip(samples, rgb, labels, stream, strict=True)]
 
     def _boxed(self, sample: Sample, rgb: NDArray, labels: NDArray, place: int) -> Sample:
         """The sample with its boxes, or one of them alone, at random, as a picture of its own."""
-        boxes = _boxes(labels == np.arange(1, N + 1, dtype=np.uint8)[:, None, None])[: self.wanted.most]
+        boxes = boxes_of(labels == np.arange(1, N + 1, dtype=np.uint8)[:, None, None])[: self.wanted.most]
         if not self.wanted.alone:
-            return replace(sample, boxes=_crops(rgb, boxes))
+            return replace(sample, boxes=crops_of(rgb, boxes))
         draw = np.random.default_rng((self.seed, SPLITS.index(self.split), place, 3))
-        ((_, crop),) = _crops(rgb, [boxes[int(draw.integers(len(boxes)))]])
+        ((_, crop),) = crops_of(rgb, [boxes[int(draw.integers(len(boxes)))]])
         return replace(sample, rgb=crop, boxes=[])
 
     def render(self, indices: Sequence[int]) -> SceneBatch:
@@ -171,20 +146,25 @@ class Scenes(Dataset):
         stream, draws = self._draw(indices)
         rgb, labels = map(torch.from_numpy, rasterize(draws, self.size, self._backgrounds))
         tensors = {name: torch.from_numpy(value) for name, value in draws._asdict().items()}
+        own, spans = self._told(draws, draws.color)
+        counter, counter_spans = self._told(draws, draws.counter_color)
+        named, background_named = self._given(draws, own)
         return SceneBatch(
             rgb=rgb,
-            masks=labels[:, None] == torch.arange(1, N + 1, dtype=torch.uint8)[:, None, None],
+            masks=masks_of(labels),
             colors=tensors["color"],
             counter_colors=tensors["counter_color"],
-            named=tensors["named"],
+            named=named,
             shapes=tensors["shape"],
             places=tensors["place"],
             background_mask=labels == 0,
             background_color=tensors["background_color"],
             background=tensors["background"],
-            background_named=tensors["say_background"],
-            captions=list(captions(draws, draws.color)),
-            counter_captions=list(captions(draws, draws.counter_color)),
+            background_named=background_named,
+            spans=spans,
+            counter_spans=counter_spans,
+            captions=own,
+            counter_captions=counter,
             names=[self._name(place) for place in stream],
         )
 
@@ -224,8 +204,34 @@ class Scenes(Dataset):
             colors = own.copy()
             for place, k in enumerate(named):
                 colors[k] = ring[(place + turn) % len(ring)]
-            turned.append((next(captions(draws, np.array([colors]))), colors))
+            turned.append((self._told(draws, np.array([colors]))[0][0], colors))
         return turned
+
+    def spans(self, index: int, colors: Sequence[int]) -> Tensor:
+        """(N, 2) int64: which characters of a caption of `recolored` with these colours speak of each instance."""
+        _, draws = self._draw([index])
+        return self._told(draws, np.array([colors]))[1][0]
+
+    def _told(self, draws: Draws, colors: NDArray) -> tuple[list[str], Tensor]:
+        """The captions at this data set's level, and their spans (B, N, 2) as in `SceneBatch`."""
+        texts, spans = [], []
+        for sentence in sentences(draws, colors):
+            description = describe(sentence.caption, self.level)
+            texts.append(description.caption)
+            spans.append([(any(span) and description.moved(*span)) or (0, 0) for span in sentence.spans])
+        return texts, torch.tensor(spans, dtype=torch.int64)
+
+    def _given(self, draws: Draws, own: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Whose colours the captions name: of the instances (B, N), of the grounds (B,); bool. No two colours of a
+        scene are the same, and its counter caption names those of the same things."""
+        named, ground = torch.from_numpy(draws.named), torch.from_numpy(draws.say_background)
+        if self.level == "complete":
+            return named, ground
+        words = [{caption[start:end] for start, end in color_words.find(caption)} for caption in own]
+        told = torch.tensor([[name in held for name in COLORS] for held in words])  # (B, C)
+        colors = torch.from_numpy(np.concatenate([draws.color, draws.background_color[:, None]], axis=1)).clamp(min=0)
+        told = told.gather(1, colors)  # (B, N + 1)
+        return named & told[:, :-1], ground & told[:, -1]
 
     def _draw(self, indices: Sequence[int]) -> tuple[list[int], Draws]:
         """The places of these scenes in the split's stream, and what they hold. IndexError outside 0 ... length - 1."""
@@ -245,23 +251,6 @@ def _classes(draws: Draws, labels: NDArray) -> Tensor:
     kinds = np.concatenate([len(SHAPES) + draws.background[:, None], draws.shape], axis=1)  # (B, 1 + N)
     own = np.take_along_axis(kinds, labels.reshape(len(labels), -1).astype(np.int64), axis=1)
     return torch.from_numpy(own.reshape(labels.shape).astype(np.uint8))
-
-
-def _boxes(masks: NDArray) -> list[Box]:
-    """masks: (N, H, W) bool. Of what is seen of each instance, the largest first."""
-    _, height, width = masks.shape
-    found = []
-    for mask in masks[masks.any(axis=(1, 2))]:
-        rows, columns = np.nonzero(mask)
-        top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
-        found.append(Box(left / width, top / height, right / width, bottom / height))
-    return sorted(found, key=lambda box: (box.left - box.right) * (box.bottom - box.top))
-
-
-def _crops(rgb: NDArray, boxes: Sequence[Box]) -> list[tuple[Box, Tensor]]:
-    """rgb: (3, H, W) uint8, H = W."""
-    picture = Image.fromarray(np.ascontiguousarray(rgb.transpose(1, 2, 0)))
-    return [(box, squash(cut(picture, box), picture.width)) for box in boxes]
 
 
 def _check(split: str, size: int, length: int, seed: int, rules: Rules) -> None:

@@ -80,11 +80,14 @@ _ENDS = np.cumsum(_SIZES)
 class Rules(NamedTuple):
     """What a curriculum may narrow."""
 
-    min_instances: int
-    max_instances: int
-    num_colors: int  # of `COLORS`, from the first
-    num_shapes: int  # of `SHAPES`, from the first
+    min_instances: int = 2
+    max_instances: int = N
+    num_colors: int = len(COLORS)  # of `COLORS`, from the first
+    num_shapes: int = len(SHAPES)  # of `SHAPES`, from the first
     favorites: float = 0.0  # probability that an instance has its noun's FAVORITE colour, where no other has it already
+
+
+ALL = Rules()
 
 
 class Draws(NamedTuple):

@@ -10,7 +10,7 @@ from datasets.words.vocabulary import sets
 KINDS = sets("captions")
 _SMALL = KINDS["determiners"] | KINDS["be"] | KINDS["small"]
 _DESCRIBING = KINDS["color_nouns"] | KINDS["shades"] | KINDS["describing"]
-_PUNCTUATION = ".,;:!?\"'()[]“”‘’"
+PUNCTUATION = ".,;:!?\"'()[]“”‘’"
 
 
 def _third_person(verb: str) -> str:
@@ -61,13 +61,13 @@ def words_of(caption: str) -> list[Word]:
     spans = deque(color_words.find(caption))
     words = []
     for hit in re.finditer(r"\S+", caption):
-        text = hit[0].strip(_PUNCTUATION)
-        start = hit.start() + len(hit[0]) - len(hit[0].lstrip(_PUNCTUATION)) if text else hit.start()
+        text = hit[0].strip(PUNCTUATION)
+        start = hit.start() + len(hit[0]) - len(hit[0].lstrip(PUNCTUATION)) if text else hit.start()
         colors = []
         while spans and spans[0][0] < hit.end():
             colors.append(spans.popleft())
         if text.endswith(("'s", "’s")):  # "Blue's toys"
             colors = []
-        ends = hit[0][len(hit[0].rstrip(_PUNCTUATION)) :]
+        ends = hit[0][len(hit[0].rstrip(PUNCTUATION)) :]
         words.append(Word(text.lower(), tuple(colors), ends, start, start + len(text)))
     return words

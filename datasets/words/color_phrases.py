@@ -19,10 +19,32 @@ rubs against").
 No rule looks further than REACH words, so the time is linear in any text.
 """
 
+from typing import NamedTuple
+
 from datasets.words.caption_words import KINDS, SAYS, Word, words_of
 
 REACH = 60  # words; no sentence of a published list has a thing so far from its colour
 _HANDS = 3  # "a pair of" that hand a colour on: "a set of pairs of shoes"
+
+
+class ColorPhrase(NamedTuple):
+    """Colours of one thing, next to each other: words[first : last + 1], with what joins them between."""
+
+    first: int
+    last: int
+    before_thing: bool  # "red car"; else it is said of something before it, or of nothing
+
+
+def find_phrases(words: list[Word]) -> list[ColorPhrase]:
+    """In order, without overlap; every colour word is in one."""
+    ones = _ones(words)
+    lasts = _last_joined(words, ones)
+    found: list[ColorPhrase] = []
+    for place, word in enumerate(words):
+        if word.color and (not found or place > found[-1].last):
+            behind = _behind(words, place, lasts[place], ones[place])
+            found.append(ColorPhrase(place, lasts[place], behind is not None))
+    return found
 
 
 def propose(caption: str) -> list[tuple[int, int]]:

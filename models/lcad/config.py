@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from datasets.masks import parse_change
 from models.lcoins.config import SCENES as LCOINS_SCENES
 from utils.errors import InputError
 from utils.options import number, setting
@@ -91,6 +92,21 @@ class LCADConfig:
         0, "of the noise that a picture starts from; others give variants", fixed=False, resume="free"
     )
 
+    luminance_guided: bool = setting(
+        True, "the luminance encoder leads the decoder; without, to see what that is for", resume="free"
+    )
+    mask_change: str | None = setting(
+        None,
+        "masks of instances made rough, to see what exact ones are worth: grow=N, shrink=N or shift=N, pixels of the"
+        " square that the system sees",
+        resume="free",
+    )
+    low_memory: bool = setting(
+        False,
+        "in use: attention in slices, and one picture after the other through the autoencoder; slower",
+        resume="free",
+    )
+
     def __post_init__(self) -> None:
         for name in ("autoencoder_widths", "unet_widths"):
             object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON knows lists alone
@@ -99,6 +115,8 @@ class LCADConfig:
         for flag, known in (("stage", STAGES), ("sampler", SAMPLERS), ("unet_learns", LEARNT)):
             if getattr(self, flag) not in known:
                 raise InputError(f"--{flag} {getattr(self, flag)}: unknown; pass one of {', '.join(known)}")
+        if self.mask_change is not None:
+            parse_change("--mask_change", self.mask_change)
         if not 1 <= self.steps <= TRAIN_STEPS:
             raise InputError(f"--steps {self.steps}: pass 1 to {TRAIN_STEPS}")
         for flag, low in (("guidance", 1), ("instance_weight", 0), ("sample_seed", 0)):

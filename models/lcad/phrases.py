@@ -1,13 +1,24 @@
-"""Phrases of captions -> the tokens that a text encoder reads them as."""
+"""Captions and their phrases as the tokens that a text encoder reads them as."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from datasets.masks import Instances
+from datasets.words.captions import shorten
 from models.text import CaptionTokenizer
 from utils.errors import InputError
+
+
+def check_lengths(captions: Iterable[tuple[str, str]], tokenizer: CaptionTokenizer, system: str) -> None:
+    """captions: (name of the picture, caption). Raises InputError for one that would be cut."""
+    for name, caption in captions:
+        if tokenizer.cut([caption]):
+            raise InputError(
+                f"{name}: the caption {shorten(caption)!r} has more than the {tokenizer.limit} tokens that {system}"
+                " reads; shorten it"
+            )
 
 
 def token_spans(

@@ -14,7 +14,8 @@ Differs from the public code: no attention scores outlive a step; the loss of th
 discriminator, whose weight the paper does not give.
 """
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import torch
@@ -22,12 +23,13 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss, mse_loss
 
 from datasets.batch import Batch
+from datasets.masks import changed, parse_change
 from models.lcad import original, prior, stages
 from models.lcad.autoencoder import LuminanceEncoder, build_autoencoder, decode
 from models.lcad.config import STAGES, TRAIN_STEPS, LCADConfig
 from models.lcad.guidance import InstanceGuidance
 from models.lcad.losses import artifact_loss
-from models.lcad.phrases import token_spans
+from models.lcad.phrases import check_lengths, token_spans
 from models.lcad.sampler import Denoiser, first_noise, noise_schedule, sample
 from models.lcad.text_encoder import CLIP_WORDS, Context, TextEncoder
 from models.lcad.unet import build_unet, learning
@@ -38,6 +40,7 @@ from utils import color
 from utils.devices import full_precision
 from utils.errors import DivergedError, InputError
 
+logger = logging.getLogger(__name__)
 LEARNING = {"autoencoder": "autoencoder", "prior": "unet", "compression": "luminance_encoder"}
 SCALE_RATE = 0.01  # of the moving average that measures the latents' scale
 
@@ -46,7 +49,7 @@ class LCAD(System):
     """Holds the networks of its stage and of those before it."""
 
     Config = LCADConfig
-    inputs = frozenset({"instances"})
+    inputs = frozenset({"instances", "seed"})
 
     def __init__(self, name: str, config: LCADConfig, tokenizer: CaptionTokenizer | None = None) -> None:
         super().__init__(name, config, tokenizer)
@@ -60,6 +63,9 @@ class LCAD(System):
             self.unet = build_unet(config, reads_luminance=config.stage == "latent")
         if config.stage in ("compression", "latent"):
             self.luminance_encoder = LuminanceEncoder(config)
+        if config.low_memory:
+            self._save_memory()
+        self._cut_told = False
         self.requires_grad_(False)
         for module in self._learning():
             module.requires_grad_(True)
@@ -78,6 +84,12 @@ class LCAD(System):
             module.train(mode)
         return self
 
+    def _save_memory(self) -> None:
+        """By diffusers' switches; `_decoded` slices as its autoencoder would, whose own decoder is not called."""
+        self.autoencoder.enable_slicing()
+        if self.config.stage != "autoencoder":
+            self.unet.set_attention_slice("max")
+
     def set_grad_checkpointing(self, enable: bool) -> None:
         if self.config.stage not in ("prior", "latent"):
             super().set_grad_checkpointing(enable)
@@ -85,6 +97,14 @@ class LCAD(System):
             self.unet.enable_gradient_checkpointing()
 
     # ---- training
+
+    def begin_update(self, batches: Sequence[Batch], device: torch.device) -> list[Batch]:
+        """Says once that captions are cut."""
+        captions = [caption for batch in batches for caption in batch.captions]
+        if not self._cut_told and self.tokenizer.cut(captions):
+            self._cut_told = True
+            logger.warning("captions of more than %d tokens are cut: %s reads no more", self.tokenizer.limit, self.name)
+        return list(batches)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         picture = batch.rgb * 2 - 1
@@ -144,6 +164,7 @@ class LCAD(System):
 
     @torch.no_grad()
     def colorize(self, batch: Batch) -> Coloring:
+        self.check_captions(zip(batch.names, batch.captions, strict=True))
         rgb, maps = batch.rgb.float(), ()
         if self.config.stage in ("compression", "latent"):
             maps = self.luminance_encoder(self._gray(rgb))
@@ -151,9 +172,19 @@ class LCAD(System):
             latent = self.autoencoder.encode(rgb * 2 - 1).latent_dist.mode()
         else:
             latent = self._sampled(batch, maps[-1] if maps else None) / self.latent_scale
-        painted = (decode(self.autoencoder, latent, maps).float().clamp(-1, 1) + 1) / 2
+        painted = (self._decoded(latent, maps if self.config.luminance_guided else ()).float().clamp(-1, 1) + 1) / 2
         with full_precision(rgb.device):
             return Coloring(color.split(painted)[1], rgb=painted)
+
+    def check_captions(self, captions: Iterable[tuple[str, str]]) -> None:
+        check_lengths(captions, self.tokenizer, self.name)
+
+    def _decoded(self, latent: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        """latent: (B, c, h, w), not scaled. Returns RGB (B, 3, S, S) in about [-1, 1]."""
+        if not self.config.low_memory:
+            return decode(self.autoencoder, latent, maps)
+        parts = [decode(self.autoencoder, latent[b : b + 1], [m[b : b + 1] for m in maps]) for b in range(len(latent))]
+        return torch.cat(parts)
 
     def _sampled(self, batch: Batch, luminance: Tensor | None) -> Tensor:
         """The scaled latents (B, c, S / f, S / f) of the captions."""
@@ -164,7 +195,8 @@ class LCAD(System):
             self.unet, luminance, captions, empty, config.guidance, instances, config.reuse_self_attention
         )
         side = batch.rgb.shape[-1] // config.factor
-        noise = first_noise(config.sample_seed, (config.latent_channels, side, side), device)
+        seed = self.seed if batch.seed is None else batch.seed
+        noise = first_noise(seed, (config.latent_channels, side, side), device)
         latent = sample(denoise, config.sampler, config.steps, noise.expand(len(batch.rgb), -1, -1, -1))
         finite = latent.isfinite().flatten(1).all(dim=1).tolist()
         if not all(finite):
@@ -177,7 +209,10 @@ class LCAD(System):
             return None
         tokens = token_spans(batch.instances, batch.captions, batch.names, self.tokenizer)
         weight, mean = self.config.instance_weight, self.config.instance_mean
-        return InstanceGuidance(batch.instances.masks, batch.instances.picture, tokens, weight, mean)
+        masks = batch.instances.masks
+        if self.config.mask_change is not None:
+            masks = changed(masks, *parse_change("--mask_change", self.config.mask_change))
+        return InstanceGuidance(masks, batch.instances.picture, tokens, weight, mean)
 
     # ---- what the networks read
 

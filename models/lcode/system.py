@@ -6,15 +6,17 @@ Differs, where paper and public code differ: docs/SYSTEMS.md.
 import logging
 from typing import Any, Self
 
+import torch
 from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 
 from datasets.batch import Batch
+from datasets.words.captions import LONGEST_CAPTION
 from models.layers.biaffine import correspondence_loss
 from models.lcode.config import LCoDeConfig
 from models.lcode.network import Generator, TextEncoder
 from models.system import Coloring
-from models.text import CaptionTokenizer
+from models.text import CaptionTokenizer, Words
 from models.weights import load_backbone, load_fully
 from models.word_system import WordSystem, check_vocabulary, split
 from utils import color
@@ -39,13 +41,22 @@ class LCoDe(WordSystem):
         self.text = TextEncoder(*sizes, config.word_dropout)
         self.generator = Generator(config.width, config.limit, config.backbone_norm)
 
+    @property
+    def training_tokenizer(self) -> CaptionTokenizer | None:
+        """Whole captions, of which `forward` draws words."""
+        if self.tokenizer is None:
+            return None
+        return CaptionTokenizer(CaptionTokenizer.from_json(self.tokenizer.to_json()).tokenizer, LONGEST_CAPTION)
+
     def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Of a caption that is too long, random words, as published; in use it is cut."""
         gray, ab = split(batch.rgb)
-        text = self.text(batch.words)
+        words, correspondence = draw_words(batch.words, batch.correspondence, self.config.limit)
+        text = self.text(words)
         predicted = self.generator(gray, text)
         with full_precision(batch.rgb.device):
             chroma = smooth_l1_loss(predicted.float(), to_bytes(ab))
-            occm = correspondence_loss(text.matrix, batch.correspondence, POSITIVE)
+            occm = correspondence_loss(text.matrix, correspondence, POSITIVE)
         return {"chroma": chroma, "occm": occm, "total": chroma + self.config.occm_weight * occm}
 
     def colorize(self, batch: Batch) -> Coloring:
@@ -80,6 +91,22 @@ class LCoDe(WordSystem):
         load_fully(system.generator, generator, "the authors' generator")
         load_fully(system.text, {_ours(n): tensor for n, tensor in text.items()}, "the authors' text encoder")
         return system, [f"{len(generator)} tensors of the generator, {len(text)} of the text encoder"]
+
+
+def draw_words(words: Words, correspondence: Tensor, limit: int) -> tuple[Words, Tensor]:
+    """Of captions with more than `limit` words so many at random, in their order, and the pairs among them.
+
+    words: the real ones first in each caption; correspondence: (B, N, N) bool. Differs: the public code lays the pairs
+    of the whole caption onto the words that are left.
+    """
+    count = words.ids.shape[1]
+    if count <= limit:
+        return words, correspondence
+    chances = torch.rand(words.ids.shape, device=words.ids.device).masked_fill(~words.mask, -1.0)
+    kept = chances.topk(limit, dim=1).indices.sort(dim=1).values  # (B, limit); of shorter captions all words
+    pairs = correspondence.gather(1, kept[:, :, None].expand(-1, -1, count))
+    pairs = pairs.gather(2, kept[:, None].expand(-1, limit, -1))
+    return Words(words.ids.gather(1, kept), words.mask.gather(1, kept)), pairs
 
 
 def to_bytes(ab: Tensor) -> Tensor:

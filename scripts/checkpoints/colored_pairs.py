@@ -16,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from datasets.captioned_images import read_pairs
+from datasets.pair_list import read_pairs
 from datasets.recolor import named_colors
 from datasets.regions import read_regions
 from utils.errors import InputError, exit_status

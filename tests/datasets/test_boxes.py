@@ -141,7 +141,7 @@ def test_a_folder_needs_no_list_where_captions_are_not_read(tmp_path):
 
 
 def test_scenes_know_their_boxes():
-    scenes = Scenes("clear", 32, 20, boxes=Wanted())
+    scenes = Scenes("clear", 32, 20, inputs=BOXES)
     batch = scenes.render(range(20))
     for b in range(20):
         own = batch.boxes.picture == b

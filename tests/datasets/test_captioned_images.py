@@ -12,12 +12,15 @@ from torch.utils.data import Dataset
 import run_colorization
 from datasets import CaptionedOptions, build_dataset, build_loader, options_of, set_epoch
 from datasets.batch import Collate, Sample
-from datasets.captioned_images import CaptionedImages, read_pairs
+from datasets.captioned_images import CaptionedImages
 from datasets.image_files import read_image
+from datasets.pair_list import read_pairs
 from datasets.words import color_words
 from models.text import OWN_VOCABULARY, CaptionTokenizer
 from utils import distributed
 from utils.errors import InputError
+
+COUNTER = frozenset({"counter"})
 
 AUGMENTATION = CaptionedOptions(crop_scale=(0.3, 1.0), flip=0.5)
 OPTIONS = CaptionedOptions(crop_scale=(0.3, 1.0), flip=0.5)
@@ -156,7 +159,7 @@ def test_a_flip_mirrors_picture_and_caption_together(data):
 
 
 def test_counter_captions_change_every_colour_word_and_only_those(data):
-    dataset = CaptionedImages(data, "train", 16, CaptionedOptions((0.5, 1.0), 0.0), counter=True)
+    dataset = CaptionedImages(data, "train", 16, CaptionedOptions((0.5, 1.0), 0.0), inputs=COUNTER)
     for sample in dataset:
         spans = color_words.find(sample.caption)
         if not spans:
@@ -168,8 +171,8 @@ def test_counter_captions_change_every_colour_word_and_only_those(data):
 
 
 def epoch_of(data: Path, workers: int, epoch: int = 0, seed: int = 5):
-    dataset = build_dataset(OPTIONS, str(data), "train", 16, True, True, seed)
-    loader = build_loader(dataset, CaptionTokenizer.from_vocabulary(), 3, workers, train=True, counter=True, seed=seed)
+    dataset = build_dataset(OPTIONS, str(data), "train", 16, True, COUNTER, seed)
+    loader = build_loader(dataset, CaptionTokenizer.from_vocabulary(), 3, workers, train=True, seed=seed)
     set_epoch(loader, epoch)
     return list(loader)
 
@@ -218,7 +221,7 @@ def test_reading_does_not_touch_the_global_generators(data, monkeypatch):
     expected = torch.rand(3)
     torch.manual_seed(0)
     monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda _: 1 / 0)  # as long as there is no GPU it keeps each call
-    CaptionedImages(data, "train", 16, AUGMENTATION, counter=True)[1]
+    CaptionedImages(data, "train", 16, AUGMENTATION, inputs=COUNTER)[1]
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -234,8 +237,8 @@ def test_a_batch_is_padded_to_its_own_longest_caption_and_counters_follow(data):
 
 def test_a_counter_caption_that_differs_only_behind_the_cut_takes_no_part(data):
     rewrite(data, [["0.jpg", "dogs " * 90 + "red"], ["1.jpg", "red " + "dogs " * 90]])
-    dataset = CaptionedImages(data, "train", 16, CaptionedOptions((1.0, 1.0), 0.0), counter=True)
-    loader = build_loader(dataset, CaptionTokenizer.from_vocabulary(), 2, 0, train=True, counter=True)
+    dataset = CaptionedImages(data, "train", 16, CaptionedOptions((1.0, 1.0), 0.0), inputs=COUNTER)
+    loader = build_loader(dataset, CaptionTokenizer.from_vocabulary(), 2, 0, train=True)
     (batch,) = loader
     assert dict(zip(batch.names, batch.has_counter.tolist(), strict=True)) == {"0.jpg": False, "1.jpg": True}
 
@@ -266,7 +269,7 @@ def test_evaluation_gives_every_pair_once_in_file_order(data):
 
 
 def test_a_batch_size_that_leaves_no_step_is_an_error(data):
-    dataset = build_dataset(OPTIONS, str(data), "train", 16, True, True)
+    dataset = build_dataset(OPTIONS, str(data), "train", 16, True, COUNTER)
     with pytest.raises(InputError, match=r"--batch_size 9.*8 training pairs"):
         build_loader(dataset, CaptionTokenizer.from_vocabulary(), 9, 0, train=True)
 
@@ -291,8 +294,10 @@ def test_a_subfolder_is_fine_and_a_fifo_is_not_a_file(data):
 
 def test_dropped_captions_are_the_share_asked_for_and_the_picture_stays(data):
     rewrite(data, [["0.jpg", "a red ball"]] * 400)
-    kept = CaptionedImages(data, "train", 16, AUGMENTATION, counter=True)
-    dropped = CaptionedImages(data, "train", 16, dataclasses.replace(AUGMENTATION, caption_dropout=0.25), counter=True)
+    kept = CaptionedImages(data, "train", 16, AUGMENTATION, inputs=COUNTER)
+    dropped = CaptionedImages(
+        data, "train", 16, dataclasses.replace(AUGMENTATION, caption_dropout=0.25), inputs=COUNTER
+    )
     pairs = [(kept[i], dropped[i]) for i in range(400)]
     empty = [not own.caption for _, own in pairs]
     assert 70 < sum(empty) < 130
@@ -305,15 +310,15 @@ def test_uncaptioned_photographs_join_with_empty_captions(data, tmp_path):
     (tmp_path / "more" / "sub").mkdir(parents=True)
     for number, name in enumerate(("b.png", "sub/a.jpg", "notes.txt")):
         Image.new("RGB", (20, 10), (number * 40, 0, 0)).save(tmp_path / "more" / name, "PNG")
-    own = CaptionedImages(data, "train", 16, AUGMENTATION, counter=True)
+    own = CaptionedImages(data, "train", 16, AUGMENTATION, inputs=COUNTER)
     options = dataclasses.replace(OPTIONS, uncaptioned=str(tmp_path / "more"))
-    both = build_dataset(options, str(data), "train", 16, True, True)
+    both = build_dataset(options, str(data), "train", 16, True, COUNTER)
     assert len(both) == len(own) + 2 and both.unreadable() == []
     added = [both[i] for i in (len(own), len(own) + 1)]
     assert [sample.caption for sample in added] == ["", ""]
     assert [Path(sample.name).name for sample in added] == ["b.png", "a.jpg"]
     assert added[1].rgb[0].max() > 30 and added[1].counter_caption is None
-    batch = next(iter(build_loader(both, CaptionTokenizer.from_vocabulary(), len(both), 0, train=True, counter=True)))
+    batch = next(iter(build_loader(both, CaptionTokenizer.from_vocabulary(), len(both), 0, train=True)))
     nothing = [i for i, caption in enumerate(batch.captions) if not caption]
     assert len(nothing) == 2 and not batch.has_counter[nothing].any() and batch.words.mask[nothing].sum() == 4
     (tmp_path / "more" / "sub" / "a.jpg").write_bytes(b"broken")

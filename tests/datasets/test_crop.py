@@ -9,7 +9,8 @@ from PIL import Image, ImageOps
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from datasets.captioned_images import CaptionedImages, CaptionedOptions, draw_crop, squash
+from datasets.captioned_images import CaptionedImages, CaptionedOptions
+from datasets.image_files import draw_crop, squash
 from datasets.words.mirror import mirror
 
 SCALE, RATIO = (0.3, 0.9), [3 / 4, 4 / 3]
@@ -47,7 +48,7 @@ def test_a_training_sample_is_that_of_the_plain_calls(tmp_path, kind):
     file, caption = tmp_path / "train" / kind, "a red ball on the left"
     picture.save(file, exif=exif)
     (tmp_path / "cap-img-pairs_train.json").write_text(json.dumps([[kind, caption]]))
-    dataset = CaptionedImages(tmp_path, "train", size, CaptionedOptions(SCALE, 0.5), counter=False, seed=3)
+    dataset = CaptionedImages(tmp_path, "train", size, CaptionedOptions(SCALE, 0.5), seed=3)
 
     for epoch in range(4):
         dataset.epoch = epoch

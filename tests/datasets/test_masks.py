@@ -12,6 +12,9 @@ from PIL import Image
 from datasets import build_dataset
 from datasets.batch import Collate
 from datasets.captioned_images import CaptionedOptions
+from datasets.masks import CHANGES, changed, parse_change, placed
+from datasets.scenes import SHAPES, SceneOptions
+from datasets.words.levels import LEVELS
 from utils.errors import InputError
 
 ASKED = frozenset({"instances"})
@@ -103,3 +106,62 @@ def test_a_bad_mask_is_named(data):
     file.write_bytes(np.random.default_rng(0).bytes(50))
     with pytest.raises(InputError, match=r"1.png: not a readable picture"):
         dataset[2]
+
+
+def test_rough_masks_grow_shrink_and_shift():
+    mask = torch.zeros(2, 8, 9, dtype=torch.bool)
+    mask[0, 3:6, 4:7], mask[1, :, :2] = True, True
+    grown, shrunk, shifted = (changed(mask, *parse_change("--mask_change", f"{kind}=1")) for kind in CHANGES)
+    assert grown[0].nonzero().aminmax(dim=0).min.tolist() == [2, 3] and grown[0].sum() == 25
+    assert shrunk[0].nonzero().tolist() == [[4, 5]] and shrunk[1, :, 0].all() and shrunk[1].sum() == 8
+    assert torch.equal(shifted[0, 1:, 1:], mask[0, :-1, :-1]) and not shifted[1, 0].any()
+    assert shifted[1, 1:, 1:3].all() and shifted[1].sum() == 14
+    assert not changed(mask, "shift", 20).any() and changed(mask, "grow", 20).all()
+    assert changed(mask[:0], "grow", 1).shape == (0, 8, 9)
+
+
+def test_phrases_follow_their_captions_to_lower_levels(data):
+    write(data, GOOD)
+    for level, wanted in (("partial", None), ("scarce", ["ball", "a box", "cup"])):
+        dataset = build_dataset(CaptionedOptions(), str(data), "test", 20, inputs=ASKED, level=level)
+        batch = Collate(None)([dataset[index] for index in range(3)])
+        places = zip(batch.instances.picture.tolist(), batch.instances.spans.tolist(), strict=True)
+        words = [batch.captions[b][start:end] for b, (start, end) in places]
+        assert len(words) == 3 and (wanted is None or words == wanted)
+        assert dataset.pairs[2][1] == batch.captions[2] != "a blue box and a green cup"
+    assert build_dataset(CaptionedOptions(), str(data), "train", 20, train=True, level="scarce")[0].caption
+
+
+def test_scenes_give_their_phrases_and_masks():
+    for level in LEVELS:
+        scenes = build_dataset(SceneOptions(eval_scenes=6), None, "instances", 24, inputs=ASKED, level=level)
+        batch, known = Collate(None)([scenes[index] for index in range(6)]), scenes.render(range(6))
+        assert batch.captions == known.captions
+        whole = known.instances()
+        assert torch.equal(batch.instances.masks, whole.masks) and torch.equal(batch.instances.spans, whole.spans)
+        assert len(whole) == int((known.masks.flatten(2).any(dim=2)).sum())  # all are named there
+        for counter, captions in ((False, known.captions), (True, known.counter_captions)):
+            own = known.instances(counter)
+            for mask, b, (start, end) in zip(own.masks, own.picture.tolist(), own.spans.tolist(), strict=True):
+                (k,) = [k for k in range(5) if torch.equal(known.masks[b, k], mask)]
+                assert list(SHAPES)[known.shapes[b, k]] in captions[b][start:end].split()
+    assert build_dataset(SceneOptions(), None, "train", 24, train=True, inputs=ASKED)[0].instances is None
+
+
+def test_two_names_of_an_object_need_not_share_a_caption(data):
+    """Masks of other captions are neither read nor compared; a phrase inside of one that has its place has none."""
+    pairs = [["2.jpg", "a dark red box"], ["2.jpg", "a cup"], ["2.jpg", "a red box and a dark red box"]]
+    (data / "cap-img-pairs_test.json").write_text(json.dumps(pairs))
+    write(data, {"2.jpg": [["dark red box", "2/0.png"], ["red box", "2/1.png"], ["cup", "2/2.png"]]})
+    save_mask(data / "masks_test" / "2" / "2.png", (42, 40), (0, 0, 22, 40))
+    dataset = build_dataset(CaptionedOptions(), str(data), "test", 20, inputs=ASKED)
+    assert [(i.start, i.end) for i in dataset[0].instances] == [(2, 14)]
+    assert [(i.start, i.end) for i in dataset[1].instances] == [(2, 5)]
+    assert [(i.start, i.end) for i in dataset[2].instances] == [(16, 28), (2, 9)]
+
+
+def test_an_occurrence_without_mask_keeps_its_place():
+    mask = torch.ones(4, 4, dtype=torch.bool)
+    caption = "a red car and a red car"
+    assert [(i.start, i.end) for i in placed(caption, [("red car", None), ("red car", mask)])] == [(16, 23)]
+    assert placed(caption, [("blue car", mask), ("red car", None)]) == []

@@ -14,6 +14,8 @@ from datasets.scenes.palette import PALETTE
 from models.text import CaptionTokenizer
 from utils import color
 
+COUNTER = frozenset({"counter"})
+
 H, W = 40, 50
 L = 55.0
 
@@ -98,24 +100,24 @@ def test_a_data_set_recolours_as_often_as_asked_and_never_an_unnamed_colour(tmp_
     monkeypatch.setattr(
         "datasets.captioned_images.recolor", lambda rgb, caption, draw, regions: asked.append(caption) or told
     )
-    plain = CaptionedImages(data, "train", 16, CaptionedOptions((0.5, 1.0), 0.0), counter=True)
-    often = CaptionedImages(data, "train", 16, CaptionedOptions((0.5, 1.0), 0.0, recolor=0.5), counter=True)
+    plain = CaptionedImages(data, "train", 16, CaptionedOptions((0.5, 1.0), 0.0), inputs=COUNTER)
+    often = CaptionedImages(data, "train", 16, CaptionedOptions((0.5, 1.0), 0.0, recolor=0.5), inputs=COUNTER)
     pairs = [(plain[i], often[i]) for i in range(40)]
     changed = [b for _, b in pairs if b.recolored is not None]
     assert len(changed) == len(asked) and 10 <= len(asked) <= 30
     assert all((sample.caption, sample.counter_caption) == told.captions for sample in changed)
     assert all(torch.equal(a.rgb, b.rgb) for a, b in pairs)  # its gray is the photograph's own
-    lonely = CaptionedImages(data, "train", 16, CaptionedOptions((0.5, 1.0), 0.0, recolor=1.0), counter=False)[0]
+    lonely = CaptionedImages(data, "train", 16, CaptionedOptions((0.5, 1.0), 0.0, recolor=1.0))[0]
     assert lonely.caption == "a tan cat" and lonely.counter_caption is None
     dropping = CaptionedOptions((0.5, 1.0), 0.0, caption_dropout=1.0, recolor=1.0)
-    dropped = CaptionedImages(data, "train", 16, dropping, counter=True)
+    dropped = CaptionedImages(data, "train", 16, dropping, inputs=COUNTER)
     asked.clear()
     assert [dropped[i].name for i in range(4)] and asked == [""] * 4
 
 
 def test_a_batch_knows_which_of_its_samples_are_recoloured(tmp_path):
     data = write_data(tmp_path / "data", {"train": 4})
-    plain = CaptionedImages(data, "train", 16, CaptionedOptions((0.5, 1.0), 0.0), counter=True)
+    plain = CaptionedImages(data, "train", 16, CaptionedOptions((0.5, 1.0), 0.0), inputs=COUNTER)
     samples = [plain[i] for i in range(4)]
     pictures = torch.rand(2, 2, 2, 16, 16)
     samples[1], samples[3] = (

@@ -16,6 +16,8 @@ from datasets.words.color_naming import NAMES, name_pixels
 from utils import color
 from utils.errors import InputError
 
+COUNTER = frozenset({"counter"})
+
 TWO = (("red", 4, 24, 3, 20), ("red", 14, 36, 28, 46))  # one left, one right
 
 
@@ -70,19 +72,19 @@ def test_regions_follow_crop_and_flip():
 
 def test_a_data_set_gives_the_pair_s_own_regions_where_the_crop_has_them(tmp_path, monkeypatch):
     data = write_data(tmp_path / "data", {"train": 6})
-    plain = CaptionedImages(data, "train", 16, CaptionedOptions((0.5, 1.0), 0.0, recolor=1.0), counter=True)
+    plain = CaptionedImages(data, "train", 16, CaptionedOptions((0.5, 1.0), 0.0, recolor=1.0), inputs=COUNTER)
     name, caption = plain.pairs[0]
     (data / "regions_train.json").write_text(json.dumps({name: {caption: [[0, 0.25, 0.25, 0.5, 0.5]]}}))
     asked = []
     monkeypatch.setattr("datasets.captioned_images.recolor", lambda *given: asked.append(given[3]))
     for flip in (0.0, 1.0):
-        pairs = CaptionedImages(data, "train", 16, CaptionedOptions((1.0, 1.0), flip, recolor=1.0), counter=True)
+        pairs = CaptionedImages(data, "train", 16, CaptionedOptions((1.0, 1.0), flip, recolor=1.0), inputs=COUNTER)
         pairs[0], pairs[1]
     (first,), other, (flipped,), _ = asked
     assert other == () and first.place == 0
     middle = first.left + first.right
     assert flipped.left + flipped.right == pytest.approx(2 - middle) and flipped.top == first.top
-    assert CaptionedImages(data, "train", 16, CaptionedOptions((0.5, 1.0), 0.0), counter=True).regions == {}
+    assert CaptionedImages(data, "train", 16, CaptionedOptions((0.5, 1.0), 0.0), inputs=COUNTER).regions == {}
 
 
 @pytest.mark.parametrize("entry", [[1, 0.1, 0.1, 0.2, 0.2], [0, 0.3, 0.1, 0.2, 0.2], [0, 0.1, 0.1, 0.2], "red"])

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from datasets.batch import Collate
-from datasets.scenes import BACKGROUNDS, COLORS, HELD_OUT, PALETTE, PLACES, SHAPES, SPLITS, Scenes
+from datasets.scenes import BACKGROUNDS, COLORS, HELD_OUT, PALETTE, PLACES, SHAPES, SPLITS, Rules, Scenes
 from datasets.scenes import palette as scene_palette
 from datasets.scenes.draws import draw
 from datasets.scenes.palette import CLOUD, CLOUD_RADIUS, DARKEST, LEVEL_STEP, LIGHTEST, NATURAL, lookup
@@ -19,6 +19,8 @@ from datasets.words import color_words
 from models.text import MAX_WORDS, CaptionTokenizer
 from utils.color import rgb_to_lab
 from utils.errors import InputError
+
+COUNTER = frozenset({"counter"})
 
 NOUNS = list(SHAPES)
 CENTERS = torch.tensor(list(PALETTE.values()), dtype=torch.float64)  # (C, 2)
@@ -353,7 +355,7 @@ def test_epochs_go_on_and_streams_differ():
 
 
 def test_loader_gives_the_same_with_and_without_workers():
-    scenes = Scenes("train", 24, 11, counter=True)
+    scenes = Scenes("train", 24, 11, inputs=COUNTER)
     collate = Collate(CaptionTokenizer.from_vocabulary(), counter=True)
     alone, shared = ([*DataLoader(scenes, 4, num_workers=n, collate_fn=collate)] for n in (0, 2))
     assert [batch.rgb.shape[0] for batch in alone] == [4, 4, 3]
@@ -368,7 +370,7 @@ def test_loader_gives_the_same_with_and_without_workers():
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_curriculum_begins_with_few(split):
-    scenes = Scenes(split, 16, 200, min_instances=2, max_instances=2, num_colors=6, num_shapes=5)
+    scenes = Scenes(split, 16, 200, rules=Rules(2, 2, 6, 5))
     batch = scenes.render(range(200))
     assert ((batch.colors >= 0).sum(dim=1) == 2).all()
     for used, most in ((batch.colors, 6), (batch.counter_colors, 6), (batch.background_color, 6), (batch.shapes, 5)):
@@ -408,12 +410,12 @@ def test_indices_beyond_are_refused():
         ({"size": 15}, "size 15"),
         ({"length": 0}, "length 0"),
         ({"seed": -1}, "seed -1"),
-        ({"min_instances": 1}, "1 to 5"),
-        ({"max_instances": 6}, "2 to 6"),
-        ({"min_instances": 4, "max_instances": 3}, "4 to 3"),
-        ({"num_colors": 8}, "8 colours for 5 instances: pass 9 to 10"),
-        ({"num_colors": 11}, "11 colours"),
-        ({"num_shapes": 4}, "4 shapes: pass 5 to 15"),
+        ({"rules": Rules(min_instances=1)}, "1 to 5"),
+        ({"rules": Rules(max_instances=6)}, "2 to 6"),
+        ({"rules": Rules(min_instances=4, max_instances=3)}, "4 to 3"),
+        ({"rules": Rules(num_colors=8)}, "8 colours for 5 instances: pass 9 to 10"),
+        ({"rules": Rules(num_colors=11)}, "11 colours"),
+        ({"rules": Rules(num_shapes=4)}, "4 shapes: pass 5 to 15"),
     ],
 )
 def test_wrong_numbers_are_refused(change, message):

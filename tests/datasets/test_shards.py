@@ -26,6 +26,8 @@ from utils import distributed, seeds
 from utils.errors import InputError
 from utils.log import MetricLog
 
+COUNTER = frozenset({"counter"})
+
 AUGMENTATION = CaptionedOptions(crop_scale=(0.3, 1.0), flip=0.5, caption_dropout=0.2)
 TRAIN = 26  # pairs of 24 images: two have a second caption
 SMOKE = ["--config", str(ROOT / "configs" / "lcoins" / "smoke.yaml"), "--device", "cpu", "--batch_size", "4"]
@@ -63,9 +65,9 @@ def rewrite(path: Path, **values: object) -> None:
 def loader(root: Path, workers: int = 0, window: int = 0, epoch: int = 0, seen: int = 0, more: str | None = None):
     uncaptioned = None if more is None else str(root / more)
     options = CaptionedOptions(AUGMENTATION.crop_scale, AUGMENTATION.flip, uncaptioned)
-    dataset = build_dataset(options, str(root), "train", 16, True, True, 5)
+    dataset = build_dataset(options, str(root), "train", 16, True, COUNTER, 5)
     tokenize = CaptionTokenizer.from_vocabulary()
-    made = build_loader(dataset, tokenize, 3, workers, True, counter=True, seed=5, shuffle_window=window)
+    made = build_loader(dataset, tokenize, 3, workers, True, seed=5, shuffle_window=window)
     set_epoch(made, epoch, seen)
     return made
 

@@ -8,7 +8,8 @@ from torch import nn
 
 from datasets.scenes import BACKGROUNDS, COLORS, PALETTE, SHAPES, Scenes
 from evaluation.instance_metrics import paint, patch_labels
-from evaluation.instances import evaluate_instances, recolor, summarize_instances
+from evaluation.instance_summary import summarize_instances
+from evaluation.instances import evaluate_instances, recolor
 from models import Coloring
 from utils.color import AB_SCALE
 from utils.errors import DivergedError

@@ -72,6 +72,34 @@ def test_any_batch_size_gives_the_same_figures():
     assert [row["index"] for row in one] == [0, 1, 2, 3, 4]
 
 
+class OwnLuminance(Painter):
+    """Paints the photograph, the last one darker."""
+
+    def colorize(self, batch):
+        rgb = batch.rgb.float().clone()
+        rgb[[name == "4.jpg" for name in batch.names]] *= 0.8
+        return super().colorize(batch)._replace(rgb=rgb)
+
+
+@pytest.mark.parametrize("protocol", ["rounded", "full"])
+def test_a_painted_luminance_has_a_row_of_its_own(protocol):
+    photos = photographs()
+    sizes = {f"{i}.jpg": photos[i] for i in range(5)}
+    fid = FID(Colors(), "colours")
+    measure = Measure(protocol=protocol, photograph=sizes.get, visits=[fid.add])
+    rows = engine.evaluate(OwnLuminance(), batches(2), CPU, "none", measure)
+    plain = engine.evaluate(Painter(), batches(2), CPU, "none", Measure(protocol=protocol, photograph=sizes.get))
+    summary, before = means(rows), means(plain)
+    assert "painted" not in before and all(summary[row] == before[row] for row in before if row != "count")
+    darker = rows[4]["painted_luminance_psnr"]
+    assert 5 < darker < 40 and summary["painted"]["luminance_psnr"] == pytest.approx(darker)  # the others are exact
+    assert all(row["painted_luminance_psnr"] == math.inf for row in rows[:4])
+    assert summary["painted"]["psnr"] > summary["model"]["psnr"]
+    assert list(fid.distances()) == [*ROWS, "painted"]
+    assert "PSNR of L, dB" in report.table(summary | {"fid_network": None})
+    assert "PSNR of L, dB" not in report.table(before | {"fid_network": None})
+
+
 class Broken(Painter):
     """One number of one picture is none."""
 

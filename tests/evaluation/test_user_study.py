@@ -12,8 +12,9 @@ import pytest
 from conftest import write_data
 from PIL import Image
 
-from datasets.captioned_images import read_pairs
+from datasets.pair_list import read_pairs
 from datasets.words import color_words
+from evaluation.table1.results import LISTING
 from evaluation.user_study import votes as user_votes
 from evaluation.user_study.page import TRUTH
 from evaluation.user_study.votes import BOOTSTRAP, WILSON
@@ -186,6 +187,34 @@ def test_make_refuses_what_it_cannot_ask(tested, tmp_path, capsys):
     assert "--overwrite" in refusal(capsys, *start, *other)
     call(*start, *other, "--overwrite")
     assert len([*(tmp_path / "page" / "pictures").iterdir()]) == 2 * 3  # those of the first page are gone
+
+
+def test_the_output_of_table1_stands_for_its_rows(tested, tmp_path, capsys):
+    root, words = tested
+    folders = {experiment: dict(word.split("=") for word in own) for experiment, own in words.items()}
+    rows = [
+        {"row": name.lower(), "title": name, "seed": 0, "test": folder, "replaced": folders["correspondence"][name]}
+        for name, folder in folders["reality"].items()
+    ]
+    output = tmp_path / "table"
+    output.mkdir()
+    (output / LISTING).write_text(json.dumps({"scenes": [], "photos": rows}))
+    key = make(tested, tmp_path / "words")
+    start = ["--images", 3, "--dataset", "Multi", "--data_path", root / "data", "--reality", output]
+    call("make", tmp_path / "one", "--key", tmp_path / "one.json", *start, "--correspondence", output)
+    assert json.loads((tmp_path / "one.json").read_text()) == key
+    call("make", tmp_path / "two", "--key", tmp_path / "two.json", *start, "--rows", "ours", "lbie")
+    questions = json.loads((tmp_path / "two.json").read_text())["questions"].values()
+    assert len(questions) == 3 and all(
+        sorted(q["choices"].values()) == sorted(["LBIE", "Ours", TRUTH]) for q in questions
+    )
+    start = ["make", tmp_path / "three", "--key", tmp_path / "three.json", *start]
+    assert "--rows xie2018" in refusal(capsys, *start, "--rows", "xie2018")
+    del rows[1]["replaced"]
+    (output / LISTING).write_text(json.dumps({"scenes": [], "photos": rows}))
+    assert "secretive was not tested there; run scripts/table1.py with --replaced" in refusal(
+        capsys, *start, "--correspondence", output
+    )
 
 
 # ---- table

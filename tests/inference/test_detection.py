@@ -61,15 +61,18 @@ def test_every_picture_has_its_row_and_an_interrupted_run_goes_on(found, tmp_pat
     boxes = read_boxes(data / "boxes_train.json", [f"{i}.jpg" for i in range(4)], Wanted())
     assert [len(own) for own in boxes.values()] == [0, 3, 3, 3]
 
-    monkeypatch.setattr(detect_boxes, "KEPT_EVERY", 0.0)
     monkeypatch.setattr(found, "shown", [])
     calls = iter([1, 2])
-    monkeypatch.setattr(Detector, "__call__", lambda self, *_: [] if next(calls) else None)
-    with pytest.raises(StopIteration):  # the third picture
+    monkeypatch.setattr(Detector, "__call__", lambda self, *_: [] if next(calls, None) else interrupt())
+    with pytest.raises(KeyboardInterrupt):  # the third picture
         detect_boxes.main([str(data), "--splits", "train"])
     assert len(json.loads((data / "boxes_train.json.unfinished").read_text())) == 2
     assert detect_boxes.main([str(tmp_path)]) == 2
     assert "no train, val or test in it" in capsys.readouterr().err
+
+
+def interrupt():
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("given", ["fits", "another", "nothing"])

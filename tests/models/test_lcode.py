@@ -9,7 +9,7 @@ from words import VOCABULARY, batch_of, moved, vocabulary_file
 
 import models
 from models.layers.biaffine import Biaffine, correspondence_loss
-from models.lcode.system import from_bytes, to_bytes
+from models.lcode.system import draw_words, from_bytes, to_bytes
 from models.restore import authors_of, restore
 from models.text import CaptionTokenizer, Words
 from utils.errors import InputError
@@ -117,6 +117,33 @@ def test_hidden_words_and_padding_are_not_read():
     other = system.tokenizer(["a red car", "red"])
     for given, wanted in zip(system.text(hidden), system.text(other), strict=True):
         torch.testing.assert_close(given, wanted)
+
+
+def test_training_draws_words_of_long_captions_and_keeps_pairs_right():
+    system = tiny()
+    captions = ["a red car and a blue bus and a green car", "red car", "a red bus and a green car and a blue bus"]
+    system.tokenizer, cut = system.training_tokenizer, system.tokenizer
+    batch = batch_of(system, 16, captions)
+    assert batch.words.ids.shape == (3, 11)
+    vocabulary, drawn = {i: word for word, i in system.tokenizer.tokenizer.get_vocab().items()}, set()
+    for _ in range(60):
+        words, pairs = draw_words(batch.words, batch.correspondence, 7)
+        read = [[vocabulary[int(i)] for i in ids[mask]] for ids, mask in zip(*words, strict=True)]
+        assert read[1] == ["red", "car"] and [len(own) for own in read] == [7, 2, 7]
+        for own, caption, matrix in zip(read, captions, pairs, strict=True):
+            left = iter(caption.split())
+            assert all(word in left for word in own)  # in their order
+            for thing, color in matrix.nonzero().tolist():
+                assert f"{own[color]} {own[thing]}" in caption and color < thing
+        drawn |= {tuple(read[0])}
+    assert len(drawn) > 20 and any("green" in own for own in drawn)  # beyond the first seven
+    assert draw_words(batch.words, batch.correspondence, 11)[0] is batch.words
+    system.train()
+    torch.manual_seed(0)
+    first, second = system(batch)["chroma"], system(batch)["chroma"]
+    assert first != second
+    loss = system(batch)
+    assert loss["total"].isfinite() and cut(captions).ids.shape == (3, 7)  # what `colorize` is given
 
 
 def test_long_captions_are_cut_and_said_once(caplog):

@@ -1,6 +1,7 @@
 """Word-level systems by the command line: trained on scenes and photographs, resumed, tested, used, exported."""
 
 import json
+import logging
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ import torch
 from conftest import write_data
 from PIL import Image
 
+import models
 import run_colorization
 from datasets import CaptionedOptions, SceneOptions, build_dataset
+from datasets.batch import Batch
 from inference import Colorizer
 from inference.photo import from_image
 from models.text import CaptionTokenizer
@@ -102,6 +105,28 @@ def test_unknown_words_and_empty_captions_have_a_token():
     assert tokenizer.cut(["red car red car", "red"]) == 1
     public = CaptionTokenizer.of_words(["the", "red"], 3)  # a list of others, without an unknown word
     assert public(["red zeppelin"]).ids.tolist() == [[1, 0]]
+
+
+LIMITS = {"lbie": 77, "lcoder": 20, "lcode": 15, "ml2018": 80, "xie2018": 20}  # words, as published
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_captions_beyond_the_limit_are_cut_and_said_once(name, caplog):
+    assert models.config_of(name).limit == LIMITS[name]
+    given = dict(zip((w.removeprefix("--") for w in SYSTEMS[f"{name}_small"][::2]), SYSTEMS[f"{name}_small"][1::2],
+                     strict=True)) | {"limit": 4, "img_size": 32}  # fmt: skip
+    given |= {"vocabulary": "scenes"} if "vocabulary" in given else {}
+    torch.manual_seed(0)
+    system = models.system_of(f"{name}_small").from_scratch(name, models.config_of(f"{name}_small", **given)).eval()
+    rgb, captions = torch.rand(3, 32, 32).expand(2, -1, -1, -1), ["a red car beside a blue bus", "a red car beside"]
+    assert system.tokenizer(captions).mask.sum(dim=1).tolist() == [4, 4]
+    with caplog.at_level(logging.WARNING), torch.no_grad():
+        for _ in range(2):
+            ab = system.colorize(Batch.plain(rgb, captions, system.tokenizer(captions))).ab
+    assert [record.message for record in caplog.records] == [
+        f"captions of more than 4 words are cut: {name} reads no more"
+    ]
+    torch.testing.assert_close(ab[0], ab[1])  # nothing behind the cut is read
 
 
 def test_vocabularies_are_read_or_refused(tmp_path):

@@ -14,7 +14,7 @@ import pytest
 from conftest import SHARED, needs_shared
 from PIL import Image
 
-from datasets.captioned_images import read_pairs
+from datasets.pair_list import read_pairs
 from preparation.data_checks import count_colors, examine
 from preparation.faults import CHECKS, Finding, judge
 from scripts import check_data

@@ -9,7 +9,7 @@ from conftest import ROOT
 from PIL import Image
 
 import run_colorization
-from datasets.captioned_images import read_pairs
+from datasets.pair_list import read_pairs
 from datasets.pictures.drawing import captioned_grid, strip
 from datasets.words import color_words
 from evaluation.report import strip_panels

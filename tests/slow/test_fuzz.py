@@ -11,7 +11,7 @@ import torch
 from conftest import ROOT
 
 import run_colorization
-from datasets.captioned_images import read_pairs
+from datasets.pair_list import read_pairs
 from utils import checkpoint
 from utils.errors import InputError
 

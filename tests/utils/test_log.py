@@ -58,7 +58,7 @@ def test_waits_are_those_of_the_loader_alone(clock):
 def test_the_share_is_printed_and_logged_and_kept_by_a_checkpoint(clock, tmp_path, monkeypatch):
     scalars = []
     loss = {"total": torch.tensor(0.5)}
-    with MetricLog(tmp_path, tmp_path, epochs=1, epoch_images=8, print_freq=2) as first:
+    with MetricLog(tmp_path, epochs=1, epoch_images=8, print_freq=2) as first:
         monkeypatch.setattr(first.writer, "add_scalar", lambda *words: scalars.append(words))
         first.start_epoch(0, 0)
         for step, waited in ((1, 1.0), (2, 4.0)):
@@ -66,7 +66,7 @@ def test_the_share_is_printed_and_logged_and_kept_by_a_checkpoint(clock, tmp_pat
             first.update(step, 4, 1e-3, waited, **loss)
         assert ("wait", 25.0, 2) in scalars and "wait=25 %" in first.bar.postfix
         held = first.state()
-    with MetricLog(tmp_path, tmp_path, epochs=1, epoch_images=8, print_freq=1) as second:
+    with MetricLog(tmp_path, epochs=1, epoch_images=8, print_freq=1) as second:
         monkeypatch.setattr(second.writer, "add_scalar", lambda *words: scalars.append(words))
         monkeypatch.setattr(second.writer, "add_image", lambda *_, **__: None)
 
@@ -84,7 +84,7 @@ def test_the_share_is_printed_and_logged_and_kept_by_a_checkpoint(clock, tmp_pat
 def test_a_line_is_json_whatever_a_loss_is(tmp_path, monkeypatch):
     """fp16 finds its scale by overflowing: its gradients' norm is infinite then."""
 
-    with MetricLog(tmp_path, tmp_path, epochs=1, epoch_images=8, print_freq=1) as own:
+    with MetricLog(tmp_path, epochs=1, epoch_images=8, print_freq=1) as own:
         own.start_epoch(0, 0)
         own.update(1, 4, 1e-3, 0.0, total=torch.tensor(0.5), grad_norm=torch.tensor(torch.inf))
         own.end_epoch(1, 1, 1.0, {"model": {"psnr": torch.inf}}, "", _picture)
@@ -101,7 +101,7 @@ def test_lines_are_taken_out_at_once_or_not_at_all(tmp_path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
-    with MetricLog(tmp_path, tmp_path, 1, 8, 1) as own:
+    with MetricLog(tmp_path, 1, 8, 1) as own:
         monkeypatch.setattr(os, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
             own.forget_after(2)
@@ -115,7 +115,7 @@ def test_lines_are_taken_out_at_once_or_not_at_all(tmp_path, monkeypatch):
 def test_means_of_other_ranks_go_on(tmp_path, monkeypatch, ranks):
     """Of two ranks' means, by one or three."""
     states = [{"sums": {"total": total}, "steps": 4, "waited": 1.0, "seconds": 2.0} for total in (2.0, 6.0)]
-    with MetricLog(tmp_path, tmp_path, 1, 8, 1) as own:
+    with MetricLog(tmp_path, 1, 8, 1) as own:
         monkeypatch.setattr(log.distributed, "world_size", lambda: ranks)
         own.restore(states)
         monkeypatch.setattr(log.distributed, "mean_over_ranks", lambda value: value)  # all ranks hold the same

@@ -1,6 +1,10 @@
+import dataclasses
+import re
+
 import pytest
 
 import run_colorization
+from utils import options
 from utils.errors import InputError
 
 
@@ -79,3 +83,27 @@ def test_a_config_that_lies_a_folder_deeper_is_pointed_to(tmp_path):
     (tmp_path / "lcoins" / "small.yaml").write_text("lr: 1.0\n")
     with pytest.raises(InputError, match=r"lcoins/small\.yaml"):
         run_colorization.parse(["--config", str(tmp_path / "small.yaml")])
+
+
+def test_numbers_are_read_from_words():
+    @dataclasses.dataclass(frozen=True)
+    class Config:
+        steps: int = options.number(50, "of the sampler", fixed=False)
+        side: tuple[int, int] = options.number((1, 2), "of it")
+        path: str | None = options.setting(None, "a file")
+        quick: bool = options.setting(False, "or not")
+        hidden: int = options.number(3)
+
+    words = ["steps=-4", "side=3,4", "path=a,b=c.txt", "quick=true"]
+    wanted = {"steps": -4, "side": [3, 4], "path": "a,b=c.txt", "quick": True}
+    assert options.parse_numbers(Config, words, "--set") == wanted
+    assert options.parse_numbers(Config, ["quick=false"], "--set") == {"quick": False}
+    for word, said in (
+        ("hidden=1", "--set hidden=1: pass NAME=VALUE, with a name of steps, side, path, quick"),
+        ("steps", "--set steps: pass NAME=VALUE"),
+        ("steps=1.5", "--set steps=1.5: argument --steps: invalid int value: '1.5'; pass another value"),
+        ("side=1", "--set side=1: argument --side: expected 2 arguments"),
+        ("quick=1", "--set quick=1: pass quick=true or quick=false"),
+    ):
+        with pytest.raises(InputError, match=f"^{re.escape(said)}"):
+            options.parse_numbers(Config, [word], "--set")

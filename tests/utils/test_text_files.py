@@ -5,7 +5,7 @@ import json
 import pytest
 
 import run_colorization
-from datasets.captioned_images import read_pairs
+from datasets.pair_list import read_pairs
 from datasets.regions import read_regions
 from datasets.words import correspondence
 from evaluation import comparison

@@ -33,7 +33,7 @@ from utils import color
 from utils.errors import InputError
 from webapp import regions
 from webapp.guard import API
-from webapp.page import FAULT
+from webapp.handling import FAULT
 
 CASES = ROOT.parent / "shared" / "cases"  # files that people met elsewhere; most are generated below, too
 SCREENSHOTS = ROOT / "output" / "app_screenshots"

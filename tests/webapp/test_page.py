@@ -11,10 +11,11 @@ import pytest
 from datasets.words.captions import LONGEST_CAPTION
 from utils.errors import InputError
 from webapp import page as pages
+from webapp.handling import FAULT
 from webapp.limits import Limits
-from webapp.page import FAULT, Page
+from webapp.page import Page
 from webapp.uploads import UploadStore
-from webapp.visits import NOTHING
+from webapp.visit_files import NOTHING
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -104,7 +105,7 @@ def test_files_and_examples_and_places_that_there_are_not_are_told(page, told, c
     for index in (None, -1, 5, True, "0"):
         page.take_example(index, 1, None, None)
     for data in (None, "index", {}, {"index": [1]}, {"index": [1, "a"]}, {"index": [1, math.nan]}, {"index": "ab"}):
-        page.point_at(Broken(OSError()), gr.EventData(None, data))
+        page.panel.point_at(Broken(OSError()), gr.EventData(None, data))
     page.recolor(0, "a red ball", 1, None, gr.EventData(None, None))
     page.recolor(0, "a red ball", 1, None, gr.EventData(page.file, None))
     assert len(told) == 6 + 5 + 7 + 2 and not caplog.records

@@ -15,8 +15,10 @@ from inference.photo import from_image, read_photo
 from utils.errors import InputError
 from webapp.limits import Limits
 from webapp.page import Page
+from webapp.preview import PREVIEW, preview
 from webapp.uploads import UploadStore
-from webapp.visits import NOTHING, PREVIEW, Visits, preview
+from webapp.visit_files import NOTHING
+from webapp.visits import Visits
 
 CAPTION = "a red ball on blue grass"
 
@@ -80,7 +82,7 @@ def test_what_the_format_cannot_hold_is_told_without_a_path_of_the_server(visits
     visit.color(CAPTION, 1.0)
     path, (note,) = visit.full_size()
     assert path.name == "glass_colored.png" and Image.open(path).mode == "RGBA"
-    assert "transparency" in note and str(tmp_path) not in note and visit.size >= path.stat().st_size
+    assert "transparency" in note and str(tmp_path) not in note and visit.files.size >= path.stat().st_size
 
 
 def test_a_file_that_cannot_be_written_is_told_without_a_path_of_the_server(visits, photograph, tmp_path, monkeypatch):
@@ -110,9 +112,9 @@ def test_an_explanation_is_found_once_for_a_caption(visits, photograph, colorize
     asked = []
     colorize = colorizer.colorize
 
-    def counting(encoded, captions, strength=1.0, explain_words=False):
+    def counting(encoded, captions, strength=1.0, explain_words=False, seed=None):
         asked.append(explain_words)
-        return colorize(encoded, captions, strength, explain_words)
+        return colorize(encoded, captions, strength, explain_words, seed)
 
     monkeypatch.setattr(colorizer, "colorize", counting)
     visit = visits.begin("a")
@@ -175,7 +177,7 @@ def test_who_did_nothing_for_the_longest_time_makes_room(visits, photograph, tmp
     assert str(told.value) == NOTHING
     with pytest.raises(InputError):
         second.open(photograph, "a.jpg", 24)
-    assert not second.pictures.exists() and not second.originals.exists()
+    assert not second.files.pictures.exists() and not second.files.originals.exists()
 
 
 def test_one_address_has_a_quarter_of_the_visits_and_of_their_bytes(colorizer, photograph, tmp_path):
@@ -199,7 +201,7 @@ def test_a_visit_that_ends_while_a_file_is_written_leaves_nothing(visits, photog
 
     def draw(gray):
         visits.end(visit)
-        visit.pictures.mkdir()
+        visit.files.pictures.mkdir()
         return gray
 
     with pytest.raises(InputError):
@@ -240,7 +242,7 @@ def test_a_visitor_s_requests_wait_for_each_other(visits, photograph):
         thread.start()
     for thread in threads:
         thread.join()
-    assert files(visit.pictures) == ["colored.jpg", "gray.jpg"] and visit.shown.caption in captions
+    assert files(visit.files.pictures) == ["colored.jpg", "gray.jpg"] and visit.shown.caption in captions
 
 
 def test_the_preview_of_transparency_is_white_and_of_16_bits_the_same(tmp_path):
@@ -318,15 +320,15 @@ def test_two_clicks_are_a_box_whose_object_is_coloured_on_its_own(by_boxes, visi
 def test_the_page_of_a_system_that_colours_by_boxes_takes_clicks_and_no_caption(by_boxes, visits, photograph, tmp_path):
     visits.colorizer = by_boxes
     page = Page(visits, UploadStore(tmp_path / "uploads", 1000), tmp_path, Limits(), "about")
-    assert page.caption.visible is False and page.clear.visible and page.map.label.startswith("Objects")
+    assert page.caption.visible is False and page.panel.clear.visible and page.panel.map.label.startswith("Objects")
     visit = visits.begin("a")
     visit.open(photograph, "Beach.JPG", 24)
     width, height = visit.preview_size
     clicks = ([0.2 * width, 0.2 * height], [0.7 * width, 0.9 * height])
-    first, second = (page.add_corner("", 1, visit, gr.EventData(None, {"index": index})) for index in clicks)
-    assert "opposite corner" in first[page.words] and page.slider not in first
+    first, second = (page.panel.add_corner("", 1, visit, gr.EventData(None, {"index": index})) for index in clicks)
+    assert "opposite corner" in first[page.panel.words] and page.slider not in first
     assert page.slider in second and "1 objects, given" in second[page.notes]
-    drawn = np.asarray(Image.open(second[page.map])).astype(int)
+    drawn = np.asarray(Image.open(second[page.panel.map])).astype(int)
     assert drawn.shape[:2] == (height, width)
     assert drawn[round(0.2 * height), width // 2, 0] - drawn[round(0.2 * height), width // 2, 2] > 100  # its frame
-    assert "0 objects, given" in page.clear_boxes("", 1, visit)[page.notes]
+    assert "0 objects, given" in page.panel.clear_boxes("", 1, visit)[page.notes]

@@ -16,6 +16,8 @@ from models.text import BERT_VOCABULARY, CaptionTokenizer
 from scripts import correspondence as script
 from utils.errors import InputError
 
+COUNTER = frozenset({"counter"})
+
 PUBLISHED = SHARED / "data" / "lists" / "lcoder_obj2col_train.json"
 TOKENIZER = CaptionTokenizer.from_vocabulary(BERT_VOCABULARY)
 OPTIONS = CaptionedOptions(crop_scale=(0.5, 1.0), flip=1.0)
@@ -96,8 +98,8 @@ def metadata_of(data, split="train"):
 
 def batches(data, workers=0, **options):
     given = replace(OPTIONS, correspondence=str(metadata_of(data)))
-    dataset = build_dataset(given, str(data), "train", 16, True, True)
-    return list(build_loader(dataset, TOKENIZER, 3, workers, train=True, counter=True, **options))
+    dataset = build_dataset(given, str(data), "train", 16, True, COUNTER)
+    return list(build_loader(dataset, TOKENIZER, 3, workers, train=True, **options))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -119,12 +121,10 @@ def test_a_batch_holds_the_matrix_of_its_own_words(data, workers):
 
 
 def test_without_the_flag_batches_are_as_they_were(data):
-    dataset = build_dataset(OPTIONS, str(data), "train", 16, True, True)
-    (batch, *_) = build_loader(dataset, TOKENIZER, 3, 0, train=True, counter=True)
+    dataset = build_dataset(OPTIONS, str(data), "train", 16, True, COUNTER)
+    (batch, *_) = build_loader(dataset, TOKENIZER, 3, 0, train=True)
     assert batch.correspondence is None and batch.to(torch.device("cpu")).correspondence is None
-    for ours, theirs in zip(
-        batches(data), build_loader(dataset, TOKENIZER, 3, 0, train=True, counter=True), strict=True
-    ):
+    for ours, theirs in zip(batches(data), build_loader(dataset, TOKENIZER, 3, 0, train=True), strict=True):
         assert torch.equal(ours.rgb, theirs.rgb) and ours.captions == theirs.captions
         assert torch.equal(ours.words.ids, theirs.words.ids) and torch.equal(ours.has_counter, theirs.has_counter)
 

@@ -5,7 +5,8 @@ import json
 import pytest
 from conftest import CAPTIONS, write_data
 
-from datasets.captioned_images import CaptionedImages, read_pairs
+from datasets.captioned_images import CaptionedImages
+from datasets.pair_list import read_pairs
 from datasets.recolor import named_colors
 from datasets.regions import read_regions
 from scripts.checkpoints import colored_pairs
