@@ -251,8 +251,8 @@ def test_all_rows_are_planned_alike(tmp_path, data, kind):
             assert {(*args.crop_scale, args.flip, args.recolor) for args in stages} == {(0.5, 1.0, 0.5, 0.0)}
     args = found["lcode"][0]  # one of its config's epochs
     assert args.warmup_epochs == pytest.approx(12 / (40 if kind == "scenes" else 12))
-    assert [args.epochs for args in found["instcolorization_fusion"]] == [7, 3, 2]
-    assert [args.linear_epochs for args in found["instcolorization_fusion"]] == [5, 2, 2]
+    assert [args.epochs for args in found["instcolorization_fusion"]] == [9, 2, 1]
+    assert [args.linear_epochs for args in found["instcolorization_fusion"]] == [4, 1, 1]
     if kind == "photos":
         assert args.vocabulary == str(data / "cap-img-pairs_train.json")
 
