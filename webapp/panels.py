@@ -115,11 +115,8 @@ class PhrasesPanel(Panel):
     def __init__(self, show: Show, finds_objects: bool) -> None:
         """finds_objects: from a click; else two clicks are a box."""
         super().__init__(show)
-        self.hint = (
-            "Choose a phrase, then click its object"
-            if finds_objects
-            else "Choose a phrase, then " + ("click two opposite corners of a box around its object")
-        )
+        what = "its object" if finds_objects else "two opposite corners of a box around its object"
+        self.hint = f"Choose a phrase, then click {what}"
 
     def _lay_out_beside(self) -> None:
         self.phrase = gr.Radio([], label="Give a place to", visible=False, elem_id="phrase")
