@@ -336,3 +336,10 @@ def test_uncaptioned_photographs_join_with_empty_captions(data, tmp_path):
 def test_scenes_take_none_of_their_flags(words):
     with pytest.raises(InputError, match=f"{words[0]}: a flag of --data_set captioned_images, not of scenes"):
         run_colorization.parse(["--data_set", "scenes", *words])
+
+
+def test_an_evaluation_reads_no_counter_captions(data):
+    for split, train in (("val", False), ("train", True)):
+        dataset = build_dataset(OPTIONS, str(data), split, 16, train, COUNTER)
+        batch = next(iter(build_loader(dataset, CaptionTokenizer.from_vocabulary(), 2, 0, train=train)))
+        assert (batch.counter_words is not None) == train
