@@ -20,7 +20,7 @@ import models
 from datasets import build_dataset, build_eval_loader, build_train_loader
 from datasets.scenes import TEST_SPLITS, SceneOptions
 from engine import LAST, Evaluated, RunOptions, evaluate, train
-from evaluation import measure, obedience, report, scene_report, tables, variety
+from evaluation import measure, obedience, obedience_summary, report, scene_report, tables, variety
 from evaluation.instance_summary import summarize_instances
 from evaluation.instances import evaluate_instances, shown_scenes
 from evaluation.measure import Measure
@@ -28,7 +28,7 @@ from inference import onnx_file
 from models.restore import authors_of, named_in, restore
 from models.system import System
 from models.train_state import TrainState, check_resumable
-from utils import checkpoint, distributed, files, options, seeds
+from utils import checkpoint, distributed, files, options, run_flags, seeds
 from utils.devices import check_compiler, precision
 from utils.errors import DivergedError, FaultError, InputError, Interrupted
 from utils.files import OutputLock
@@ -195,7 +195,7 @@ def fit(
         return Evaluated(summary, report.table(summary), sheet.draw)
 
     flags = [*options.flags_of(system.Config), *options.flags_of(type(data))]
-    refused = [*options.REFUSED, *(flag.name for flag in flags if flag.metadata["resume"] == "refused")]
+    refused = [*run_flags.REFUSED, *(flag.name for flag in flags if flag.metadata["resume"] == "refused")]
     if args.resume is not None:
         check_resumable(start, args, refused, system.img_size)
     state = TrainState.start(system, args, updates, device)
@@ -248,11 +248,10 @@ def test_pairs(
     logger.info("%s\n%s", report.table(summary), report.subset_table(summary["subsets"]))
     more = []
     if args.obedience:
-        summary["obedience"] = obedience.summarize(
-            obedience.evaluate(system, loader, loader.dataset.pairs, device, args.amp, loader.dataset.regions)
-        )
-        more = [obedience.table_rows(summary["obedience"])]
-        logger.info("%s", obedience.table(summary["obedience"]))
+        obeyed = obedience.evaluate(system, loader, loader.dataset.pairs, device, args.amp, loader.dataset.regions)
+        summary["obedience"] = obedience_summary.summarize(obeyed)
+        more = [obedience_summary.table_rows(summary["obedience"])]
+        logger.info("%s", obedience_summary.table(summary["obedience"]))
     if args.seeds > 1:
         varied = variety.evaluate(system, loader, device, args.amp, args.seeds)
         summary["variety"] = variety.summarize(varied, args.seeds)

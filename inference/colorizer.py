@@ -3,15 +3,12 @@
     colorizer = Colorizer.from_checkpoint()  # the repository's own, for photographs
     colorizer(image, "a woman in a red dress beside a woman in a blue dress").save("colored.png")
 
-N_I image tokens; N_G group tokens; G side of the grid of image tokens, N_I = G * G; S side of the network's square.
+S side of the network's square.
 """
 
-import copy
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,45 +19,24 @@ from PIL import Image
 from torch import Tensor
 
 from datasets.batch import Batch
-from datasets.boxes import Boxes, best, cut
-from datasets.image_files import squash
 from datasets.masks import Instances, Mask, check_apart, check_phrase, fit_mask, placed, places
-from datasets.words import color_words
 from datasets.words.captions import check_caption, shorten
 from inference import onnx_file
+from inference.caption_notes import notes_on
 from inference.colored_photo import ColoredPhoto
-from inference.detection import WANTED, Detector, is_cached
+from inference.detection import Detector, crops, is_cached
 from inference.enlarge import explain, gray_of, hardly_colorable, paint
+from inference.explanation import Explanation
+from inference.frozen_system import FrozenSystem
 from inference.hub_folder import HubMixin
 from inference.photo import Photo, from_image, turn_back
 from models.restore import restore
 from models.system import System
-from models.text import Words
-from utils import checkpoint, color, devices
+from utils import checkpoint, devices
 from utils.errors import InputError
 
 logger = logging.getLogger(__name__)
 DEFAULT_CHECKPOINT = Path(__file__).resolve().parent.parent / "checkpoints" / "photos.safetensors"
-KEPT_CAPTIONS = 64  # that are kept as the text encoder reads them
-_WORD = re.compile(r"\w+(?:['-]\w+)*|[^\w\s]+")
-
-
-class WordEffect(NamedTuple):
-    """What a word of the caption does: the distance between the colours with it and with it hidden from the network."""
-
-    start: int  # place of the word in the caption: caption[start:end]
-    end: int
-    change: NDArray  # (S, S) float32, upright: distance of ab, CIE units
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Everything upright, as the eye sees the photograph."""
-
-    ab: NDArray  # (2, S, S) float32, CIE units
-    groups: NDArray  # (G, G) int64: the group of each image token, Eq. (11); empty where there are no groups
-    soft: NDArray  # (N_G, G, G) float32: the soft assignment that decided
-    words: list[WordEffect]
 
 
 @dataclass(frozen=True)
@@ -80,7 +56,7 @@ class EncodedPhoto(NamedTuple):
 
     photo: Photo
     gray: NDArray  # (H, W) of the photograph's luminance, `inference.enlarge.gray_of`
-    seen: Tensor | Batch  # its tokens (1, N_I, C); the photograph itself where a system reads no image apart
+    seen: Tensor | Batch  # of `FrozenSystem.see`
     masks: tuple[tuple[str, Tensor | None], ...] = ()  # phrases, and (S, S) bool of their objects
 
 
@@ -103,24 +79,11 @@ class Colorizer(HubMixin):
         """system: stays as it is, its copy is frozen and moved; not `copied`, it is given away, which saves memory;
         device: of `devices.choose`; amp: of `devices.precision`, 'auto' being what the device multiplies natively;
         compile: by torch.compile, which takes minutes at the first photograph; detector: finds the boxes of systems
-        that read them, where none are given. Raises InputError for a device that is
-        not there, or where nothing can be compiled."""
-        self.device = devices.choose(device)
-        self.amp = devices.precision(amp, self.device)
-        if compile:
-            devices.check_compiler(self.device)
-        self.system = (copy.deepcopy(system) if copied else system).eval().requires_grad_(False).to(self.device)
-        self.tokenizer = system.tokenizer
+        that read them, where none are given. Raises InputError for a device that is not there, or where nothing can be
+        compiled."""
+        self._frozen = FrozenSystem(system, device, amp, compile, copied)
+        self.system, self.device, self.tokenizer = self._frozen.system, self._frozen.device, system.tokenizer
         self.detector = detector
-        if self.device.type == "cpu":
-            devices.linear_by_onednn(self.system, self.amp)
-        maybe = torch.compile if compile else lambda function: function
-        if self.system.reads_apart:
-            steps = self.system.encode_image, self.system.encode_text, self.system.decode
-            self._encode_image, self._encode_text, self._decode = map(maybe, steps)
-        else:
-            self._colorize = maybe(self.system.colorize)
-        self._read = lru_cache(KEPT_CAPTIONS)(self._read_caption)
 
     @classmethod
     def from_checkpoint(
@@ -182,7 +145,6 @@ class Colorizer(HubMixin):
         images = [colored.image for colored in self.colorize(encoded, several, strength, seed=seed)]
         return images[0] if isinstance(caption, str) else images
 
-    @torch.no_grad()
     def encode(
         self,
         photo: Photo,
@@ -194,12 +156,14 @@ class Colorizer(HubMixin):
         masks: phrases of the captions to come, and the masks of what they mean: of a system that reads them. Raises
         InputError for masks of another size, empty or overlapping ones.
         """
-        found, notes = self._boxes(photo, boxes)
+        found, notes = None, []
+        if "boxes" in self.system.inputs:
+            found, note = crops(photo.upright(), boxes, self.detector, self.system.img_size)
+            notes.append(note)
+        elif boxes is not None:
+            raise InputError(f"boxes: {self.system.name} reads none; leave them out")
         rgb = torch.from_numpy(photo.square(self.system.img_size)).permute(2, 0, 1)[None]
-        seen: Tensor | Batch = Batch.plain(rgb, [""], None, found, names=["the photograph"]).to(self.device)
-        if self.system.reads_apart:
-            with devices.autocast(self.device, self.amp):
-                seen = self._encode_image(seen.rgb)
+        seen = self._frozen.see(Batch.plain(rgb, [""], None, found, names=["the photograph"]))
         gray = gray_of(photo.pixels)
         notes += [note] if (note := hardly_colorable(gray, photo.alpha)) else []
         encoded = EncodedPhoto(replace(photo, notes=(*photo.notes, *notes)), gray, seen)
@@ -217,23 +181,6 @@ class Colorizer(HubMixin):
         size, side = encoded.photo.upright_size, self.system.img_size
         fitted = ((p, None if mask is None else fit_mask(mask, size, side, f"the mask of {p!r}")) for p, mask in masks)
         return encoded._replace(masks=tuple(fitted))
-
-    def _boxes(self, photo: Photo, given: Sequence[Sequence[float]] | None) -> tuple[Boxes | None, list[str]]:
-        """With the crops, and a note on where they are from. None where the system reads none, or there are none."""
-        if "boxes" not in self.system.inputs:
-            if given is not None:
-                raise InputError(f"boxes: {self.system.name} reads none; leave them out")
-            return None, []
-        picture = photo.upright()
-        if given is not None:
-            rows, whence = list(map(list, given)), "given"
-        elif self.detector is not None:
-            rows, whence = self.detector(picture), "found by the detector"
-        else:
-            return None, ["is coloured as a whole: no boxes are given (--boxes), and no detector (--detector_weights)"]
-        boxes, size = best(rows, replace(WANTED, least_score=0.0), "the photograph"), self.system.img_size
-        crops = Boxes.of([[(box, squash(cut(picture, box), size)) for box in boxes]], size)
-        return crops, [f"{len(boxes)} objects, {whence}, are coloured one by one"]
 
     def colorize(
         self,
@@ -262,8 +209,7 @@ class Colorizer(HubMixin):
     def _color(
         self, encoded: EncodedPhoto, caption: str, strength: float, explain_words: bool, seed: int | None
     ) -> Colored:
-        words, language = self._read(caption)
-        seen, notes = encoded.seen, self.notes(caption)
+        seen, notes = encoded.seen, notes_on(caption, self.system)
         if isinstance(seen, Batch):
             instances = Instances.of([placed(caption, encoded.masks)], *seen.rgb.shape[2:]).to(self.device)
             seen = replace(seen, instances=instances if len(instances) else None, seed=seed)
@@ -272,84 +218,12 @@ class Colorizer(HubMixin):
                 for phrase, _ in encoded.masks
                 if places([phrase], caption) == [None]
             ]
-        ab, soft = self._coloring(seen, caption, words, language)
+        ab, soft = self._frozen.color(seen, caption)
         photo = encoded.photo
         stored = turn_back(ab * np.float32(strength), photo.orientation)
         rgb = paint(encoded.gray, explain(encoded.gray, stored), photo.pixels.dtype)
         explanation = None
         if explain_words:
             groups = soft.argmax(axis=0) if len(soft) else np.empty((0, 0), np.int64)
-            explanation = Explanation(ab, groups, soft, self._word_effects(seen, words, caption, ab))
+            explanation = Explanation(ab, groups, soft, self._frozen.word_effects(seen, caption, ab))
         return Colored(photo.colored(rgb), [*photo.notes, *notes], explanation)
-
-    def _read_caption(self, caption: str) -> tuple[Words | None, Tensor | None]:
-        """Its tokens, and what the text encoder says of them: the same for every photograph."""
-        words = None if self.tokenizer is None else self.tokenizer([caption]).to(self.device)
-        return words, self._encode_words(words)
-
-    @torch.no_grad()
-    def _encode_words(self, words: Words | None) -> Tensor | None:
-        if not self.system.reads_apart:
-            return None
-        with devices.autocast(self.device, self.amp):
-            return self._encode_text(words)
-
-    @torch.no_grad()
-    def _coloring(
-        self, seen: Tensor | Batch, caption: str, words: Words | None, language: Tensor | None
-    ) -> tuple[NDArray, NDArray]:
-        """seen: of an `EncodedPhoto`. Returns ab (2, S, S) in CIE units and the regions (R, G, G), float32."""
-        with devices.autocast(self.device, self.amp):
-            if self.system.reads_apart:
-                coloring = self._decode(seen, language, words.mask)
-            else:
-                coloring = self._colorize(replace(seen, captions=[caption], words=words))
-        if not coloring.ab.isfinite().all():
-            raise InputError("the network's ab is not finite; pass --amp none, or another checkpoint")
-        ab = color.denormalize_ab(coloring.ab[0]).float().cpu().numpy()
-        if coloring.regions is None:
-            return ab, np.empty((0, 0, 0), np.float32)
-        side = round(coloring.regions.shape[2] ** 0.5)
-        return ab, coloring.regions[0].float().unflatten(1, (side, side)).cpu().numpy()
-
-    def _word_effects(self, seen: Tensor | Batch, words: Words | None, caption: str, ab: NDArray) -> list[WordEffect]:
-        """The caption is read once for each of its words, with that word's tokens hidden from every attention."""
-        if words is None:
-            return []
-        spans = self.tokenizer.tokenizer.encode(caption).offsets
-        effects = []
-        for match in _WORD.finditer(caption):
-            hidden = torch.tensor([match.start() < end and start < match.end() for start, end in spans])
-            if not hidden.any():
-                continue  # beyond what the text encoder takes, or of no token ("\u200b")
-            rest = words.mask & ~hidden.to(self.device)
-            without = ab
-            if rest.any():
-                others = Words(words.ids, rest)
-                without, _ = self._coloring(seen, caption, others, self._encode_words(others))
-            effects.append(WordEffect(match.start(), match.end(), np.linalg.norm(without - ab, axis=0)))
-        return effects
-
-    def notes(self, caption: str) -> list[str]:
-        """What of a caption the program knows not to be read or understood, in words for the user; each says which
-        caption it means."""
-        if self.tokenizer is None:
-            return [f"{self.system.name} colours without words: the caption is not read"] if caption.strip() else []
-        if not caption.strip():
-            return ["the caption is empty: the colours follow the photograph alone"]
-        encoded = self.tokenizer.tokenizer.encode(caption)
-        notes = []
-        if encoded.overflowing:
-            last = max(end for _, end in encoded.offsets)
-            notes.append(f"is too long: what follows {caption[:last].split()[-1]!r} is not read")
-        pieces = zip(encoded.offsets, encoded.tokens, strict=True)
-        unknown = [caption[start:end] for (start, end), token in pieces if token == "[UNK]"]
-        if unknown:
-            notes.append(f"has unknown words: {', '.join(map(shorten, dict.fromkeys(unknown)))}")
-        if not color_words.find(caption):
-            notes.append("names no colour that the program knows; the network reads its words all the same")
-        negated = color_words.negations(caption)
-        if negated:
-            said = ", ".join(map(repr, dict.fromkeys(negated)))
-            notes.append(f"says {said}: negation is not understood; name the colour that is wanted instead")
-        return [f"the caption {shorten(caption)!r} {note}" for note in notes]

@@ -4,6 +4,7 @@ Differs: the paper's detector is Detectron2's, of a ResNeXt-101; threshold, numb
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import torch
 from PIL import Image
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_V2_Weights, maskrcnn_resnet50_fpn_v2
 
-from datasets.boxes import Wanted, classes
+from datasets.boxes import Boxes, Wanted, best, classes, cut
+from datasets.image_files import squash
 from models.weights import load_fully
 from utils import checkpoint, color
 from utils.errors import InputError, reason
@@ -77,3 +79,22 @@ class Detector:
 def _has_area(sides: Sequence[float]) -> bool:
     left, top, right, bottom = (round(side, 4) for side in sides)
     return left < right and top < bottom
+
+
+def crops(
+    picture: Image.Image, given: Sequence[Sequence[float]] | None, detector: Detector | None, side: int
+) -> tuple[Boxes | None, str]:
+    """The objects of a photograph as it is seen, each a square of `side`, and a note on where they are from.
+
+    given: rows of a boxes file. Without them and without a detector there are none: the photograph is coloured as a
+    whole.
+    """
+    if given is not None:
+        rows, whence = list(map(list, given)), "given"
+    elif detector is not None:
+        rows, whence = detector(picture), "found by the detector"
+    else:
+        return None, "is coloured as a whole: no boxes are given (--boxes), and no detector (--detector_weights)"
+    boxes = best(rows, replace(WANTED, least_score=0.0), "the photograph")
+    found = Boxes.of([[(box, squash(cut(picture, box), side)) for box in boxes]], side)
+    return found, f"{len(boxes)} objects, {whence}, are coloured one by one"

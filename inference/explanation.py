@@ -1,6 +1,12 @@
-"""The picture of an explanation: the result, its groups, and what each word of the caption does.  S side of a panel."""
+"""What explains a picture: its groups, and what each word of the caption does; and their drawing.
 
-from typing import Any
+N_G group tokens; G side of the grid of image tokens; S side of the network's square.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -12,6 +18,30 @@ from datasets.pictures.drawing import captioned_grid, group_map
 PANEL_SIDE = 224  # pixels
 STRONGEST = 40.0  # distance of ab, CIE units, that is drawn as the strongest effect of a word
 COLUMNS = 6
+_WORD = re.compile(r"\w+(?:['-]\w+)*|[^\w\s]+")
+
+
+class WordEffect(NamedTuple):
+    """What a word of the caption does: the distance between the colours with it and with it hidden from the network."""
+
+    start: int  # place of the word in the caption: caption[start:end]
+    end: int
+    change: NDArray  # (S, S) float32, upright: distance of ab, CIE units
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything upright, as the eye sees the photograph."""
+
+    ab: NDArray  # (2, S, S) float32, CIE units
+    groups: NDArray  # (G, G) int64: the group of each image token, Eq. (11); empty where there are no groups
+    soft: NDArray  # (N_G, G, G) float32: the soft assignment that decided
+    words: list[WordEffect]
+
+
+def words_of(caption: str) -> Iterator[tuple[int, int]]:
+    """[start, end) of its words and marks."""
+    return (match.span() for match in _WORD.finditer(caption))
 
 
 def upright(image: Image.Image, side: int) -> NDArray:
@@ -23,8 +53,8 @@ def upright(image: Image.Image, side: int) -> NDArray:
     return np.asarray(image.convert("RGB"))
 
 
-def explained(image: Image.Image, caption: str, explanation: Any) -> NDArray:
-    """image: the result; explanation: `inference.Explanation`. (H', W', 3) uint8, rows of panels with their words."""
+def explained(image: Image.Image, caption: str, explanation: Explanation) -> NDArray:
+    """image: the result. (H', W', 3) uint8, rows of panels with their words."""
     result = upright(image, PANEL_SIDE)
     gray = cv2.cvtColor(cv2.cvtColor(result, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     panels = [(result, caption)]

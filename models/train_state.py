@@ -18,7 +18,7 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from models.system import System
-from utils import devices, distributed, options, seeds
+from utils import devices, distributed, options, run_flags, seeds
 from utils.errors import InputError
 from utils.log import MetricLog
 
@@ -78,7 +78,7 @@ class TrainState:
 
     def resume(self, start: dict[str, Any], args: Namespace, log: MetricLog, free: Iterable[str] = ()) -> None:
         """Everything but the system's own tensors. start: a checkpoint's content; free: flags whose change makes no
-        other run, beside `options.SAME_RUN`. Says what the resumed run cannot keep; raises InputError where it cannot
+        other run, beside `run_flags.SAME_RUN`. Says what the resumed run cannot keep; raises InputError where it cannot
         go on. The flags given now take effect, those of rates and decay included."""
         if self.ema is not None and start["ema"] is None:
             raise InputError(f"{args.resume}: holds no moving average; resume it with --no-model_ema")
@@ -108,7 +108,7 @@ class TrainState:
                 now,
                 now * args.batch_size,
             )
-        run, own, same = start["run"], options.plain(args), {*options.SAME_RUN, *free}
+        run, own, same = start["run"], options.plain(args), {*run_flags.SAME_RUN, *free}
         changed = [
             f"--{name} {own[name]} (was {run.get(name)})"
             for name in own

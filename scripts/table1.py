@@ -52,6 +52,7 @@ from utils import devices
 from utils.devices import DEVICE_HELP
 from utils.errors import InputError, exit_status
 from utils.files import write_json, write_text
+from utils.log import setup_logging
 
 MARKDOWN, CSV, PLOT, COST = "table1.md", "table1.csv", "table1.svg", "cost.json"
 TRIED = 20  # updates of a dry run
@@ -87,6 +88,7 @@ def main(words: list[str] | None = None) -> None:
     runs = planned(asked, common)
     wanted = [run for run in runs if asked.row is None or run.row.name in asked.row]
     if asked.dry_run:
+        setup_logging()
         print(tables.text(tried(wanted, asked)))
         return
     for run in wanted:

@@ -7,4 +7,5 @@ cd "$(dirname "$0")/.."
 environment requirements-dev.txt
 ruff format --check .
 ruff check .
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}  # a thread for each of the processes: those of several would wait for each other
 exec python -m pytest -n auto --maxprocesses 4 --dist loadfile "$@"

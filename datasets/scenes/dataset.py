@@ -19,7 +19,7 @@ Differs: the paper has no such data; it shows these four claims by pictures.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -33,33 +33,15 @@ from datasets.scenes.batch import SceneBatch, boxes_of, crops_of, masks_of, phra
 from datasets.scenes.captions import captions, sentences
 from datasets.scenes.draws import ALL, COLORS, SPARE, SPLITS, Draws, N, Rules, draw, reword
 from datasets.scenes.layout import PLACES
+from datasets.scenes.options import FEWEST_SHAPES, check
 from datasets.scenes.palette import lookup
 from datasets.scenes.raster import rasterize
 from datasets.scenes.shapes import SHAPES, backgrounds
 from datasets.words import color_words
 from datasets.words.color_phrases import propose
 from datasets.words.levels import describe
-from utils.errors import InputError
-from utils.options import setting
 
 TEST_SPLITS = ("clear", "instances", "unobserved", "luminance")  # the four claims
-SMALLEST_SIZE = 16  # pixels: less, and an instance has no inside
-FEWEST_SHAPES = 5  # nouns: enough for five different ones, with held-out pairs for every colour
-
-
-@dataclass(frozen=True)
-class SceneOptions:
-    """Flags of --data_set scenes."""
-
-    scenes: int = setting(20000, "scenes in an epoch of training, all new", low=1)
-    eval_scenes: int = setting(500, "scenes in each split of an evaluation", resume="free", low=1)
-    scene_instances: tuple[int, int] = setting((2, 5), "fewest and most objects of a scene")
-    scene_colors: int = setting(10, "so many colours, from the palette's first")
-    scene_shapes: int = setting(15, "so many kinds of objects, from the first")
-    scene_favorites: float = setting(
-        0.0, "probability that an object has the favourite colour of its kind: for systems without words", low=0, high=1
-    )
-    scene_curriculum: int = setting(0, "epochs that begin with the fewest objects, colours and kinds", low=0)
 
 
 class Scenes(Dataset):
@@ -84,7 +66,7 @@ class Scenes(Dataset):
         "correspondence" and "labels", of the other splits "instances"; curriculum: so many epochs of `train` begin with
         the fewest instances, colours and shapes there can be; level: of the captions, of
         `datasets.words.levels.LEVELS`. Raises InputError naming the value and the remedy."""
-        _check(split, size, length, seed, rules)
+        check(split, size, length, seed, rules)
         fewest, train = rules.min_instances, split == "train"
         self._all, self._few = rules, Rules(fewest, fewest, fewest + SPARE, FEWEST_SHAPES, rules.favorites)
         self._few_epochs = curriculum if train else 0
@@ -251,21 +233,3 @@ def _classes(draws: Draws, labels: NDArray) -> Tensor:
     kinds = np.concatenate([len(SHAPES) + draws.background[:, None], draws.shape], axis=1)  # (B, 1 + N)
     own = np.take_along_axis(kinds, labels.reshape(len(labels), -1).astype(np.int64), axis=1)
     return torch.from_numpy(own.reshape(labels.shape).astype(np.uint8))
-
-
-def _check(split: str, size: int, length: int, seed: int, rules: Rules) -> None:
-    if split not in SPLITS:
-        raise InputError(f"split {split!r}: unknown; pass one of {', '.join(SPLITS)}")
-    if size < SMALLEST_SIZE:
-        raise InputError(f"size {size}: scenes need {SMALLEST_SIZE} pixels or more")
-    if length < 1 or seed < 0:
-        raise InputError(f"length {length}, seed {seed}: pass at least 1 scene and a seed from 0")
-    if not 2 <= rules.min_instances <= rules.max_instances <= N:
-        raise InputError(f"{rules.min_instances} to {rules.max_instances} instances: pass 2 <= min <= max <= {N}")
-    if not rules.max_instances + SPARE <= rules.num_colors <= len(COLORS):
-        raise InputError(
-            f"{rules.num_colors} colours for {rules.max_instances} instances: pass"
-            f" {rules.max_instances + SPARE} to {len(COLORS)}, for the background and counter captions take some too"
-        )
-    if not FEWEST_SHAPES <= rules.num_shapes <= len(SHAPES):
-        raise InputError(f"{rules.num_shapes} shapes: pass {FEWEST_SHAPES} to {len(SHAPES)}")

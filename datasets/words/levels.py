@@ -24,7 +24,7 @@ import numpy as np
 from datasets.words.caption_words import KINDS, PUNCTUATION, Word, words_of
 from datasets.words.color_nuances import COLOR_NOUNS
 from datasets.words.color_phrases import ColorPhrase, find_phrases
-from utils.options import LEVELS
+from utils.run_flags import LEVELS
 
 __all__ = ["LEVELS", "Description", "describe"]
 

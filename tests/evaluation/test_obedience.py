@@ -11,7 +11,7 @@ from PIL import Image
 import run_colorization
 from datasets import CaptionedOptions, build_dataset, build_loader
 from datasets.words import color_words
-from evaluation import obedience
+from evaluation import obedience, obedience_summary
 from evaluation.obedience_metrics import LEAST_CHANGE, word_response
 from models import SMALL_MODEL, Coloring
 from models.text import Words
@@ -152,13 +152,13 @@ def test_a_network_that_obeys_scores_all(photos, batch_size):
     rows = evaluated(Painter(obeys=True), photos, batch_size)
     assert [row["index"] for row in rows] == list(range(5)) and rows[4]["from"] is None
     assert rows[4]["psnr_counter"] is None and rows[0]["psnr_own"] > rows[0]["psnr_counter"]
-    summary = obedience.summarize(rows)
+    summary = obedience_summary.summarize(rows)
     response = summary["model"]["word_response"]
     assert response["count"] == 28 and response["right"]["mean"] == 1 and response["angle"] < 1
     assert abs(response["share"] - 0.25) < 1e-6
     assert all(summary["model"]["description_gain"][d]["psnr"]["low"] > 0 for d in ("other", "counter"))
     assert summary["model"]["description_gain"]["other"]["chroma_error"]["high"] < 0
-    assert "word response" in obedience.table(summary) and "region" not in obedience.table(summary)
+    assert "word response" in obedience_summary.table(summary) and "region" not in obedience_summary.table(summary)
 
 
 def test_a_change_is_looked_for_where_the_word_s_thing_is(photos):
@@ -170,16 +170,16 @@ def test_a_change_is_looked_for_where_the_word_s_thing_is(photos):
     assert [row["region"] for row in rows] == [0.125, 0.25, None, None, None]
     torch.testing.assert_close([r["inside"] for r in rows[0]["responses"]], [0.5] * 7)
     assert [r["inside"] for r in rows[1]["responses"]] == [0] * 7 and rows[2]["responses"][0]["inside"] is None
-    summary = obedience.summarize(rows)
+    summary = obedience_summary.summarize(rows)
     assert summary["model"]["word_response"]["inside"] == pytest.approx(0.25)
     assert summary["ignoring"]["word_response"]["inside"] == summary["model"]["word_response"]["region"] == 0.1875
-    assert "in the word's region" in obedience.table(summary)
+    assert "in the word's region" in obedience_summary.table(summary)
 
 
 def test_a_network_that_ignores_the_words_scores_nothing(photos):
-    deaf = obedience.summarize(evaluated(Painter(obeys=False), photos, 2))
+    deaf = obedience_summary.summarize(evaluated(Painter(obeys=False), photos, 2))
     assert deaf["model"] == deaf["ignoring"]
-    for summary in (deaf["model"], obedience.summarize(evaluated(Painter(True), photos, 2))["ignoring"]):
+    for summary in (deaf["model"], obedience_summary.summarize(evaluated(Painter(True), photos, 2))["ignoring"]):
         assert summary["word_response"]["right"]["mean"] == 0 and summary["word_response"]["angle"] == 90
         assert summary["word_response"]["share"] == 0
         gains = [gain["mean"] for both in summary["description_gain"].values() for gain in both.values()]
@@ -188,10 +188,10 @@ def test_a_network_that_ignores_the_words_scores_nothing(photos):
 
 def test_no_colour_word_at_all_is_no_figure(photos):
     (photos / "cap-img-pairs_val.json").write_text(json.dumps([["0.png", "a ball"]]))
-    summary = obedience.summarize(evaluated(Painter(True), photos, 1))
+    summary = obedience_summary.summarize(evaluated(Painter(True), photos, 1))
     assert summary["model"]["word_response"] is None
     assert summary["model"]["description_gain"]["counter"]["psnr"] is None
-    assert "-" in obedience.table(summary)
+    assert "-" in obedience_summary.table(summary)
 
 
 def test_the_flag_writes_the_figures(photos, tmp_path, capsys):

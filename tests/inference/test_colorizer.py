@@ -7,6 +7,7 @@ from conftest import ROOT
 from PIL import ExifTags, Image
 
 from inference import Colorizer
+from inference.caption_notes import notes_on
 from inference.photo import from_image, read_photo
 from models import SCENES_MODEL, create_model
 from models.text import CaptionTokenizer
@@ -51,16 +52,16 @@ def test_colours_in_the_photograph_are_not_looked_at(colorizer):
 
 def test_the_image_encoder_runs_once_for_many_captions():
     colorizer = untrained()
-    calls, encode = [], colorizer._encode_image
-    colorizer._encode_image = lambda gray: calls.append(len(gray)) or encode(gray)
+    calls, encode = [], colorizer._frozen._encode_image
+    colorizer._frozen._encode_image = lambda gray: calls.append(len(gray)) or encode(gray)
     colorizer(Image.fromarray(GRAY), CAPTIONS)
     assert calls == [1]
 
 
 def test_the_text_encoder_runs_once_for_a_caption_of_many_photographs():
     colorizer = untrained()
-    calls, encode = [], colorizer._encode_text
-    colorizer._encode_text = lambda words: calls.append(words.ids.tolist()) or encode(words)
+    calls, encode = [], colorizer._frozen._encode_text
+    colorizer._frozen._encode_text = lambda words: calls.append(words.ids.tolist()) or encode(words)
     first, again = (colorizer(Image.fromarray(GRAY), CAPTIONS[0]) for _ in range(2))
     colorizer(Image.fromarray(GRAY[:40]), CAPTIONS)
     assert calls == [colorizer.tokenizer([caption]).ids.tolist() for caption in CAPTIONS]
@@ -120,7 +121,7 @@ def test_a_word_s_effect_is_what_hiding_it_changes(colorizer):
     mask = words.mask.clone()
     mask[0, colorizer.tokenizer.tokenizer.encode(caption).tokens.index("red")] = False
     rest = words._replace(mask=mask)
-    without, _ = colorizer._coloring(encoded.seen, caption, rest, colorizer._encode_words(rest))
+    without, _ = colorizer._frozen._coloring(encoded.seen, caption, rest, colorizer._frozen._encode_words(rest))
     np.testing.assert_allclose(effects["red"], np.linalg.norm(without - colored.explanation.ab, axis=0), atol=1e-4)
 
 
@@ -138,7 +139,7 @@ def test_a_word_s_effect_is_what_hiding_it_changes(colorizer):
 def test_what_is_not_read_is_said(colorizer, caption, note):
     (colored,) = colorizer.colorize(colorizer.encode(from_image(Image.fromarray(GRAY))), [caption])
     assert any(note in said for said in colored.notes), colored.notes
-    assert not colorizer.notes("a red ball")
+    assert not notes_on("a red ball", colorizer.system)
 
 
 @pytest.mark.parametrize(
@@ -154,8 +155,10 @@ def test_a_caption_that_nobody_should_read_is_refused(colorizer, caption, messag
 
 
 def test_a_note_says_only_what_the_program_knows(colorizer):
-    assert not colorizer.notes("a woman in an olive suit") and not colorizer.notes("a navy and salmon suit")
-    assert not any("photograph alone" in note for note in colorizer.notes("a dalmatian"))
+    assert not notes_on("a woman in an olive suit", colorizer.system) and not notes_on(
+        "a navy and salmon suit", colorizer.system
+    )
+    assert not any("photograph alone" in note for note in notes_on("a dalmatian", colorizer.system))
 
 
 def test_under_several_captions_each_note_names_its_own(colorizer):
