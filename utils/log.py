@@ -42,7 +42,8 @@ def progress(items: Iterable[Any] | None, what: str, unit: str, **options: Any) 
     options = {"desc": f"{what}: ", "unit": f" {unit}", "miniters": 1, "disable": not distributed.is_main()} | options
     if not sys.stderr.isatty():
         shown = "{desc}{n_fmt}/{total_fmt}{unit}, {rate_fmt}, {elapsed} gone, {remaining} left{postfix}"
-        options = {"file": _Lines(), "mininterval": PAUSE, "delay": PAUSE, "bar_format": shown} | options
+        plain = {"file": _Lines(), "mininterval": PAUSE, "delay": PAUSE, "bar_format": shown}
+        options = {**plain, "position": 0} | options  # else a bar within a bar moves a cursor
     return Bar(items, **options)
 
 

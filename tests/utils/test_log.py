@@ -139,17 +139,21 @@ def test_a_terminal_shows_count_rate_and_time_left(monkeypatch):
     assert "evaluation: " in shown and "3/4" in shown and "batch/s" in shown and "<00:00" in shown
 
 
-def test_a_log_has_a_plain_line_every_half_minute(monkeypatch):
+@pytest.mark.parametrize("around", [[], ["training"]])
+def test_a_log_has_a_plain_line_every_half_minute(monkeypatch, around):
+    """Of a bar within others too."""
     now = [1000.0]
     written = io.StringIO()
     monkeypatch.setattr(sys, "stderr", written)
+    others = [progress(None, what, "batch", total=100) for what in around]
     bar = progress(None, "evaluation", "batch", total=100)
     bar._time = lambda: now[0]
     bar.start_t = bar.last_print_t = now[0]
     for _ in range(100):
         now[0] += 1.0
         bar.update()
-    bar.close()
+    for one in (bar, *others):
+        one.close()
     lines = written.getvalue().splitlines()
     assert [line.split(",")[0] for line in lines] == [f"evaluation: {n}/100 batch" for n in (30, 60, 90, 100)]
     assert "gone" in lines[0] and "left" in lines[0] and "batch/s" in lines[0]
