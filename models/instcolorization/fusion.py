@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pad
 
 from datasets.boxes import Boxes
 from models.instcolorization.network import ColorNetwork, place_channels
 
+Cell = tuple[int, int, int, int]  # left, top, right, bottom, of `Boxes.on_grid`
 OUTSIDE = 100_000.0  # added to the picture's weight where no box lies: the softmax leaves it alone there
 # The public files' names of the weight modules.
 WEIGHT_LAYERS = {
@@ -36,24 +37,19 @@ class WeightGenerator(nn.Module):
 
     def forward(self, picture: Tensor, instances: Tensor, boxes: Boxes, mask_padding: bool) -> Tensor:
         """picture: (B, C, h, w); instances: (M, C, H', W'), M >= 1, of any size. Returns (B, C, h, w)."""
-        batch, _, height, width = picture.shape
-        owners, cells = boxes.picture.tolist(), boxes.on_grid(height, width)
-        places = _places(owners)
-        maps = self.simple_instance_conv(instances).float()
-        padding = float("-inf") if mask_padding else 0.0
-        logits = torch.full((batch, 1 + max(places), height, width), float("-inf"), device=picture.device)
-        outside = torch.full((batch, height, width), OUTSIDE, device=picture.device)
-        for m, (b, k, (left, top, right, bottom)) in enumerate(zip(owners, places, cells, strict=True)):
-            logits[b, k] = padding
-            logits[b, k, top:bottom, left:right] = _resized(maps[m], bottom - top, right - left)[0]
-            outside[b, top:bottom, left:right] = 0.0
-        logits[:, 0] = self.simple_bg_conv(picture)[:, 0].float() + outside
-        share = logits.softmax(dim=1).to(picture.dtype)  # (B, 1 + K, h, w)
-        fused = picture * share[:, :1]
-        for m, (b, k, (left, top, right, bottom)) in enumerate(zip(owners, places, cells, strict=True)):
-            own = _resized(instances[m], bottom - top, right - left)
-            fused[b, :, top:bottom, left:right] += own * share[b, k, top:bottom, left:right]
-        return fused
+        size, padding = picture.shape[2:], float("-inf") if mask_padding else 0.0
+        maps, cells = self.simple_instance_conv(instances).float(), boxes.on_grid(*size)
+        background, owners, fused = self.simple_bg_conv(picture).float(), boxes.picture.tolist(), []
+        for b, (feature, logit) in enumerate(zip(picture, background, strict=True)):
+            own = [m for m, owner in enumerate(owners) if owner == b]
+            logits = [logit + _outside([cells[m] for m in own], *size, logit.device)]
+            logits += [_placed(maps[m], cells[m], *size, padding) for m in own]
+            shares = torch.stack(logits).softmax(dim=0).to(feature.dtype)  # (1 + own, 1, h, w)
+            whole = feature * shares[0]
+            for m, share in zip(own, shares[1:], strict=True):
+                whole = whole + _placed(instances[m], cells[m], *size) * share
+            fused.append(whole)
+        return torch.stack(fused)
 
 
 class FusionNetwork(ColorNetwork):
@@ -92,15 +88,16 @@ def _branch(channels: int) -> nn.Sequential:
     )
 
 
-def _places(owners: Sequence[int]) -> list[int]:
-    """Of each box among its picture's, from 1."""
-    seen: dict[int, int] = {}
-    places = []
-    for owner in owners:
-        seen[owner] = seen.get(owner, 0) + 1
-        places.append(seen[owner])
-    return places
+def _outside(cells: Sequence[Cell], height: int, width: int, device: torch.device) -> Tensor:
+    """(1, height, width): OUTSIDE where no box lies, else 0."""
+    outside = torch.full((1, height, width), OUTSIDE, device=device)
+    for left, top, right, bottom in cells:
+        outside[:, top:bottom, left:right] = 0.0
+    return outside
 
 
-def _resized(feature: Tensor, height: int, width: int) -> Tensor:
-    return interpolate(feature[None], (height, width), mode="bilinear", align_corners=False)[0]
+def _placed(feature: Tensor, cell: Cell, height: int, width: int, padding: float = 0.0) -> Tensor:
+    """An instance's feature (C, H', W') resized to its box, in the picture (C, height, width)."""
+    left, top, right, bottom = cell
+    resized = interpolate(feature[None], (bottom - top, right - left), mode="bilinear", align_corners=False)[0]
+    return pad(resized, (left, width - right, top, height - bottom), value=padding)
