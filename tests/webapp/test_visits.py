@@ -97,8 +97,8 @@ def test_a_file_that_cannot_be_written_is_told_without_a_path_of_the_server(visi
 
 def test_the_image_encoder_runs_once_for_a_photograph(visits, photograph, colorizer, monkeypatch):
     runs = []
-    encode = colorizer._encode_image
-    monkeypatch.setattr(colorizer, "_encode_image", lambda gray: runs.append(1) or encode(gray))
+    encode = colorizer._frozen._encode_image
+    monkeypatch.setattr(colorizer._frozen, "_encode_image", lambda gray: runs.append(1) or encode(gray))
     visit = visits.begin("a")
     visit.open(photograph, "a.jpg", 24)
     for caption in (CAPTION, "a green ball"):
