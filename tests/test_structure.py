@@ -15,7 +15,7 @@ from conftest import ROOT
 import datasets
 import models
 import run_colorization
-from utils import config_file, options
+from utils import options
 
 # Rooms import those below them, never a room beside or above; inside a room, anything.
 LEVELS = [
@@ -154,7 +154,7 @@ def test_configs_resolve_and_open_with_their_command(path):
     args = run_colorization.parse(["--config", str(path)])
     text = path.read_text()
     assert text.startswith("#") and f"--config {path.relative_to(ROOT)}" in text
-    for key, value in config_file.read(path).items():
+    for key, value in options.read_config(path).items():
         resolved = getattr(args, key)
         assert (list(resolved) if isinstance(value, list) else resolved) == value
 
@@ -165,7 +165,7 @@ def test_ablations_differ_from_the_paper_s_run_in_one_flag():
     for name, flag in flags.items():
         ablated = ROOT / "configs" / "lcoins" / f"wo_{name}.yaml"
         assert yaml.safe_load(ablated.read_text()) == {"base": "paper.yaml", flag: False}
-        assert config_file.read(ablated) == paper | {flag: False}
+        assert options.read_config(ablated) == paper | {flag: False}
 
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from utils import config_file, run_flags
+from utils import run_flags
 from utils.errors import InputError
+from utils.text_files import read_yaml
 
 
 def number(default: Any, help: str | None = None, fixed: bool = True, resume: str = "told") -> Any:
@@ -56,14 +57,14 @@ def parse(argv: list[str] | None, families: Iterable[Family]) -> argparse.Namesp
     """
     argv = sys.argv[1:] if argv is None else argv
     early, _ = _early_parser(families).parse_known_args(argv)
-    content = {} if early.config is None else config_file.read(Path(early.config))
+    content = {} if early.config is None else read_config(Path(early.config))
     for name, value in vars(early).items():
         if value is None and isinstance(content.get(name), str | bool):
             setattr(early, name, content[name])
     chosen = {family.choose(early): family for family in families}
     parser = build_parser({name: family.config(name) for name, family in chosen.items()})
     try:
-        words = config_file.words_of(parser, early.config, content)
+        words = _config_words(parser, early.config, content)
         args = parser.parse_args(words + argv)
     except InputError as error:
         raise _owned(error, argv, content, families, chosen) from error
@@ -151,6 +152,44 @@ def _early_parser(families: Iterable[Family]) -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}")
     parser.add_argument("--auto_resume", action=argparse.BooleanOptionalAction)
     return parser
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A YAML of 'flag: value' lines over the one that its `base:` names, which lies beside it; `flag: null` takes one
+    of its lines out. Raises InputError."""
+    moved = [] if path.exists() else sorted(path.parent.glob(f"*/{path.name}"))
+    remedy = f"pass {moved[0]}" if moved else "pass a YAML file of 'flag: value' lines"
+    try:
+        content = read_yaml(path, remedy)
+    except InputError as error:
+        raise InputError(f"--config {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"--config {path}: holds no 'flag: value' lines")
+    base = content.pop("base", None)
+    whole = content if base is None else read_config(path.parent / str(base)) | content
+    return {key: value for key, value in whole.items() if value is not None}
+
+
+def _config_words(parser: argparse.ArgumentParser, path: str | None, content: dict[str, Any]) -> list[str]:
+    """The YAML as command line words, so that argparse checks it like any flag."""
+    actions = {action.dest: action for action in parser._actions if action.dest not in ("help", "config")}
+    words: list[str] = []
+    for key, value in content.items():
+        if key not in actions:
+            raise InputError(f"--config {path}: unknown key {key!r}; its keys are the flags of run_colorization.py")
+        words += _config_word(path, key, value, takes_value=actions[key].nargs != 0)
+    return words
+
+
+def _config_word(path: str | None, key: str, value: Any, takes_value: bool) -> list[str]:
+    if takes_value == isinstance(value, bool) or isinstance(value, dict):
+        wanted = "a value" if takes_value else "true or false"
+        raise InputError(f"--config {path}: {key} is {value!r}; give it {wanted}")
+    if not takes_value:
+        return [f"--{key}" if value else f"--no-{key}"]
+    if value is None:
+        return []
+    return [f"--{key}", *map(str, value)] if isinstance(value, list) else [f"--{key}={value}"]
 
 
 def _owned(
