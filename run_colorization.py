@@ -17,6 +17,7 @@ import yaml
 
 import datasets
 import models
+import run_flags
 from datasets import build_dataset, build_eval_loader, build_train_loader
 from datasets.scenes import TEST_SPLITS, SceneOptions
 from engine import LAST, Evaluated, RunOptions, evaluate, train
@@ -27,8 +28,8 @@ from evaluation.measure import Measure
 from inference import onnx_file
 from models.restore import authors_of, named_in, restore
 from models.system import System
-from models.train_state import TrainState, check_resumable
-from utils import checkpoint, distributed, files, options, run_flags, seeds
+from models.train_state import REFUSED, TrainState, check_resumable
+from utils import checkpoint, distributed, files, options, seeds
 from utils.devices import check_compiler, precision
 from utils.errors import DivergedError, FaultError, InputError, Interrupted
 from utils.files import OutputLock
@@ -82,7 +83,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
     system = options.Family("model", models.PAPER_MODEL, models.MODELS, config_type, held)
     data_set = options.Family("data_set", "captioned_images", datasets.DATA_SETS, datasets.options_of)
-    args = options.parse(argv, (system, data_set))
+    args = options.parse(argv, (system, data_set), run_flags.build_parser)
+    run_flags.check(args)
     args.resume = resumed(args)
     options.pick(datasets.options_of(args.data_set), args)  # checks them
     if args.finetune is None and args.resume is None:  # else the checkpoint decides on what is not given
@@ -195,7 +197,7 @@ def fit(
         return Evaluated(summary, report.table(summary), sheet.draw)
 
     flags = [*options.flags_of(system.Config), *options.flags_of(type(data))]
-    refused = [*run_flags.REFUSED, *(flag.name for flag in flags if flag.metadata["resume"] == "refused")]
+    refused = [*REFUSED, *(flag.name for flag in flags if flag.metadata["resume"] == "refused")]
     if args.resume is not None:
         check_resumable(start, args, refused, system.img_size)
     state = TrainState.start(system, args, updates, device)

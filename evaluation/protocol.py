@@ -19,6 +19,7 @@ from utils import color
 from utils.devices import side_by_side
 from utils.errors import DivergedError
 
+PROTOCOLS = ("paper", "rounded", "full")
 ROWS = ("model", "gray", "ceiling")
 PAINTED = "painted"  # one more row, of systems that paint their own luminance
 

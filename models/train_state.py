@@ -18,11 +18,19 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from models.system import System
-from utils import devices, distributed, options, run_flags, seeds
+from utils import devices, distributed, options, seeds
 from utils.errors import InputError
 from utils.log import MetricLog
 
 logger = logging.getLogger(__name__)
+# Flags that may change when a run is resumed without making another run of it.
+SAME_RUN = (
+    *("config", "resume", "auto_resume", "finetune", "output_dir", "device", "num_workers", "print_freq"),
+    *("save_every", "keep_checkpoints", "dist_eval", "compile", "grad_checkpointing", "lpips_net", "lpips_weights"),
+    *("eval", "test", "fid_weights", "protocol", "obedience", "shard_optimizer", "input_size", "level"),
+    "seeds",
+)
+REFUSED = ("opt",)  # decide what the optimizer keeps of each tensor: a run cannot be resumed with others
 # Optimizers that change a tensor by its own gradient alone, so that processes can share the work; lamb is none of them.
 SHARDABLE = ("adam", "adamw", "lion", "momentum", "muon", "nmuon", "sgd")
 
@@ -78,7 +86,7 @@ class TrainState:
 
     def resume(self, start: dict[str, Any], args: Namespace, log: MetricLog, free: Iterable[str] = ()) -> None:
         """Everything but the system's own tensors. start: a checkpoint's content; free: flags whose change makes no
-        other run, beside `run_flags.SAME_RUN`. Says what the resumed run cannot keep; raises InputError where it cannot
+        other run, beside `SAME_RUN`. Says what the resumed run cannot keep; raises InputError where it cannot
         go on. The flags given now take effect, those of rates and decay included."""
         if self.ema is not None and start["ema"] is None:
             raise InputError(f"{args.resume}: holds no moving average; resume it with --no-model_ema")
@@ -108,7 +116,7 @@ class TrainState:
                 now,
                 now * args.batch_size,
             )
-        run, own, same = start["run"], options.plain(args), {*run_flags.SAME_RUN, *free}
+        run, own, same = start["run"], options.plain(args), {*SAME_RUN, *free}
         changed = [
             f"--{name} {own[name]} (was {run.get(name)})"
             for name in own

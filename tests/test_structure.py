@@ -15,12 +15,14 @@ from conftest import ROOT
 import datasets
 import models
 import run_colorization
+import run_flags
 from utils import options
 
 # Rooms import those below them, never a room beside or above; inside a room, anything.
 LEVELS = [
     {"scripts"},
     {"run_colorization", "webapp"},
+    {"run_flags"},
     {"engine", "evaluation", "inference"},
     {"models", "preparation"},
     {"datasets"},
@@ -99,9 +101,9 @@ CONFIGS = [models.system_of(name).Config for name in models.MODELS] + [*datasets
 
 
 def test_every_flag_is_read():
-    """A check of its value (utils/run_flags.py) is no use of a flag."""
+    """A check of its value (run_flags.py) is no use of a flag."""
     read = read_flags([ROOT / "run_colorization.py", ROOT / "models" / "train_state.py"])
-    own = {action.dest for action in options.build_parser({})._actions} - {"help", "config"}
+    own = {action.dest for action in run_flags.build_parser({})._actions} - {"help", "config"}
     assert own - read == set() and len(own) + 1 <= 45  # --config is read first
 
 
@@ -145,7 +147,7 @@ def test_no_module_that_threads_may_run_sets_the_warnings_of_the_process():
 
 
 def test_every_flag_has_a_help_line():
-    parser = options.build_parser({config.__name__: config for config in CONFIGS[:1] + CONFIGS[-2:]})
+    parser = run_flags.build_parser({config.__name__: config for config in CONFIGS[:1] + CONFIGS[-2:]})
     assert all(action.help for action in parser._actions)
 
 
@@ -182,7 +184,7 @@ def test_paths_and_flags_in_the_documents_exist(path):
     for name in re.findall(pattern, text):
         known = name in files or name in folders or any(Path(file).match(name) for file in files)
         assert known, f"{path.name} names {name}"
-    parser = options.build_parser({config.__name__: config for config in CONFIGS[:1] + CONFIGS[-2:]})
+    parser = run_flags.build_parser({config.__name__: config for config in CONFIGS[:1] + CONFIGS[-2:]})
     flags = {option for action in parser._actions for option in action.option_strings}
     own = {field.name for config in CONFIGS for field in options.flags_of(config)}
     flags |= {f"--{no}{name}" for name in own for no in ("", "no-")}

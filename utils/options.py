@@ -1,6 +1,6 @@
 """The command line: defaults < --config YAML < flags. An unknown key or flag is an error.
 
-Flags that every run has are in utils/run_flags.py. A system and a data set bring their own: the fields of a dataclass,
+Flags that every run has are in run_flags.py. A system and a data set bring their own: the fields of a dataclass,
 made by `number` and `setting`.
 """
 
@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from utils import run_flags
 from utils.errors import InputError
 from utils.text_files import read_yaml
 
@@ -45,13 +44,18 @@ class Family(NamedTuple):
         return self.found(early) or getattr(early, self.flag) or self.default
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:
         raise InputError(f"{message}; run_colorization.py --help lists the flags")
 
 
-def parse(argv: list[str] | None, families: Iterable[Family]) -> argparse.Namespace:
-    """The resolved run. Raises InputError for an unknown flag or YAML key, or a value of the wrong form.
+def parse(
+    argv: list[str] | None,
+    families: Iterable[Family],
+    build_parser: Callable[[Mapping[str, type]], argparse.ArgumentParser],
+) -> argparse.Namespace:
+    """The resolved run. build_parser: of the chosen names and the dataclasses of their flags. Raises InputError for an
+    unknown flag or YAML key, or a value of the wrong form.
 
     Numbers of the system that are not given are None: its checkpoint or the model decides on them.
     """
@@ -70,9 +74,7 @@ def parse(argv: list[str] | None, families: Iterable[Family]) -> argparse.Namesp
         raise _owned(error, argv, content, families, chosen) from error
     for name, family in chosen.items():
         setattr(args, family.flag, name)
-        _check_bounds(args, {field.name: field.metadata.get("bounds") for field in flags_of(family.config(name))})
-    _check_bounds(args, run_flags.BOUNDS)
-    run_flags.check(args)
+        check_bounds(args, {field.name: field.metadata.get("bounds") for field in flags_of(family.config(name))})
     return args
 
 
@@ -94,8 +96,8 @@ def parse_numbers(config: type, words: Iterable[str], flag: str) -> dict[str, An
         name, sign, value = word.partition("=")
         if name not in fields or not sign:
             raise InputError(f"{flag} {word}: pass NAME=VALUE, with a name of {', '.join(fields)}")
-        parser = _Parser(add_help=False, allow_abbrev=False)
-        _add_own(parser.add_argument_group(), config)
+        parser = Parser(add_help=False, allow_abbrev=False)
+        add_own(parser.add_argument_group(), config)
         yes_or_no = {"true": f"--{name}", "false": f"--no-{name}"}
         by_switch = isinstance(fields[name].default, bool)
         if by_switch and value not in yes_or_no:
@@ -115,22 +117,7 @@ def plain(args: argparse.Namespace) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(args).items()}
 
 
-def build_parser(configs: Mapping[str, type]) -> argparse.ArgumentParser:
-    """configs: name -> dataclass of its flags, of the chosen system and data set."""
-    parser = _Parser(
-        prog="run_colorization.py",
-        description="Train, evaluate and test systems of colorization by language and by instance.",
-        allow_abbrev=False,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("--config", default=None, help="YAML with any of these flags; the command line wins over it")
-    run_flags.add_to(parser)
-    for name, config in configs.items():
-        _add_own(parser.add_argument_group(f"of {name}"), config)
-    return parser
-
-
-def _add_own(group: argparse._ArgumentGroup, config: type) -> None:
+def add_own(group: argparse._ArgumentGroup, config: type) -> None:
     hints = typing.get_type_hints(config)
     for field in flags_of(config):
         default = None if field.metadata["held"] else field.default
@@ -147,7 +134,7 @@ def _add_own(group: argparse._ArgumentGroup, config: type) -> None:
 
 def _early_parser(families: Iterable[Family]) -> argparse.ArgumentParser:
     """What decides on the other flags."""
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Parser(add_help=False, allow_abbrev=False)
     for name in ("config", "finetune", "resume", "output_dir", *(family.flag for family in families)):
         parser.add_argument(f"--{name}")
     parser.add_argument("--auto_resume", action=argparse.BooleanOptionalAction)
@@ -214,7 +201,7 @@ def _owned(
     return error
 
 
-def _check_bounds(args: argparse.Namespace, bounds: Mapping[str, tuple[float, float | None] | None]) -> None:
+def check_bounds(args: argparse.Namespace, bounds: Mapping[str, tuple[float, float | None] | None]) -> None:
     for name, bound in bounds.items():
         value = getattr(args, name)
         if bound is None or value is None:

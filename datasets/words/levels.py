@@ -24,9 +24,8 @@ import numpy as np
 from datasets.words.caption_words import KINDS, PUNCTUATION, Word, words_of
 from datasets.words.color_nuances import COLOR_NOUNS
 from datasets.words.color_phrases import ColorPhrase, find_phrases
-from utils.run_flags import LEVELS
 
-__all__ = ["LEVELS", "Description", "describe"]
+LEVELS = ("complete", "partial", "scarce")
 
 _SOUNDS_LIKE_A_CONSONANT = ("uni", "use", "usu", "one", "once", "eu", "ute")
 _SOUNDS_LIKE_A_VOWEL = ("hour", "honest", "honor", "heir")

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import datasets
 import models
 import run_colorization
+import run_flags
 from evaluation.table1.results import PHOTOS, SCENES, kind_of
 from scripts.tabling.rows import ROOT, Row
 from utils import checkpoint, options
@@ -163,7 +164,7 @@ def known_flags(args: Namespace, common: Sequence[str]) -> list[str]:
 
 def check_common(common: Sequence[str]) -> None:
     """InputError for a flag that is this program's own, or that no system and no data set knows."""
-    known = {action.dest for action in options.build_parser({})._actions}
+    known = {action.dest for action in run_flags.build_parser({})._actions}
     configs = [models.system_of(name).Config for name in models.MODELS] + [*datasets.DATA_SETS.values()]
     known |= {field.name for config in configs for field in options.flags_of(config)}
     for flag, *_ in words_by_flag(common):

@@ -1,21 +1,15 @@
-"""The flags that every run has, and what they may be."""
+"""The flags that every run has, whatever its system and data set, and what they may be."""
 
 import argparse
 import os
+from collections.abc import Mapping
 
+from datasets.words.levels import LEVELS
+from evaluation.protocol import PROTOCOLS
+from utils import options
 from utils.devices import AMP, AMP_HELP, DEVICE_HELP
 from utils.errors import InputError
 
-PROTOCOLS = ("paper", "rounded", "full")  # of evaluation/protocol.py
-LEVELS = ("complete", "partial", "scarce")  # of descriptions, see datasets/words/levels.py
-# Flags that may change when a run is resumed without making another run of it.
-SAME_RUN = (
-    *("config", "resume", "auto_resume", "finetune", "output_dir", "device", "num_workers", "print_freq"),
-    *("save_every", "keep_checkpoints", "dist_eval", "compile", "grad_checkpointing", "lpips_net", "lpips_weights"),
-    *("eval", "test", "fid_weights", "protocol", "obedience", "shard_optimizer", "input_size", "level"),
-    "seeds",
-)
-REFUSED = ("opt",)  # decide what the optimizer keeps of each tensor: a run cannot be resumed with others
 # Least and largest values.
 BOUNDS = {
     **dict.fromkeys(
@@ -26,7 +20,22 @@ BOUNDS = {
 }
 
 
-def add_to(parser: argparse.ArgumentParser) -> None:
+def build_parser(configs: Mapping[str, type]) -> argparse.ArgumentParser:
+    """configs: name -> dataclass of its flags, of the chosen system and data set."""
+    parser = options.Parser(
+        prog="run_colorization.py",
+        description="Train, evaluate and test systems of colorization by language and by instance.",
+        allow_abbrev=False,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--config", default=None, help="YAML with any of these flags; the command line wins over it")
+    _add_shared(parser)
+    for name, config in configs.items():
+        options.add_own(parser.add_argument_group(f"of {name}"), config)
+    return parser
+
+
+def _add_shared(parser: argparse.ArgumentParser) -> None:
     switch = argparse.BooleanOptionalAction
 
     add = parser.add_argument_group("model").add_argument
@@ -131,7 +140,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Values no run can use, before anything is built; those out of BOUNDS are found elsewhere. Raises InputError."""
+    """Values no run can use, before anything is built. Raises InputError."""
+    options.check_bounds(args, BOUNDS)
     if not 0 < args.layer_decay <= 1:
         raise InputError(f"--layer_decay {args.layer_decay}: pass a factor above 0, at most 1")
     for name, default in (("protocol", "paper"), ("fid_weights", None), ("obedience", False)):
