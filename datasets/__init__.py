@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from datasets.batch import Collate
 from datasets.boxes import Wanted
-from datasets.captioned_images import CaptionedImages, CaptionedOptions
+from datasets.captioned_images import CaptionedImages
+from datasets.captioned_options import CaptionedOptions
 from datasets.pair_list import list_path
 from datasets.scenes import Rules, SceneOptions, Scenes
 from utils import distributed, seeds

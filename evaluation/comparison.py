@@ -81,7 +81,8 @@ def values(file: Path, rows: Sequence[Row], column: str) -> np.ndarray:
         except ValueError:
             number = math.nan
         if math.isnan(number):
-            where = f"{file}, {row['name']} ({row['caption']!r}), column {column}"
+            told = " ".join(row[key] for key in ("caption", "noun", "color") if key in row)
+            where = f"{file}, {row['name']} ({told!r}), column {column}"
             raise InputError(f"{where}: {row[column]!r} is no number; test again")
         numbers.append(number)
     return np.array(numbers)

@@ -26,10 +26,10 @@ class Shown(NamedTuple):
     places: Sequence[int]
 
 
-def table_rows(names: Sequence[str], differences: dict[str, Difference]) -> list[tables.Row]:
-    """names: of A and B."""
+def table_rows(names: Sequence[str], differences: dict[str, Difference], unit: str = "images") -> list[tables.Row]:
+    """names: of A and B; unit: what wins and loses."""
     a, b = names
-    ends = [f"images: {a} wins / loses / ties", "sign test p", "infinite", "better"]
+    ends = [f"{unit}: {a} wins / loses / ties", "sign test p", "infinite", "better"]
     lines = [("", [a, b, f"{a} less {b} [95 %]", *ends])]
     for metric, (summary, *_) in differences.items():
         wins = "-" if summary["wins"] is None else "{wins} / {losses} / {ties}".format(**summary)

@@ -122,11 +122,11 @@ def save(
     sheet = [[(scene.gray, split), *((c.picture, c.caption) for c in scene.colorings)] for split, scene in first]
     Image.fromarray(captioned_grid(sheet, SHEET_SCALE, lines=8)).save(folder / "sheet.png")
     (folder / STRIPS).mkdir(exist_ok=True)
-    body = f"<h1>L-CoIns on Scenes</h1>{_NOTE}{_tables(summaries)}"
+    body = f"<h1>Test on scenes</h1>{_NOTE}{_tables(summaries)}"
     for split, summary in summaries.items():
         body += f"<h2>{split}: {summary['scenes']} scenes, {summary['instances']} instances</h2>"
         body += "".join(_scene(folder, scene) for scene in recolored[split])
-    (folder / "index.html").write_text(tables.page("L-CoIns on Scenes", body, _STYLE), encoding="utf-8")
+    (folder / "index.html").write_text(tables.page("Test on scenes", body, _STYLE), encoding="utf-8")
 
 
 def _tables(summaries: dict[str, dict[str, Any]]) -> str:

@@ -24,9 +24,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from models.text import BERT_VOCABULARY, MAX_WORDS, CaptionTokenizer
-from preparation import data_checks, data_report, duplicates
-from preparation.data_checks import SPLITS, Bounds, Picture, examine_all, examine_other, take_survey
+from preparation import data_checks, data_report, duplicates, picture_checks
+from preparation.data_checks import SPLITS, take_survey
 from preparation.faults import CAPTIONS, CHECKS, EVALUATED, LISTS, PICTURES, judge
+from preparation.picture_checks import Bounds, Picture, examine_all, examine_other
 from utils import files
 from utils.errors import InputError, exit_status
 from utils.log import progress
@@ -118,7 +119,7 @@ def inspect(options: argparse.Namespace) -> dict[str, Any]:
     findings += found
     bounds = Bounds(options.min_chroma, options.min_side, options.max_aspect)
     for place, picture in pictures.items():
-        findings += data_checks.check_picture(place, picture, bounds)
+        findings += picture_checks.check_picture(place, picture, bounds)
     readable = Counter(place.split for place in pictures)
     splits = {split: count_split(pairs, readable[split], lengths[split]) for split, pairs in listed.items()}
 
@@ -150,7 +151,7 @@ def find_groups(pictures: list[Picture], distance: int) -> list[duplicates.Group
         [picture.digest for picture in pictures],
         np.array([picture.hash for picture in pictures], bool).reshape(-1, 64),
         np.array([picture.look for picture in pictures]).reshape(-1, duplicates.LOOK_SIDE**2),
-        np.array([picture.contrast < data_checks.PLAIN_CONTRAST for picture in pictures], bool),
+        np.array([picture.contrast < picture_checks.PLAIN_CONTRAST for picture in pictures], bool),
         distance,
     )
 

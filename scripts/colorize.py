@@ -157,12 +157,8 @@ def parse(words: list[str] | None) -> argparse.Namespace:
         type=Path,
         help="JSON {image: [[phrase, file], ...]}, for systems that read where a phrase's thing is",
     )
-    add(
-        "--seed", type=int, help="of systems that draw their colours: the same gives the same picture (default: theirs)"
-    )
-    add(
-        "--variants", type=int, default=1, help="so many pictures of each caption, by seeds from --seed on, and a sheet"
-    )
+    add("--seed", type=int, help="for systems that draw their colours: one seed, one picture (default: theirs)")
+    add("--variants", type=int, default=1, help="so many pictures of a caption, by seeds from --seed on, and a sheet")
     add("--set", nargs="+", metavar="NAME=VALUE", help="numbers of the system, such as steps=10 sampler=dpm guidance=6")
     add("--device", default="auto", help=DEVICE_HELP)
     add("--amp", choices=AMP, default="auto", help=f"{AMP_HELP} (default: auto)")

@@ -11,7 +11,7 @@
 A test is a per_image.csv, a folder that --test wrote, or the output of table1.py, which stands for its rows on
 photographs. Each is compared with the first, or with --reference. The pictures are those that --test left beside each
 CSV. An image with several captions counts once. It wins for A where its mean difference says so, and is a tie within
-1e-6.
+1e-6. Tests of scenes, a per_instance.csv or its folder, are compared split by split, over the instances that all have.
 """
 
 import argparse
@@ -26,10 +26,11 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from evaluation import comparison, comparison_page, tables
+from evaluation import comparison, comparison_page, scene_comparison, scene_comparison_page, tables
 from evaluation.comparison import PREFIX, Difference, Row
 from evaluation.comparison_page import LETTERS, Shown
 from evaluation.report import STRIPS
+from evaluation.scene_comparison_page import SHOWN as SHOWN_SCENES
 from evaluation.table1.results import folders_of
 from utils import files
 from utils.errors import InputError, exit_status
@@ -80,6 +81,13 @@ def main(arguments: list[str] | None = None) -> None:
     there = [path for path in (options.output / name for name in (TABLE, PER_IMAGE, PAGE)) if path.exists()]
     if there and not options.overwrite:
         raise InputError(f"{there[0]}: is there already; pass another --output, or --overwrite")
+    of_scenes = [file.name == scene_comparison.PER_INSTANCE for file in sources]
+    if any(of_scenes):
+        if not all(of_scenes):
+            pair = sources[of_scenes.index(True)], sources[of_scenes.index(False)]
+            raise InputError(f"{pair[0]} and {pair[1]}: of scenes and of photographs; compare tests of one kind")
+        compare_scenes(names, sources, options)
+        return
     measured = measure(names, sources, options)
     metrics = list(measured.differences[0])
     rank_by = options.rank_by or metrics[0]
@@ -95,14 +103,16 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def read_tests(options: argparse.Namespace) -> tuple[list[str], list[Path]]:
-    """Names and per_image.csv of the tests, the reference first."""
+    """Names and files of the tests, the reference first."""
     named: list[tuple[str | None, Path]] = []
     for test in options.tests:
         found = folders_of(test)
         if found is not None:
             named += [(name, folder / "per_image.csv") for name, folder in found]
         else:
-            named.append((None, test / "per_image.csv" if test.is_dir() else test))
+            kinds = (scene_comparison.PER_INSTANCE, "per_image.csv")
+            own = next((kind for kind in kinds if (test / kind).is_file()), kinds[-1])
+            named.append((None, test / own if test.is_dir() else test))
     if not 2 <= len(named) <= len(LETTERS):
         raise InputError(f"{len(named)} tests: pass two or more, {len(LETTERS)} at most")
     names = options.names or [name or LETTERS[place].upper() for place, (name, _) in enumerate(named)]
@@ -113,6 +123,21 @@ def read_tests(options: argparse.Namespace) -> tuple[list[str], list[Path]]:
     first = 0 if options.reference is None else names.index(options.reference)
     order = [first, *(place for place in range(len(named)) if place != first)]
     return [names[place] for place in order], [named[place][1] for place in order]
+
+
+def compare_scenes(names: list[str], sources: list[Path], options: argparse.Namespace) -> None:
+    compared = scene_comparison.compare_all(names, sources, options.metrics, options.seed)
+    metrics = list(next(iter(compared.differences[0].values())))
+    rank_by, shown = options.rank_by or metrics[0], SHOWN_SCENES if options.show is None else options.show
+    if rank_by not in metrics or shown < 0:
+        raise InputError(f"--rank_by {rank_by} --show {shown}: rank by one of {', '.join(metrics)}, show 0 or more")
+    page = scene_comparison_page.page(options.output, compared, shown)
+    files.write_json(options.output / TABLE, scene_comparison.summary(compared))
+    tables.write_csv(options.output / PER_IMAGE, scene_comparison.csv_rows(compared, rank_by))
+    (options.output / PAGE).write_text(page, encoding="utf-8")
+    for split, lines in scene_comparison_page.table_rows(compared).items():
+        print("\n".join([split, *map(tables.text, lines)]))
+    print(f"page: {(options.output / PAGE).resolve()}")
 
 
 def measure(names: list[str], sources: list[Path], options: argparse.Namespace) -> Measured:

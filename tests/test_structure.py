@@ -22,7 +22,7 @@ from utils import options
 LEVELS = [
     {"scripts"},
     {"run_colorization", "webapp"},
-    {"run_flags"},
+    {"run_evaluation", "run_flags"},
     {"engine", "evaluation", "inference"},
     {"models", "preparation"},
     {"datasets"},
@@ -102,7 +102,7 @@ CONFIGS = [models.system_of(name).Config for name in models.MODELS] + [*datasets
 
 def test_every_flag_is_read():
     """A check of its value (run_flags.py) is no use of a flag."""
-    read = read_flags([ROOT / "run_colorization.py", ROOT / "models" / "train_state.py"])
+    read = read_flags([ROOT / "run_colorization.py", ROOT / "run_evaluation.py", ROOT / "models" / "train_state.py"])
     own = {action.dest for action in run_flags.build_parser({})._actions} - {"help", "config"}
     assert own - read == set() and len(own) + 1 <= 45  # --config is read first
 

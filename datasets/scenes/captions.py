@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 from numpy.typing import NDArray
 
-from datasets.scenes.draws import COLORS, Draws
+from datasets.scenes.draws import Draws
 from datasets.scenes.layout import PLACES
+from datasets.scenes.rules import COLORS
 from datasets.scenes.shapes import BACKGROUNDS, SHAPES, TEXTURES
 
 NOUNS = tuple(SHAPES)

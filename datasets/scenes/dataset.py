@@ -31,11 +31,12 @@ from datasets.batch import Sample
 from datasets.boxes import Wanted
 from datasets.scenes.batch import SceneBatch, boxes_of, crops_of, masks_of, phrases_of
 from datasets.scenes.captions import captions, sentences
-from datasets.scenes.draws import ALL, COLORS, SPARE, SPLITS, Draws, N, Rules, draw, reword
-from datasets.scenes.layout import PLACES
+from datasets.scenes.draws import Draws, draw, reword
+from datasets.scenes.layout import PLACES, N
 from datasets.scenes.options import FEWEST_SHAPES, check
 from datasets.scenes.palette import lookup
 from datasets.scenes.raster import rasterize
+from datasets.scenes.rules import ALL, COLORS, SPARE, SPLITS, Rules
 from datasets.scenes.shapes import SHAPES, backgrounds
 from datasets.words import color_words
 from datasets.words.color_phrases import propose

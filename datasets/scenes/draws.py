@@ -1,4 +1,4 @@
-"""What a scene holds: every random choice of datasets/scenes/dataset.py, and the rules of its splits.
+"""What a scene holds: every random choice of datasets/scenes/dataset.py, by the rules of its split.
 
 B scenes; N = 5 places for instances, index 0 at the back of the picture; C colours; U uniform numbers a scene.
 
@@ -14,34 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.scenes.layout import CELLS, N, arrange, shuffle, whole
-from datasets.scenes.palette import CLOUD, DARKEST, LIGHTEST, NATURAL, PALETTE
+from datasets.scenes.palette import CLOUD, DARKEST, LIGHTEST, NATURAL
+from datasets.scenes.rules import COLORS, FAVORITE, SPLITS, TRAINED, Rules
 from datasets.scenes.shapes import BACKGROUNDS, SHAPES, TEXTURES
-
-COLORS = tuple(PALETTE)
-SPLITS = ("train", "val", "clear", "instances", "unobserved", "luminance")  # the place is the number of its stream
-SPARE = 4  # colours beyond the instances': the background's, and three for counter captions
-
-# Colour-object pairs that training never shows nor names, its counter captions included; `unobserved` shows no others.
-# Every colour lacks three of the fifteen nouns, every noun two of the ten colours. The first five nouns and any five
-# neighbouring colours have pairs on both sides, so a curriculum may begin with few.
-HELD_OUT = {
-    "red": ("star", "cup", "leaf"),
-    "green": ("ring", "moon", "disc"),
-    "blue": ("cone", "arrow", "pyramid"),
-    "yellow": ("ball", "heart", "bottle"),
-    "purple": ("box", "cross", "hat"),
-    "orange": ("star", "cup", "leaf"),
-    "turquoise": ("ring", "moon", "disc"),
-    "pink": ("cone", "arrow", "pyramid"),
-    "brown": ("ball", "heart", "bottle"),
-    "tan": ("box", "cross", "hat"),
-}
-TRAINED = np.array([[noun not in HELD_OUT[color] for color in COLORS] for noun in SHAPES])  # (nouns, C)
-
-# A colour that training shows with each noun, (nouns,) index into COLORS: for systems without words, `Rules.favorites`.
-FAVORITE = np.array(
-    [next(c for c in np.roll(np.arange(len(COLORS)), -noun) if allowed[c]) for noun, allowed in enumerate(TRAINED)]
-)
 
 LIGHT_SPREAD = 10.0  # L around a colour's own, where the split gives it one
 
@@ -77,19 +52,6 @@ _SIZES = [int(np.prod(shape)) for shape in _PLAN.values()]
 _ENDS = np.cumsum(_SIZES)
 
 
-class Rules(NamedTuple):
-    """What a curriculum may narrow."""
-
-    min_instances: int = 2
-    max_instances: int = N
-    num_colors: int = len(COLORS)  # of `COLORS`, from the first
-    num_shapes: int = len(SHAPES)  # of `SHAPES`, from the first
-    favorites: float = 0.0  # probability that an instance has its noun's FAVORITE colour, where no other has it already
-
-
-ALL = Rules()
-
-
 class Draws(NamedTuple):
     """B scenes. Where a scene has fewer than N instances, the values behind its count mean nothing, unless said."""
 
@@ -97,7 +59,7 @@ class Draws(NamedTuple):
     shape: NDArray  # (B, N) index into SHAPES, -1 where none
     color: NDArray  # (B, N) index into COLORS, -1 where none; all different within a scene
     counter_color: NDArray  # (B, N) the same under the counter caption; unnamed instances keep theirs
-    cloud: NDArray  # (B, N + 1) index into scene_palette.CLOUD; the background's last
+    cloud: NDArray  # (B, N + 1) index into palette.CLOUD; the background's last
     light: NDArray  # (B, N + 1) mean L before shading, [DARKEST, LIGHTEST]; the background's last
     center: NDArray  # (B, N, 2) x and y in [0, 1], the picture's side being 1
     radius: NDArray  # (B, N) the same unit

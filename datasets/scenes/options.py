@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from datasets.scenes.draws import COLORS, SPARE, SPLITS, N, Rules
+from datasets.scenes.layout import N
+from datasets.scenes.rules import COLORS, SPARE, SPLITS, Rules
 from datasets.scenes.shapes import SHAPES
 from utils.errors import InputError
 from utils.options import setting

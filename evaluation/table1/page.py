@@ -10,21 +10,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from datasets.scenes import TEST_SPLITS
-from evaluation import comparison, comparison_page, tables
+from evaluation import comparison, comparison_page, scene_comparison_page, tables
 from evaluation.report import STRIPS
+from evaluation.scene_comparison import PER_INSTANCE
 from evaluation.table1.layout import TITLES, Part
-from evaluation.table1.results import PHOTOS, SCENES, RowResult, by_scene
-from utils.errors import InputError
+from evaluation.table1.results import PHOTOS, RowResult
 
 SHOWN = 12  # photographs
-SCENES_OF_A_SPLIT = 3
-_STYLE = """body { max-width: none }
-.same { display: grid; gap: 6px; margin: 0 0 .3rem }
-.same img { image-rendering: pixelated }
-.same p { margin: 0; font-size: .8em; color: #666 }
-b { color: #b00 }
-"""
 
 
 def write(output: Path, parts: Sequence[Part], drawing: str, shown: int = SHOWN) -> None:
@@ -36,7 +28,7 @@ def write(output: Path, parts: Sequence[Part], drawing: str, shown: int = SHOWN)
         if first:
             body += f"<h2>{TITLES[part.kind]}</h2>\n"
             body += _photographs(output, first, shown) if part.kind == PHOTOS else _scenes(output, first)
-    (output / "index.html").write_text(tables.page("Table 1", body, _STYLE), encoding="utf-8")
+    (output / "index.html").write_text(tables.page("Table 1", body, scene_comparison_page.STYLE), encoding="utf-8")
 
 
 def first_of_each(tested: Sequence[RowResult]) -> list[RowResult]:
@@ -60,52 +52,10 @@ def _photographs(output: Path, tested: Sequence[RowResult], shown: int) -> str:
             files.append(f"{STRIPS}/{PHOTOS}_{place:02}_{number}.png")
             Image.fromarray(picture).save(output / files[-1])
         caption = f"{html.escape(pair[0]['caption'])}<br><small>{html.escape(pair[0]['name'])}</small>"
-        body += _row([(file, "") for file in files], caption)
+        body += scene_comparison_page.same([(file, "") for file in files], caption)
     return body
 
 
 def _scenes(output: Path, tested: Sequence[RowResult]) -> str:
-    """Below each result what the caption wants of every instance and, in red, what it is nearest to where that
-    differs."""
-    answers = [by_scene(own.test / "per_instance.csv", ("name", "noun", "color", "answer")) for own in tested]
-    body = ""
-    for split in TEST_SPLITS:
-        body += f"<h3>{split}</h3>\n{tables.strip_heads(('gray', *(own.title for own in tested)))}"
-        for index in range(SCENES_OF_A_SPLIT):
-            held = [of.get(split, {}).get(str(index), []) for of in answers]
-            stems = [Path(instances[0]["name"]).stem for instances in held if instances]
-            if not stems:
-                continue
-            pictures = [tested[0].test / STRIPS / f"{stems[0]}_gray.png"]
-            pictures += [own.test / STRIPS / f"{stems[0]}_0.png" for own in tested]
-            texts = ["", *(_answers(instances) for instances in held)]
-            if not all(picture.is_file() for picture in pictures):
-                continue  # a test of fewer scenes
-            cells = [(_copied(output, picture, number, split), text)
-                     for number, (picture, text) in enumerate(zip(pictures, texts, strict=True))]  # fmt: skip
-            body += _row(cells, "")
-    return body
-
-
-def _copied(output: Path, picture: Path, number: int, split: str) -> str:
-    name = f"{STRIPS}/{SCENES}_{split}_{picture.stem}_{number}.png"
-    try:
-        with Image.open(picture) as file:
-            file.save(output / name)
-    except OSError as error:
-        raise InputError(f"{picture}: cannot be read ({error}); test again") from error
-    return name
-
-
-def _answers(instances: Sequence[dict[str, str]]) -> str:
-    return ", ".join(
-        f"{row['noun']} {row['color']}"
-        + ("" if row["answer"] == row["color"] else f" <b>(painted {html.escape(row['answer'])})</b>")
-        for row in instances
-    )
-
-
-def _row(cells: Sequence[tuple[str, str]], caption: str) -> str:
-    pictures = "".join(f'<div><img loading="lazy" src="{file}" alt=""><p>{text}</p></div>' for file, text in cells)
-    grid = f'<div class="same" style="grid-template-columns: repeat({len(cells)}, 1fr)">{pictures}</div>'
-    return f"<figure>{grid}<figcaption>{caption}</figcaption></figure>\n"
+    sources = [own.test / PER_INSTANCE for own in tested]
+    return scene_comparison_page.pictures(output, [own.title for own in tested], sources)

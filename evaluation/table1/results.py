@@ -16,12 +16,11 @@ from typing import Any
 
 import torch
 
-from datasets.scenes import TEST_SPLITS
-from evaluation import comparison
+from evaluation import comparison, scene_comparison
 from evaluation.scene_report import FIGURES as SCENE_FIGURES
-from evaluation.statistics import bootstrap_difference, bootstrap_interval
+from evaluation.statistics import bootstrap_interval
 from utils.errors import InputError
-from utils.text_files import read_json, read_table
+from utils.text_files import read_json
 
 LISTING = "table1.json"
 SCENES, PHOTOS = "scenes", "photos"  # kinds of data
@@ -154,7 +153,7 @@ def _groups(names: Iterable[str]) -> torch.Tensor:
 
 
 def differences(kind: str, reference: RowResult, other: RowResult) -> Figures:
-    """The reference less the other, paired: over the scenes that both have, or over photographs."""
+    """The reference less the other, paired: over the instances of scenes that both have, or over photographs."""
     return _scene_differences(reference, other) if kind == SCENES else _photo_differences(reference, other)
 
 
@@ -172,27 +171,6 @@ def _photo_differences(reference: RowResult, other: RowResult) -> Figures:
 
 
 def _scene_differences(reference: RowResult, other: RowResult) -> Figures:
-    """The same scene has the same instances, in the same order."""
-    keys = {"accuracy": "correct", "counter_accuracy": "counter_correct"}
-    lists = [by_scene(tested.test / "per_instance.csv", keys.values()) for tested in (reference, other)]
-    found: Figures = {}
-    for split in TEST_SPLITS:
-        a, b = (of.get(split, {}) for of in lists)
-        shared = [scene for scene in a if scene in b]
-        for name, column in keys.items() if shared else ():
-            pairs = [
-                (own[column] == "True", his[column] == "True", int(scene))
-                for scene in shared
-                for own, his in zip(a[scene], b[scene], strict=True)
-            ]
-            left, right, groups = (torch.tensor(values) for values in zip(*pairs, strict=True))
-            found[split, name] = bootstrap_difference(left, right, groups)._asdict()
-    return found
-
-
-def by_scene(file: Path, columns: Iterable[str]) -> dict[str, dict[str, list[dict[str, str]]]]:
-    """split -> index of a scene -> its rows."""
-    found: dict[str, dict[str, list[dict[str, str]]]] = {}
-    for row in read_table(file, ("split", "index", *columns), "test again"):
-        found.setdefault(row["split"], {}).setdefault(row["index"], []).append(row)
-    return found
+    files = tuple(tested.test / scene_comparison.PER_INSTANCE for tested in (reference, other))
+    found = scene_comparison.compare(files, scene_comparison.align(files), PAIRED[SCENES])
+    return {(split, name): own.summary["difference"] for split in found for name, own in found[split].items()}

@@ -6,6 +6,7 @@ it is called: it takes seconds.
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from models.lcad.config import LCADConfig
@@ -69,13 +70,16 @@ class LuminanceEncoder(nn.Module):
         return [conv(feature) for conv, feature in zip(self.zero_convs, features, strict=True)]
 
 
-def decode(autoencoder: nn.Module, latent: Tensor, maps: Sequence[Tensor] = ()) -> Tensor:
+def decode(autoencoder: nn.Module, latent: Tensor, maps: Sequence[Tensor] = (), one_by_one: bool = False) -> Tensor:
     """The decoder with the luminance encoder's maps added, the last of them first: two in the middle, then after each
     residual block of a level but its last; without maps the decoder as it is.
 
     autoencoder: diffusers' AutoencoderKL; latent: (B, c, H/f, W/f), not scaled. Returns RGB (B, 3, H, W)
-    in about [-1, 1], not clamped.
+    in about [-1, 1], not clamped. one_by_one: less memory for more time.
     """
+    if one_by_one and len(latent) > 1:
+        pictures = [slice(b, b + 1) for b in range(len(latent))]
+        return torch.cat([decode(autoencoder, latent[own], [m[own] for m in maps]) for own in pictures])
     left = list(maps)
 
     def led(x: Tensor) -> Tensor:

@@ -12,7 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-Change = Callable[[Tensor], Tensor]  # scores (B, H, N, L) -> others
+from datasets.batch import Batch
+from datasets.masks import changed, parse_change
+from models.lcad.config import LCADConfig
+from models.lcad.phrases import token_spans
+from models.text import CaptionTokenizer
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,18 @@ class InstanceGuidance:
 
     def __call__(self, scores: Tensor) -> Tensor:
         return scores - self.weight * self.gradient(scores)
+
+
+def build_guidance(batch: Batch, config: LCADConfig, tokenizer: CaptionTokenizer) -> InstanceGuidance | None:
+    """By the phrases and masks of a batch; None where there are none, or where they have no weight."""
+    instances = batch.instances
+    if instances is None or len(instances) == 0 or config.instance_weight == 0:
+        return None
+    masks = instances.masks
+    if config.mask_change is not None:
+        masks = changed(masks, *parse_change("--mask_change", config.mask_change))
+    tokens = token_spans(instances, batch.captions, batch.names, tokenizer)
+    return InstanceGuidance(masks, instances.picture, tokens, config.instance_weight, config.instance_mean)
 
 
 @dataclass

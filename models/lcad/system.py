@@ -23,13 +23,12 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss, mse_loss
 
 from datasets.batch import Batch
-from datasets.masks import changed, parse_change
 from models.lcad import original, prior, stages
 from models.lcad.autoencoder import LuminanceEncoder, build_autoencoder, decode
 from models.lcad.config import STAGES, TRAIN_STEPS, LCADConfig
-from models.lcad.guidance import InstanceGuidance
+from models.lcad.guidance import build_guidance
 from models.lcad.losses import artifact_loss
-from models.lcad.phrases import check_lengths, token_spans
+from models.lcad.phrases import check_lengths
 from models.lcad.sampler import Denoiser, first_noise, noise_schedule, sample
 from models.lcad.text_encoder import CLIP_WORDS, Context, TextEncoder
 from models.lcad.unet import build_unet, learning
@@ -85,7 +84,7 @@ class LCAD(System):
         return self
 
     def _save_memory(self) -> None:
-        """By diffusers' switches; `_decoded` slices as its autoencoder would, whose own decoder is not called."""
+        """By diffusers' switches; `decode` slices as its autoencoder would, whose own decoder is not called."""
         self.autoencoder.enable_slicing()
         if self.config.stage != "autoencoder":
             self.unet.set_attention_slice("max")
@@ -141,7 +140,7 @@ class LCAD(System):
         """The squared error of the noise found in z_t, t uniform."""
         with torch.no_grad():
             latent = self.autoencoder.encode(picture).latent_dist.sample().float() * self.latent_scale
-            luminance = self._luminance(batch.rgb)
+            luminance = self.luminance_encoder(self._gray(batch.rgb))[-1] if self.config.stage == "latent" else None
             hidden, mask = self._read(batch.words)
         noise, device = torch.randn_like(latent), latent.device
         time = torch.randint(TRAIN_STEPS, (len(latent),), device=device)
@@ -172,25 +171,20 @@ class LCAD(System):
             latent = self.autoencoder.encode(rgb * 2 - 1).latent_dist.mode()
         else:
             latent = self._sampled(batch, maps[-1] if maps else None) / self.latent_scale
-        painted = (self._decoded(latent, maps if self.config.luminance_guided else ()).float().clamp(-1, 1) + 1) / 2
+        maps = maps if self.config.luminance_guided else ()
+        painted = decode(self.autoencoder, latent, maps, one_by_one=self.config.low_memory).float().clamp(-1, 1)
+        painted = (painted + 1) / 2
         with full_precision(rgb.device):
             return Coloring(color.split(painted)[1], rgb=painted)
 
     def check_captions(self, captions: Iterable[tuple[str, str]]) -> None:
         check_lengths(captions, self.tokenizer, self.name)
 
-    def _decoded(self, latent: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """latent: (B, c, h, w), not scaled. Returns RGB (B, 3, S, S) in about [-1, 1]."""
-        if not self.config.low_memory:
-            return decode(self.autoencoder, latent, maps)
-        parts = [decode(self.autoencoder, latent[b : b + 1], [m[b : b + 1] for m in maps]) for b in range(len(latent))]
-        return torch.cat(parts)
-
     def _sampled(self, batch: Batch, luminance: Tensor | None) -> Tensor:
         """The scaled latents (B, c, S / f, S / f) of the captions."""
         config, device = self.config, batch.rgb.device
         captions, empty = self.text(batch.words), self.text.empty(self.tokenizer, batch.words)
-        instances = self._instance_guidance(batch)
+        instances = build_guidance(batch, config, self.tokenizer)
         denoise = Denoiser(
             self.unet, luminance, captions, empty, config.guidance, instances, config.reuse_self_attention
         )
@@ -204,25 +198,12 @@ class LCAD(System):
             raise DivergedError(f"the latent of {', '.join(broken)} is not finite; pass --amp none, or other weights")
         return latent
 
-    def _instance_guidance(self, batch: Batch) -> InstanceGuidance | None:
-        if batch.instances is None or len(batch.instances) == 0 or self.config.instance_weight == 0:
-            return None
-        tokens = token_spans(batch.instances, batch.captions, batch.names, self.tokenizer)
-        weight, mean = self.config.instance_weight, self.config.instance_mean
-        masks = batch.instances.masks
-        if self.config.mask_change is not None:
-            masks = changed(masks, *parse_change("--mask_change", self.config.mask_change))
-        return InstanceGuidance(masks, batch.instances.picture, tokens, weight, mean)
-
     # ---- what the networks read
 
     def _gray(self, rgb: Tensor) -> Tensor:
         """rgb: (B, 3, S, S) in [0, 1]. Returns L / gray_scale - 1, (B, 1, S, S) float32."""
         with full_precision(rgb.device):
             return color.luminance(rgb).float() / self.config.gray_scale - 1
-
-    def _luminance(self, rgb: Tensor) -> Tensor | None:
-        return self.luminance_encoder(self._gray(rgb))[-1] if self.config.stage == "latent" else None
 
     # ---- starts
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train the small InstColorization on photographs, its three stages, the first at 64 pixels before 112:
+# Train the small InstColorization on photographs, its three stages, the first at 64 pixels before 112, the third twice:
 # OUTPUT/instcolorization.safetensors.
 #   bash scripts/checkpoints/train_instcolorization.sh DATA [OUTPUT [more flags]]      # output/inst
 # DATA: train/ and val/ with photographs, and their boxes_{train,val}.json (scripts/detect_boxes.py). Started
@@ -22,4 +22,5 @@ stage photos64 full64 "${@:3}"
 stage photos full --finetune "$output/full64/checkpoint-last.pth" "${@:3}"
 stage photos_instance instance --finetune "$output/full/checkpoint-last.pth" "${@:3}"
 stage photos_fusion fusion --finetune "$output/instance/checkpoint-last.pth" "${@:3}"
-python scripts/export.py "$output/fusion/checkpoint-last.pth" "$output/instcolorization.safetensors"
+stage photos_fusion fusion2 --finetune "$output/fusion/checkpoint-last.pth" --seed 1 "${@:3}"
+python scripts/export.py "$output/fusion2/checkpoint-last.pth" "$output/instcolorization.safetensors"

@@ -9,7 +9,8 @@ from PIL import Image, ImageOps
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from datasets.captioned_images import CaptionedImages, CaptionedOptions
+from datasets.captioned_images import CaptionedImages
+from datasets.captioned_options import CaptionedOptions
 from datasets.image_files import draw_crop, squash
 from datasets.words.mirror import mirror
 

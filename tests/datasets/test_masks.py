@@ -11,7 +11,7 @@ from PIL import Image
 
 from datasets import build_dataset
 from datasets.batch import Collate
-from datasets.captioned_images import CaptionedOptions
+from datasets.captioned_options import CaptionedOptions
 from datasets.masks import CHANGES, changed, parse_change, placed
 from datasets.scenes import SHAPES, SceneOptions
 from datasets.words.levels import LEVELS

@@ -8,7 +8,8 @@ import torch
 from conftest import write_data
 
 from datasets.batch import Collate
-from datasets.captioned_images import CaptionedImages, CaptionedOptions
+from datasets.captioned_images import CaptionedImages
+from datasets.captioned_options import CaptionedOptions
 from datasets.recolor import LARGEST, STRENGTH, Recolored, find_region, recolor
 from datasets.scenes.palette import PALETTE
 from models.text import CaptionTokenizer

@@ -8,7 +8,8 @@ import torch
 from conftest import write_data
 from test_recolor import H, W, ab_of, picture
 
-from datasets.captioned_images import CaptionedImages, CaptionedOptions
+from datasets.captioned_images import CaptionedImages
+from datasets.captioned_options import CaptionedOptions
 from datasets.recolor import recolor
 from datasets.regions import Region, read_regions, seen_in_crop
 from datasets.scenes.palette import PALETTE

@@ -15,7 +15,7 @@ from tiny_networks import save_grounding_dino, save_sam
 from datasets import build_dataset
 from datasets.batch import Collate
 from datasets.boxes import Box
-from datasets.captioned_images import CaptionedOptions
+from datasets.captioned_options import CaptionedOptions
 from inference import hub_models
 from inference.detection import gray_copy
 from inference.grounding import PhraseDetector, Scored

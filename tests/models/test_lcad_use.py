@@ -181,11 +181,10 @@ def test_little_memory_paints_the_same(held):
         first, second = (one.colorize(batch_of(one, CAPTIONS, instances)).rgb for one in (plain, small))
         torch.testing.assert_close(first, second, atol=1e-4, rtol=0)
     assert {type(own).__name__ for own in small.unet.attn_processors.values()} == kinds[1]
-    latent = torch.randn(3, 4, 4, 4)
     calls = []
     small.autoencoder.decoder.conv_in.register_forward_hook(lambda _, given, __: calls.append(len(given[0])))
-    small._decoded(latent, ())
-    assert calls == [1, 1, 1]
+    small.colorize(batch_of(small, CAPTIONS))
+    assert calls == [1] * len(CAPTIONS) and len(CAPTIONS) > 1
 
 
 def test_a_caption_that_is_too_long_is_named_before_anything_is_painted(held, tmp_path, capfd):

@@ -15,8 +15,9 @@ from conftest import SHARED, needs_shared
 from PIL import Image
 
 from datasets.pair_list import read_pairs
-from preparation.data_checks import count_colors, examine
+from preparation.data_checks import count_colors
 from preparation.faults import CHECKS, Finding, judge
+from preparation.picture_checks import examine
 from scripts import check_data
 from utils.errors import InputError
 

@@ -496,12 +496,18 @@ def test_paired_difference_of_hand_made_answers(tmp_path):
 
     def tested(name: str, *correct: int, more: str = "") -> RowResult:
         (tmp_path / name).mkdir(parents=True)
-        rows = [f"clear,{scene},{bool(right)},True" for scene, right in zip(scenes, correct, strict=True)]
-        text = "\n".join(["split,index,correct,counter_correct", "other,0,True,True", *rows]) + f"\n{more}"
+        answers = enumerate(zip(scenes, correct, strict=True))
+        rows = [f"clear,{scene},a.png,cup,{place},{bool(right)},True,1,1" for place, (scene, right) in answers]
+        text = (
+            "\n".join(["split,index,name,noun,color,correct,counter_correct,error,counter_error", *rows]) + f"\n{more}"
+        )
         (tmp_path / name / "per_instance.csv").write_text(text)
         return RowResult(name, name, 0, tmp_path / name)
 
-    ours, theirs = tested("ours", 1, 1, 1, 0, 1, more="clear,3,True,True\n"), tested("theirs", 0, 0, 1, 1, 1)
+    ours, theirs = (
+        tested("ours", 1, 1, 1, 0, 1, more="clear,3,a.png,cup,red,True,True,1,1\n"),
+        tested("theirs", 0, 0, 1, 1, 1),
+    )
     assert differences("scenes", ours, ours)["clear", "accuracy"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
     values, groups = (torch.tensor(x) for x in ([1.0, 1, 0, -1, 0], scenes))
     apart = differences("scenes", ours, theirs)  # scene 3 is in one test alone

@@ -21,7 +21,7 @@ from datasets.shards import PackedImage
 from inference.colored_photo import ColoredPhoto
 from inference.enlarge import explain, gray_of, paint
 from inference.photo import read_photo, turn
-from preparation.data_checks import Picture, examine
+from preparation.picture_checks import Picture, examine
 from scripts.make_shards import encoded
 
 W, H = 7, 5

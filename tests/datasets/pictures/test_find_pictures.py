@@ -8,7 +8,8 @@ import pytest
 from conftest import write_data
 from PIL import Image
 
-from datasets.captioned_images import CaptionedImages, CaptionedOptions
+from datasets.captioned_images import CaptionedImages
+from datasets.captioned_options import CaptionedOptions
 from datasets.image_files import find_images
 from datasets.pictures import find_pictures as picture_folders
 from datasets.pictures.find_pictures import find_pictures, stored_as, walk

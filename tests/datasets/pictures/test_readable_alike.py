@@ -14,8 +14,8 @@ from datasets.captioned_images import CaptionedImages
 from datasets.image_files import read_image
 from datasets.pictures import formats
 from inference.photo import read_photo
-from preparation import data_checks
-from preparation.data_checks import Picture, examine
+from preparation import picture_checks
+from preparation.picture_checks import Picture, examine
 from scripts import check_data, make_shards
 from utils.errors import InputError
 
@@ -86,14 +86,14 @@ def test_check_data_ends_with_a_report_whatever_a_file_raises(data, tmp_path, ca
     (data / "cap-img-pairs_train.json").write_text(json.dumps(pairs + [[name, "a red cup"] for name in names]))
     raised = {"locked.jpg": PermissionError(13, "Permission denied"), "memory.jpg": MemoryError()}
     raised["odd.jpg"] = TypeError("an integer is required")
-    real = data_checks.Path.read_bytes
+    real = picture_checks.Path.read_bytes
 
     def read_bytes(path):
         if path.name in raised:
             raise raised[path.name]
         return real(path)
 
-    monkeypatch.setattr(data_checks.Path, "read_bytes", read_bytes)
+    monkeypatch.setattr(picture_checks.Path, "read_bytes", read_bytes)
     words = [str(data), "--output_dir", str(tmp_path / "o"), "--num_workers", "2"]
     assert check_data.main(words) == 1
     verdict = capsys.readouterr().out.splitlines()[-2]
