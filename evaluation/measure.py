@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,23 +26,30 @@ from utils.errors import InputError
 
 logger = logging.getLogger(__name__)
 COLOR_ROWS = ("model", "gray")  # the ceiling's colours are the truth's, but for rounding
+STILL = ("gray_", "ceiling_", "truth_")  # figures of an image that no caption changes
 FULL = ("psnr", "ssim", "lpips", "ciede2000", "chroma_error", "colorfulness", "colorfulness_absolute", "fid")
 IN_BOXES = "box_error"  # `chroma_error` inside boxes, where there are any
 LUMINANCE = "luminance_psnr"  # of a painted picture, against the luminance that was given
 
 
 def figures(
-    images: dict[str, Tensor], truth: Tensor, lpips: LPIPS | None, masks: Tensor | None = None
+    images: dict[str, Tensor],
+    truth: Tensor,
+    lpips: LPIPS | None,
+    masks: Tensor | None = None,
+    known: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """`{row}_{metric}` -> (B,) float64, each image of `images`, a batch for each of `Colorized.compared`, against the
     truth.
 
     The truth's LPIPS features serve all comparisons. Colourfulness is of the prediction and of the truth. masks: (B, H,
-    W) bool, the pixels inside boxes.
+    W) bool, the pixels inside boxes; known: those of STILL, where the same images were measured before.
     """
-    found: dict[str, Tensor] = {}
+    found: dict[str, Tensor] = dict(known or {})
     true_features = lpips.features(truth) if lpips is not None else None
     for row, image in images.items():
+        if known and f"{row}_" in STILL:
+            continue
         found[f"{row}_psnr"], found[f"{row}_ssim"] = psnr(image, truth), ssim(image, truth)
         if lpips is not None:
             found[f"{row}_lpips"] = lpips.distance(lpips.features(image), true_features)
@@ -53,7 +60,7 @@ def figures(
                 found[f"{row}_{IN_BOXES}"] = errors.box_error
     if PAINTED in images:
         found[f"{PAINTED}_{LUMINANCE}"] = luminance_psnr(images[PAINTED], images["ceiling"])
-    for row, image in (("model", images["model"]), ("truth", truth)):
+    for row, image in (("model", images["model"]), *(() if known else (("truth", truth),))):
         found[f"{row}_colorfulness"], found[f"{row}_colorfulness_absolute"] = colorfulness_both(image)
     return found
 
@@ -83,6 +90,7 @@ class Measure:
         of each image, by name."""
         self.lpips, self.visits, self.boxes = lpips, visits, boxes
         self.protocol, self.photograph = protocol, photograph
+        self._known: dict[str, dict[str, Tensor]] = {}  # of each image, figures of STILL
 
     def __call__(self, batch: Batch, coloring: Coloring) -> list[dict[str, Any]]:
         """batch: its RGB in float64. Raises DivergedError where the ab is not finite."""
@@ -105,7 +113,12 @@ class Measure:
         if self.boxes is not None:
             size = part.truth.shape[2:]
             masks = torch.stack([inside(self.boxes[name], *size) for name in part.names]).to(part.truth.device)
-        return part, figures(part.compared(), part.truth, self.lpips, masks)
+        if len(part.names) > 1:  # on a GPU, where it would save little
+            return part, figures(part.compared(), part.truth, self.lpips, masks)
+        (name,) = part.names
+        found = figures(part.compared(), part.truth, self.lpips, masks, self._known.get(name))
+        self._known[name] = {key: value for key, value in found.items() if key.startswith(STILL)}
+        return part, found
 
 
 def means(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

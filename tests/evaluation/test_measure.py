@@ -3,6 +3,7 @@
 import json
 import math
 import pickle
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -70,6 +71,39 @@ def test_any_batch_size_gives_the_same_figures():
     for size in (2, 5):
         assert evaluate(size) == one
     assert [row["index"] for row in one] == [0, 1, 2, 3, 4]
+
+
+class CountedFeatures:
+    """In the place of LPIPS: mean and deviation of each image."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def features(self, images):
+        self.calls += 1
+        return images.double().flatten(1)
+
+    def distance(self, first, second):
+        return (first - second).abs().mean(dim=1)
+
+
+def test_what_no_caption_changes_is_measured_once_an_image():
+    photos = photographs()[[0, 1, 0, 1, 0]]
+    lpips = CountedFeatures()
+    masks = {f"{i}.jpg": [Box(0.1 * i, 0, 1, 1)] for i in range(5)}
+
+    def evaluated(names, size):
+        found = (replace(batch, names=[names[i] for i in batch.indices]) for batch in batches(size, photos))
+        rows = engine.evaluate(Painter(), found, CPU, "none", Measure(lpips, boxes=masks))
+        return [{key: value for key, value in row.items() if key != "name"} for row in rows]
+
+    masks |= {"2.jpg": masks["0.jpg"], "3.jpg": masks["1.jpg"], "4.jpg": masks["0.jpg"]}
+    apart = evaluated([f"{i}.jpg" for i in range(5)], 2)
+    assert lpips.calls == 5 * 4  # model, gray, ceiling, truth
+    for size in (1, 2, 5):
+        lpips.calls = 0
+        assert evaluated(["0.jpg", "1.jpg", "0.jpg", "1.jpg", "0.jpg"], size) == apart
+        assert lpips.calls == 2 * 4 + 3 * 2 or size > 1  # threads may measure one image at the same time
 
 
 class OwnLuminance(Painter):
