@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from datasets import set_epoch
+from datasets.loading import set_epoch
 from models.system import Coloring, System
 from models.train_state import TrainState
 from utils import distributed

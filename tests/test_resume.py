@@ -18,8 +18,8 @@ from processes import ranks
 
 import engine
 import run_colorization
-from datasets import _Shuffled
 from datasets.captioned_images import CaptionedImages
+from datasets.loading import _Shuffled
 from utils import checkpoint, distributed
 from utils.distributed import Interruption
 from utils.files import OutputLock

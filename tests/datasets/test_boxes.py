@@ -8,10 +8,11 @@ import torch
 from conftest import write_data
 from PIL import Image
 
-from datasets import CaptionedOptions, build_dataset, build_loader
+from datasets import CaptionedOptions, build_dataset
 from datasets.batch import Collate
 from datasets.boxes import Box, Wanted, best, cut, read_boxes, seen_in
 from datasets.image_files import squash
+from datasets.loading import build_loader
 from datasets.scenes import COLORS, FAVORITE, HELD_OUT, SHAPES, SceneOptions, Scenes
 from utils.errors import InputError
 

@@ -10,10 +10,11 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 import run_colorization
-from datasets import CaptionedOptions, build_dataset, build_loader, options_of, set_epoch
+from datasets import CaptionedOptions, build_dataset, options_of
 from datasets.batch import Collate, Sample
 from datasets.captioned_images import CaptionedImages
 from datasets.image_files import read_image
+from datasets.loading import build_loader, set_epoch
 from datasets.pair_list import read_pairs
 from datasets.words import color_words
 from models.text import OWN_VOCABULARY, CaptionTokenizer

@@ -14,12 +14,12 @@ from conftest import ROOT, write_data
 from odd_photos import write as write_odd_photos
 from PIL import Image
 
-import datasets
 import engine
 import run_colorization
-from datasets import CaptionedOptions, build_dataset, build_loader, set_epoch, shards, shuffled
+from datasets import CaptionedOptions, build_dataset, loading, shards
 from datasets.captioned_images import CaptionedImages
 from datasets.image_files import image_size, read_image
+from datasets.loading import build_loader, set_epoch, shuffled
 from models.text import CaptionTokenizer
 from scripts import make_shards
 from utils import distributed, seeds
@@ -303,7 +303,7 @@ def test_a_run_over_shards_that_is_interrupted_ends_as_an_uninterrupted_one_over
     files, packed, tmp_path, monkeypatch
 ):
     words, windows = ["--shuffle_window", 16, "--epochs", 1], set()
-    monkeypatch.setattr(datasets, "shuffled", lambda *args: windows.add(args[1]) or shuffled(*args))
+    monkeypatch.setattr(loading, "shuffled", lambda *args: windows.add(args[1]) or shuffled(*args))
     assert run(*words, "--data_path", files, "--output_dir", tmp_path / "files") == 0
     update = MetricLog.update
 

@@ -9,7 +9,8 @@ from conftest import ROOT
 from PIL import Image
 
 import run_colorization
-from datasets import CaptionedOptions, build_dataset, build_loader
+from datasets import CaptionedOptions, build_dataset
+from datasets.loading import build_loader
 from datasets.words import color_words
 from evaluation import obedience, obedience_summary
 from evaluation.obedience_metrics import LEAST_CHANGE, word_response

@@ -19,6 +19,7 @@ from tiny_systems import FLAGS, register
 import datasets
 import models
 import run_colorization
+from datasets import loading
 from datasets.pair_list import read_pairs
 from datasets.scenes import TEST_SPLITS
 from evaluation import comparison
@@ -269,10 +270,10 @@ def test_the_order_of_the_pictures_hangs_on_no_system(tmp_path, data, kind):
         dataset = datasets.build_dataset(given, path, "train", 16, True, inputs, args.seed)
         length = getattr(given, "epoch_pairs", 0)
         tokenizer = CaptionTokenizer.from_vocabulary()
-        loader = datasets.build_loader(dataset, tokenizer, 8, 0, True, seed=args.seed, epoch_length=length)
+        loader = loading.build_loader(dataset, tokenizer, 8, 0, True, seed=args.seed, epoch_length=length)
         seen[name] = []
         for epoch in range(2):
-            datasets.set_epoch(loader, epoch)
+            loading.set_epoch(loader, epoch)
             order = list(loader.sampler)[:16]
             assert len(loader) == 100
             seen[name] += [(s.name, s.caption, s.rgb.sum().item()) for s in map(dataset.__getitem__, order)]
@@ -285,7 +286,7 @@ def test_epochs_of_some_pairs_go_on_in_one_order(data):
     loader = datasets.build_train_loader(given, str(data), NO_WORDS, 2, 0, 3, False)
     orders = []
     for epoch in range(5):
-        datasets.set_epoch(loader, epoch)
+        loading.set_epoch(loader, epoch)
         orders.append(list(loader.sampler))
         assert len(orders[-1]) == len(loader) * 2 == 4
     held = len(loader.dataset)  # 10: each once, no captions being read
@@ -293,7 +294,7 @@ def test_epochs_of_some_pairs_go_on_in_one_order(data):
     assert sorted(flat[:held]) == sorted(flat[held:]) == list(range(held)) and flat[:held] != flat[held:]
     whole = datasets.build_train_loader(datasets.CaptionedOptions(), str(data), NO_WORDS, 2, 0, 3, False)
     assert list(whole.sampler) == flat[:held]
-    datasets.set_epoch(loader, 1, seen=2)
+    loading.set_epoch(loader, 1, seen=2)
     assert list(loader.sampler) == orders[1][2:]
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from conftest import SHARED, needs_shared
 
-from datasets import CaptionedImages, CaptionedOptions, build_dataset, build_loader
+from datasets import CaptionedImages, CaptionedOptions, build_dataset
+from datasets.loading import build_loader
 from datasets.words import color_words, correspondence
 from datasets.words.color_phrases import propose
 from datasets.words.mirror import mirror
