@@ -176,7 +176,7 @@ def evaluate(
     """One row per pair, all ranks', in file order, on every rank; the same for any batch size and number of processes.
 
     measure: a batch, its RGB in float64, and what the system makes of it -> a row for each pair, with its `index`
-    (`evaluation.protocol.Measure`). Raises what it raises.
+    (`evaluation.measure.Measure`). Raises what it raises.
     """
     system.eval()
     rows: list[dict[str, Any]] = []

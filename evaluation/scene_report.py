@@ -14,7 +14,7 @@ from utils import files
 
 SHEET_SCALE = 3
 
-# key of `instances.summarize_instances` -> heading, factor, digits
+# key of `instance_summary.summarize_instances` -> heading, factor, digits
 FIGURES = {
     "accuracy": ("accuracy, %", 100.0, 1),
     "counter_accuracy": ("counter caption, %", 100.0, 1),

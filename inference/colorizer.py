@@ -47,7 +47,7 @@ class Colored:
 
     @property
     def image(self) -> Image.Image:
-        """Of the photograph's size, 8 bits a channel; `photo.save` writes 16 where the photograph had them."""
+        """Of the photograph's size, 8 bits a channel; `ColoredPhoto.save` writes 16 where the photograph had them."""
         return self.photo.image
 
 

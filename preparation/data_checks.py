@@ -1,6 +1,6 @@
 """What can be wrong with a folder in the layout of docs/DATA.md: its lists, its files and its captions.
 
-Where `captioned_images.read_pairs` stops at the first fault, this finds them all, and the ones that training would
+Where `pair_list.read_pairs` stops at the first fault, this finds them all, and the ones that training would
 not notice. `preparation.faults` names them all; `preparation.picture_checks` opens the pictures.
 """
 

@@ -79,7 +79,7 @@ def write(folder: Path, report: dict[str, Any]) -> None:
 
 
 def check_options(options: argparse.Namespace) -> None:
-    """InputError for what cannot be checked; turns `options.limit` into {check: share}."""
+    """InputError for what cannot be checked; turns --limit into {check: share}."""
     if options.data_path is None:
         raise InputError("pass the data folder to check")
     for root in filter(None, (options.data_path, options.against)):

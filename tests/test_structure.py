@@ -193,6 +193,37 @@ def test_paths_and_flags_in_the_documents_exist(path):
             assert flag in flags, f"{path.name}: {flag}"
 
 
+ENDINGS = {"py", "yaml", "json", "jsonl", "csv", "safetensors"}  # of file names, which have a dot as well
+
+
+def defined(path: Path) -> set[str]:
+    """Whatever a module or something in it defines, imports or sets."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            names.add(getattr(node, "id", getattr(node, "attr", None)))
+        elif isinstance(node, ast.alias):
+            names.add(node.asname or node.name)
+    return names
+
+
+def test_names_of_ours_that_words_point_to_exist():
+    """`module.name`, in docstrings, comments and documents, where the module is one of ours."""
+    modules = {path.relative_to(ROOT).with_suffix("").as_posix().removesuffix("/__init__"): path for path in PRODUCT}
+    wrong = []
+    for file in (*PRODUCT, *DOCUMENTS):
+        for *place, name in (found.split(".") for found in re.findall(r"`([A-Za-z_][\w.]*\.\w+)`", file.read_text())):
+            ours, whole = (
+                [path for module, path in modules.items() if f"/{module}".endswith(f"/{'/'.join(parts)}")]
+                for parts in (place, [*place, name])
+            )
+            if ours and not whole and name not in ENDINGS and not any(name in defined(path) for path in ours):
+                wrong.append(f"{file.relative_to(ROOT)}: {'.'.join(place)}.{name}")
+    assert wrong == []
+
+
 def test_readme_gives_the_parameter_counts():
     text = (ROOT / "README.md").read_text()
     assert all(count in text for count in ("369,357,538", "5,207,666", "2,458,898", "27,253,234", "378,175,146"))
