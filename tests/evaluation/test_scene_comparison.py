@@ -20,11 +20,12 @@ COLORS = ["red", "blue", "green", "red", "pink", "tan"]
 
 
 def write_test(folder: Path, right: str, splits=("clear", "luminance"), left_out=(), noun="cup") -> Path:
-    """right: of each instance whether its colour is right, 1 or 0."""
+    """right: of each instance of `clear` whether its colour is right, 1 or 0; elsewhere all are."""
     (folder / STRIPS).mkdir(parents=True)
     lines = [HEAD]
     for split in splits:
         for place, (scene, color, digit) in enumerate(zip(SCENES, COLORS, right, strict=True)):
+            digit = digit if split == "clear" else "1"
             if place not in left_out:
                 answer = color if digit == "1" else "brown"
                 error = 5 - 3 * int(digit)
