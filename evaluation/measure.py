@@ -113,7 +113,7 @@ class Measure:
         if self.boxes is not None:
             size = part.truth.shape[2:]
             masks = torch.stack([inside(self.boxes[name], *size) for name in part.names]).to(part.truth.device)
-        if len(part.names) > 1:  # on a GPU, where it would save little
+        if len(part.names) > 1:  # a GPU measures a batch at once
             return part, figures(part.compared(), part.truth, self.lpips, masks)
         (name,) = part.names
         found = figures(part.compared(), part.truth, self.lpips, masks, self._known.get(name))

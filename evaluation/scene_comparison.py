@@ -44,7 +44,10 @@ def align(sources: Sequence[Path]) -> list[list[Row]]:
 
 def _keyed(file: Path) -> dict[Key, Row]:
     columns = [column for column, _ in METRICS.values()]
-    rows = read_table(file, (*KEYS, "name", *columns), "pass the per_instance.csv that --test writes")
+    remedy = (
+        "pass the per_instance.csv that --test writes, under captions that name colours (--level scarce names none)"
+    )
+    rows = read_table(file, (*KEYS, "name", *columns), remedy)
     try:
         return {
             (row["split"], int(row["index"]), row["noun"], row["color"]): row

@@ -85,7 +85,15 @@ def test_what_cannot_be_compared_is_refused_by_name(tmp_path, capsys):
     broken = write_test(tmp_path / "d", "111111")
     text = (broken / "per_instance.csv").read_text()
     (broken / "per_instance.csv").write_text(text.replace("red,red,True", "red,red,perhaps"))
+    silent = tmp_path / "e"  # as a test at the level scarce leaves it
+    silent.mkdir()
+    (silent / "per_instance.csv").write_text("split,index,name\n")
     for tests, more, message in (
+        (
+            (ours, silent),
+            (),
+            "e/per_instance.csv: has no column 'noun'; pass the per_instance.csv that --test writes, und",
+        ),
         ((ours, other), (), "b/per_instance.csv: tests of other scenes"),
         ((ours, photos), (), "c/per_image.csv: of scenes and of photographs; compare tests of one kind"),
         ((ours, broken), (), "column correct: 'perhaps' is no number"),
