@@ -87,14 +87,15 @@ def main(words: list[str] | None = None) -> None:
     asked, common = parse_arguments(words[:end]), words[end + 1 :]
     runs = planned(asked, common)
     wanted = [run for run in runs if asked.row is None or run.row.name in asked.row]
+    trained = [run for run in wanted if run.done is None]
+    for run in trained:
+        check_start(run)
     if asked.dry_run:
         setup_logging()
         print(tables.text(tried(wanted, asked)))
         return
-    for run in wanted:
-        if run.done is None:
-            check_start(run)
-            claim(run)
+    for run in trained:
+        claim(run)
     for run in wanted:
         train_and_test(run, asked.obedience, asked.test_scenes, asked.replaced)
     device = devices.choose(asked.device, float64=True)

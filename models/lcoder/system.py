@@ -5,6 +5,7 @@ Differs, where paper and public code differ: docs/SYSTEMS.md.
 
 import dataclasses
 import logging
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import torch
@@ -15,6 +16,7 @@ from datasets.batch import Batch
 from losses import chroma_loss
 from models.layers.bert import plain
 from models.layers.biaffine import correspondence_loss
+from models.layers.layer_decay import released_depths
 from models.lcoder.config import LCoDerConfig
 from models.lcoder.network import Network
 from models.system import Coloring
@@ -85,6 +87,12 @@ class LCoDer(WordSystem):
 
     def no_weight_decay(self) -> set[str]:
         return {_POSITIONS, "network.decoder.token_type_embeddings.weight"}
+
+    def group_matcher(self, coarse: bool = False) -> Callable[[str], tuple[int]]:
+        """Depth of a parameter for layer decay (timm asks), both encoders' layers."""
+        network = self.network
+        layer = released_depths(len(network.encoder.blocks), network.text_encoder.bert_model.config.num_hidden_layers)
+        return lambda name: layer(name.removeprefix("network."))
 
     def not_for_muon(self) -> tuple[str, ...]:
         embeddings = "network.text_encoder.bert_model.embeddings.*"

@@ -17,12 +17,13 @@ B batch; H, W image side; N_I, N_L, N_G image, language and group tokens; C toke
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from models.layers.layer_decay import depth_matcher
 from models.lcoins.encoders import ImageEncoder, TextEncoder
 from models.lcoins.grouping import GroupingTransformer, Tokens
 from models.lcoins.upsampler import Upsampler
@@ -149,20 +150,3 @@ class LCoInsNetwork(nn.Module):
         image_depth = len(self.image_encoder.vit.blocks)
         text_depth = self.text_encoder.encoder.config.num_hidden_layers
         return depth_matcher(((_IMAGE_PARAMETER, image_depth), (_TEXT_PARAMETER, text_depth)))
-
-
-def depth_matcher(towers: Sequence[tuple[re.Pattern, int]]) -> Callable[[str], tuple[int]]:
-    """Name of a parameter -> its depth, (layer,), for timm. towers: a pattern with the group `layer`, and its layers.
-
-    The towers are aligned at their tops; their embeddings lie below, and what belongs to none lies above.
-    """
-    top = max(depth for _, depth in towers)
-
-    def layer(name: str) -> tuple[int]:
-        for pattern, depth in towers:
-            if match := pattern.match(name):
-                embedding = match["layer"] is None
-                return (top - depth if embedding else top - depth + 1 + int(match["layer"]),)
-        return (top + 1,)
-
-    return layer

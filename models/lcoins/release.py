@@ -15,7 +15,6 @@ Saved without any change to the colours: those bins, and the last block's work o
 B batch; H, W image side; N_I image, N_L language (`num_words`, always), N_G group tokens; N all three; C token width.
 """
 
-import re
 from collections.abc import Callable
 
 from torch import Tensor, nn
@@ -24,14 +23,12 @@ from transformers import AutoModel
 
 from models.layers.bert import text_config
 from models.layers.image_tower import ImageTower
+from models.layers.layer_decay import released_depths
 from models.lcoins.config import ReleaseConfig
-from models.lcoins.network import Colorization, depth_matcher
+from models.lcoins.network import Colorization
 from models.lcoins.release_decoder import BinnedUpsample, Decoder, GroupBlock, JointBlock, xavier_linear
 from models.text import Words
 from utils.errors import InputError
-
-_IMAGE_PARAMETER = re.compile(r"encoder\.(?:pos_embed|patch_embed|blocks\.(?P<layer>\d+))")
-_TEXT_PARAMETER = re.compile(r"text_encoder\.bert_model\.(?:embeddings|encoder\.layer\.(?P<layer>\d+))\.")
 
 
 def released(config: ReleaseConfig) -> "ReleasedNetwork":
@@ -122,9 +119,7 @@ class ReleasedNetwork(nn.Module):
 
     def group_matcher(self, coarse: bool = False) -> Callable[[str], tuple[int]]:
         """Depth of a parameter for layer decay (timm asks), as in `LCoInsNetwork`."""
-        image_depth = len(self.encoder.blocks)
-        text_depth = self.text_encoder.bert_model.config.num_hidden_layers
-        return depth_matcher(((_IMAGE_PARAMETER, image_depth), (_TEXT_PARAMETER, text_depth)))
+        return released_depths(len(self.encoder.blocks), self.text_encoder.bert_model.config.num_hidden_layers)
 
 
 class PaddedTextEncoder(nn.Module):

@@ -1,14 +1,18 @@
-"""Give both encoders a start on Scenes, as the paper's have one: its ViT comes from ImageNet, its BERT from books.
+"""Give encoders a start on Scenes, as the papers' have one by ImageNet (ViT, VGG-16, ResNet) and books (BERT).
 
     python scripts/checkpoints/pretrain_encoders.py --output_dir output/scenes/encoders
 
-    OUTPUT/image_encoder.safetensors   learnt to name every patch's object, and its place, in an augmented gray picture
-    OUTPUT/text_encoder/               learnt to fill in hidden words in two descriptions of a scene (BERT's own task)
-                                       and to name the object of every colour word, and its place
+    OUTPUT/image_encoder.safetensors    of L-CoIns and L-CoDer: learnt to name every patch's object, and its place, in
+                                        an augmented gray picture
+    OUTPUT/text_encoder/                of both: learnt to fill in hidden words in two descriptions of a scene (BERT's
+                                        own task) and to name the object of every colour word, and its place
+    OUTPUT/vgg16_bn_small.safetensors   of L-CoDe and Xie2018: learnt what the image encoder did
+    OUTPUT/resnet18.safetensors         of ML2018: the same
 
-Both name objects and places by the same fixed codes, so a patch and the colour word of its object begin alike: what
-CLIP's two encoders learn from pairs. Neither has seen a colour beside its picture, and both see the scenes of `train`
-alone: no held-out colour-object pair. Training takes them by --image_encoder_weights and --text_encoder_weights.
+The first two name objects and places by the same fixed codes, so a patch and the colour word of its object begin alike:
+what CLIP's two encoders learn from pairs; the others by a linear map that is not kept. None has seen a colour beside
+its picture, and all see the scenes of `train` alone: no held-out colour-object pair. Training takes them by
+--image_encoder_weights, --text_encoder_weights and --backbone_weights. What is there is not made again.
 """
 
 import argparse
@@ -31,8 +35,12 @@ from datasets.scenes import COLORS, PLACES, SHAPES, Scenes
 from engine import attention_for_training
 from evaluation.instance_metrics import patch_labels
 from models import SCENES_MODEL, create_model
-from models.lcoins.network import LCoInsNetwork
+from models.layers.vgg import vgg16_features
+from models.lcode.config import SMALL as LCODE
+from models.ml2018 import BACKBONES, backbone_of
+from models.ml2018 import SMALL as ML2018
 from models.text import CaptionTokenizer
+from models.word_system import imagenet
 from utils.devices import autocast, avoid_slow_muon, precision
 from utils.log import progress
 
@@ -40,6 +48,7 @@ STREAM = 10**8  # scenes of an epoch: pretraining never comes to the second
 WARMUP = 200  # steps
 KINDS = (len(SHAPES) + 1, len(PLACES) + 1)  # nouns and places, each with one more for the ground
 CODE_SCALE = 2.0  # scores of nouns and places per dot product: features need not be codes alone
+SIDE, PATCH = 64, 8  # pixels: of the square, and of what each of an encoder's tokens or features stands for
 CPU = torch.device("cpu")
 HIDDEN, HIDDEN_COLORS = 0.15, 0.3  # shares of the words: of all, BERT's; of the colour words, in addition
 
@@ -47,15 +56,19 @@ HIDDEN, HIDDEN_COLORS = 0.15, 0.3  # shares of the words: of all, BERT's; of the
 def main(arguments: list[str] | None = None) -> None:
     args = parse(arguments)
     args.output_dir.mkdir(parents=True, exist_ok=True)
-    for pretrain in (pretrain_image_encoder, pretrain_text_encoder):
+    for name in args.parts:
+        if (path := args.output_dir / name).exists():
+            print(f"{path}: is there")
+            continue
         torch.manual_seed(args.seed)
-        pretrain(create_model(SCENES_MODEL, drop_path=0.0).network, args)
+        PARTS[name](path, args)
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output_dir", type=Path, required=True, help="folder for both encoders")
-    parser.add_argument("--steps", type=int, default=9000, help="updates of each encoder (default: 9000)")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="these alone (default: all)")
+    parser.add_argument("--steps", type=int, default=9000, help="updates of each (default: 9000)")
     parser.add_argument("--batch_size", type=int, default=32, help="scenes per update (default: 32)")
     parser.add_argument("--lr", type=float, default=1e-3, help="highest learning rate (default: 0.001)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, scenes and noise (default: 0)")
@@ -72,45 +85,80 @@ def noun_and_place(features: Tensor) -> tuple[Tensor, ...]:
     return (features @ codes).split(KINDS, dim=-1)
 
 
-def pretrain_image_encoder(network: LCoInsNetwork, args: argparse.Namespace) -> None:
+def pretrain_image_encoder(path: Path, args: argparse.Namespace) -> None:
+    vit = create_model(SCENES_MODEL, drop_path=0.0).network.image_encoder.vit
+
+    def scores(gray: Tensor) -> tuple[Tensor, ...]:
+        return noun_and_place(vit.forward_features(gray.expand(-1, 3, -1, -1)).float())
+
+    pretrain_on_patches(vit, scores, ["pos_embed"], path, args)
+    save(vit, path)
+
+
+def pretrain_vgg(path: Path, args: argparse.Namespace) -> None:
+    pretrain_backbone(vgg16_features(LCODE.width), 8 * LCODE.width, "features.", path, args)
+
+
+def pretrain_resnet(path: Path, args: argparse.Namespace) -> None:
+    pretrain_backbone(backbone_of(ML2018.backbone), BACKBONES[ML2018.backbone], "", path, args)
+
+
+def pretrain_backbone(backbone: nn.Module, channels: int, prefix: str, path: Path, args: argparse.Namespace) -> None:
+    """backbone: (B, 3, S, S) -> (B, channels, S / 8, S / 8); prefix: of its tensors' names in the file."""
+    model = nn.ModuleDict({"backbone": backbone, "head": nn.Conv2d(channels, sum(KINDS), 1)})
+
+    def scores(gray: Tensor) -> tuple[Tensor, ...]:
+        return model["head"](backbone(imagenet(gray))).float().flatten(2).transpose(1, 2).split(KINDS, dim=-1)
+
+    pretrain_on_patches(model, scores, ["head.*"], path, args)
+    save(backbone, path, prefix)
+
+
+def save(module: nn.Module, path: Path, prefix: str = "") -> None:
+    save_file({prefix + name: tensor.contiguous() for name, tensor in module.state_dict().items()}, path)
+
+
+def pretrain_on_patches(
+    model: nn.Module,
+    scores_of: Callable[[Tensor], tuple[Tensor, ...]],
+    no_matrices: list[str],
+    path: Path,
+    args: argparse.Namespace,
+) -> None:
     """The noun and the place of every patch's object, or the ground, from the augmented gray picture.
 
-    Whole objects have a place: "at the top left" may begin left of the middle and end right of it.
+    scores_of: gray (B, 1, S, S) in [-1, 1] to scores of nouns and of places, (B, N_I, .) each. Whole objects have a
+    place: "at the top left" may begin left of the middle and end right of it.
     """
-    vit = network.image_encoder.vit
-    side, grid = vit.patch_embed.img_size[0], vit.patch_embed.grid_size[0]
     augment = LuminanceAugmentation()
-    scenes = Scenes("train", side, STREAM, args.seed)
+    scenes = Scenes("train", SIDE, STREAM, args.seed)
 
     def loss_and_accuracy(indices: range) -> tuple[Tensor, Tensor]:
         batch = scenes.render(indices)
         gray = augment(batch.rgb.float() / 255)
-        owner = patch_labels(batch.masks, grid)  # (B, N_I)
+        owner = patch_labels(batch.masks, SIDE // PATCH)  # (B, N_I)
         with autocast(CPU, args.amp):
-            features = vit.forward_features(gray.expand(-1, 3, -1, -1))
+            found = scores_of(gray)
         loss, right = gray.new_zeros(()), []
-        scores = noun_and_place(features.float())
-        for kinds, values, score in zip(KINDS, (batch.shapes, batch.places), scores, strict=True):
+        for kinds, values, score in zip(KINDS, (batch.shapes, batch.places), found, strict=True):
             wanted = torch.cat([values, torch.full((len(indices), 1), kinds - 1)], dim=1).gather(1, owner)  # (B, N_I)
             loss = loss + cross_entropy(score.flatten(0, 1), wanted.flatten())
             right.append(score.argmax(dim=2) == wanted)
         return loss, (right[0] & right[1])[owner < batch.shapes.shape[1]].float().mean()
 
-    accuracy = fit(vit, loss_and_accuracy, ["pos_embed"], args, "image encoder")
-    path = args.output_dir / "image_encoder.safetensors"
-    save_file({name: tensor.contiguous() for name, tensor in vit.state_dict().items()}, path)
+    accuracy = fit(model, loss_and_accuracy, no_matrices, args, path.stem)
     print(f"{path}: names object and place in {accuracy:.1%} of the objects' patches")
 
 
-def pretrain_text_encoder(network: LCoInsNetwork, args: argparse.Namespace) -> None:
+def pretrain_text_encoder(folder: Path, args: argparse.Namespace) -> None:
     """[CLS] a description [SEP] another of the same scene [SEP], some words hidden: which word stands at every hidden
     place and at every colour's, and which noun and place has that colour."""
-    encoder = network.text_encoder.encoder
+    encoder = create_model(SCENES_MODEL).network.text_encoder.encoder
     model = nn.ModuleDict({"bert": encoder, "head": nn.Linear(encoder.config.hidden_size, encoder.config.vocab_size)})
     words = CaptionTokenizer.from_vocabulary().tokenizer
     mask_id, *marks = (words.token_to_id(mark) for mark in ("[MASK]", "[CLS]", "[SEP]", "[PAD]"))
     marks, colors = torch.tensor(marks), torch.tensor([words.token_to_id(color) for color in COLORS])
-    scenes = Scenes("train", 64, STREAM, args.seed)
+    scenes = Scenes("train", SIDE, STREAM, args.seed)
 
     def loss_and_accuracy(indices: range) -> tuple[Tensor, Tensor]:
         encoded = words.encode_batch(scenes.descriptions(indices))
@@ -133,7 +181,6 @@ def pretrain_text_encoder(network: LCoInsNetwork, args: argparse.Namespace) -> N
         return loss, (scores.argmax(dim=-1) == wanted)[(hidden & is_color)[asked]].float().mean()
 
     accuracy = fit(model, loss_and_accuracy, ["bert.embeddings.*", "head.*"], args, "text encoder")
-    folder = args.output_dir / "text_encoder"
     encoder.save_pretrained(folder)
     PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[PAD]").save_pretrained(folder)
     print(f"{folder}: fills in {accuracy:.1%} of the hidden colours")
@@ -174,6 +221,14 @@ def fit(
             bar.set_postfix(loss=f"{loss.item():.3f}", accuracy=f"{accuracy.item():.2f}", refresh=False)
     last = accuracies[-max(1, args.steps // 10) :]
     return torch.stack(last).nanmean().item()
+
+
+PARTS = {
+    "image_encoder.safetensors": pretrain_image_encoder,
+    "text_encoder": pretrain_text_encoder,
+    "vgg16_bn_small.safetensors": pretrain_vgg,
+    "resnet18.safetensors": pretrain_resnet,
+}
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 environment requirements.txt
 output=${1:-output/scenes}
 encoders=$output/encoders
-[ -e "$encoders/text_encoder/tokenizer_config.json" ] || python scripts/checkpoints/pretrain_encoders.py --output_dir "$encoders"
+python scripts/checkpoints/pretrain_encoders.py --output_dir "$encoders" --parts image_encoder.safetensors text_encoder
 python run_colorization.py --config configs/lcoins/scenes.yaml --output_dir "$output/first" --auto_resume \
     --image_encoder_weights "$encoders/image_encoder.safetensors" --text_encoder_weights "$encoders/text_encoder" "${@:2}"
 python run_colorization.py --config configs/lcoins/scenes_longer.yaml --output_dir "$output/second" --auto_resume \

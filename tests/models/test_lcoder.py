@@ -154,3 +154,15 @@ def test_positions_follow_the_side_and_a_vit_starts_the_encoder(tmp_path):
         models.system_of(models.LCODER).from_scratch(models.LCODER, config)
     with pytest.raises(InputError, match="2 doublings of the grid do not give it back"):
         models.config_of(models.LCODER, **TINY | {"patch": 8})
+
+
+def test_layer_decay_reaches_both_encoders():
+    system = tiny(image_depth=2)  # and 1 text layer
+    layer = system.group_matcher()
+    depth = {name.removeprefix("network."): layer(name)[0] for name, _ in system.named_parameters()}
+    assert depth["encoder.pos_embed"] == depth["encoder.patch_embed.proj.weight"] == 0
+    assert [depth[f"encoder.blocks.{i}.norm1.weight"] for i in (0, 1)] == [1, 2]
+    assert depth["text_encoder.bert_model.embeddings.word_embeddings.weight"] == 1
+    assert depth["text_encoder.bert_model.encoder.layer.0.output.dense.weight"] == 2
+    rest = {d for name, d in depth.items() if not name.startswith(("encoder.", "text_encoder.bert_model."))}
+    assert rest == {3}

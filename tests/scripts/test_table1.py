@@ -441,6 +441,11 @@ def test_a_dry_run_tells_speed_and_hours(tmp_path, capsys, monkeypatch):
         (["--data", "scenes", "--row", "lbie"], FLAGS, "--row lbie: none of --rows"),
         (["--data", "scenes", "--done", "lbie=x"], FLAGS, "--done lbie=x: write ROW=FOLDER"),
         (["--data", "scenes", "--done", "lcoins=x"], FLAGS, "--done lcoins=x: holds neither a test"),
+        (
+            ["--data", "scenes", "--rows", "lcode", "--dry_run"],
+            [*FLAGS, "--backbone_weights", "no/such/file.pth"],
+            "lcode: --backbone_weights no/such/file.pth: not there; make it as",
+        ),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_by_name(scenes, started, capsys, words, flags, message):

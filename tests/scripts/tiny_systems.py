@@ -23,7 +23,8 @@ LCODE = replace(SMALL_LCODE, img_size=SIZE, width=2, word_width=8)
 INSTCOLORIZATION = replace(SMALL_INSTCOLORIZATION, img_size=SIZE, width=2)
 # On scenes and photographs alike.
 FLAGS = ["--amp", "none", "--input_size", str(SIZE), "--num_workers", "0"]
-FLAGS += ["--image_encoder_weights", "random", "--text_encoder_weights", "random", "--eval_scenes", "2"]
+FLAGS += ["--image_encoder_weights", "random", "--text_encoder_weights", "random", "--backbone_weights", "random"]
+FLAGS += ["--eval_scenes", "2"]
 
 
 def register(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,23 +1,35 @@
 """The encoders' start: what is learnt, and that training takes the files."""
 
+from pathlib import Path
+
+import pytest
 import torch
+import yaml
 from conftest import ROOT
+from safetensors.torch import load_file
 
 import run_colorization
 from models import SCENES_MODEL, create_model
 from models import weights as pretrained
+from models.layers.vgg import vgg16_features
 from models.text import CaptionTokenizer
 from scripts.checkpoints import pretrain_encoders
 
+VGG = "vgg16_bn_small.safetensors"
+FLAGS = ("image_encoder_weights", "text_encoder_weights", "backbone_weights")
 
-def test_both_encoders_are_learnt_saved_and_taken_by_training(tmp_path, capsys):
-    pretrain_encoders.main(["--output_dir", str(tmp_path), "--steps", "10", "--batch_size", "4", "--lr", "3e-3"])
-    said = capsys.readouterr()
-    assert "names " in said.out and "fills in " in said.out
 
+@pytest.fixture(scope="module")
+def starts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("starts")
+    pretrain_encoders.main(["--output_dir", str(folder), "--steps", "10", "--batch_size", "4", "--lr", "3e-3"])
+    return folder
+
+
+def test_both_encoders_are_learnt_and_saved(starts):
     torch.manual_seed(0)
     fresh, loaded = create_model(SCENES_MODEL).network, create_model(SCENES_MODEL).network
-    image, text = str(tmp_path / "image_encoder.safetensors"), str(tmp_path / "text_encoder")
+    image, text = str(starts / "image_encoder.safetensors"), str(starts / "text_encoder")
     pretrained.load_image_encoder(loaded.image_encoder.vit, image)
     pretrained.load_text_encoder(loaded.text_encoder.encoder, text)
     for part in ("image_encoder.vit", "text_encoder.encoder"):
@@ -27,17 +39,30 @@ def test_both_encoders_are_learnt_saved_and_taken_by_training(tmp_path, capsys):
     own, saved = CaptionTokenizer.from_vocabulary(), CaptionTokenizer.from_pretrained(text)
     assert torch.equal(own(sentences).ids, saved(sentences).ids)
 
-    words = [
-        "--config",
-        str(ROOT / "configs" / "lcoins" / "scenes.yaml"),
-        "--output_dir",
-        str(tmp_path / "out"),
-        "--device",
-        "cpu",
-    ]
-    words += ["--image_encoder_weights", image, "--text_encoder_weights", text]
-    words += ["--scenes", "8", "--eval_scenes", "4", "--batch_size", "4", "--epochs", "2", "--warmup_epochs", "0"]
+
+@pytest.mark.parametrize("system", ["lcoins", "lcoder", "lcode", "xie2018", "ml2018"])
+def test_the_configs_of_scenes_take_them(starts, system, tmp_path, capfd):
+    config = ROOT / "configs" / system / "scenes.yaml"
+    given = yaml.safe_load(config.read_text())
+    words = ["--config", str(config), "--output_dir", str(tmp_path), "--device", "cpu"]
+    names = {flag: Path(given[flag]).name for flag in FLAGS if flag in given}
+    assert names and set(names.values()) <= set(pretrain_encoders.PARTS)
+    words += [word for flag, name in names.items() for word in (f"--{flag}", str(starts / name))]
+    words += ["--scenes", "8", "--eval_scenes", "4", "--batch_size", "4", "--epochs", "1", "--warmup_epochs", "0"]
     assert run_colorization.run(words) == 0
+    told = capfd.readouterr().err
+    assert all(str(starts / name) in told for name in names.values())
+
+
+def test_a_backbone_learns_and_what_is_there_is_kept(starts, capsys):
+    torch.manual_seed(0)
+    fresh = vgg16_features(16)
+    held = {name.removeprefix("features."): tensor for name, tensor in load_file(starts / VGG).items()}
+    assert held.keys() == fresh.state_dict().keys()
+    assert all(not torch.equal(held[name], tensor) for name, tensor in fresh.named_parameters())
+    before = (starts / VGG).read_bytes()
+    pretrain_encoders.main(["--output_dir", str(starts), "--parts", VGG, "--steps", "1"])
+    assert "is there" in capsys.readouterr().out and (starts / VGG).read_bytes() == before
 
 
 def test_learning_rate_and_loss_fall(tmp_path, monkeypatch):
