@@ -58,7 +58,7 @@ def paint(masks: Tensor, ab: Tensor) -> Tensor:
     return with_ground.gather(1, places).transpose(1, 2).unflatten(2, masks.shape[2:])
 
 
-def reference_accuracy(colors: Tensor, palette: Tensor, caption: Tensor) -> dict[str, Tensor]:
+def reference_accuracy(colors: Tensor, palette: Tensor, caption: Tensor, words: Tensor) -> dict[str, Tensor]:
     """What answers without the idea score, 0 or 1, or in expectation: (B, N) float64, 0 where nothing is scored.
 
         chance      any palette colour: 1 / P
@@ -66,16 +66,30 @@ def reference_accuracy(colors: Tensor, palette: Tensor, caption: Tensor) -> dict
         gray        ab = 0
         one_color   the palette colour that is right most often among these `colors`: give those of the whole split
         mixture     the mean of the caption's colours: knows which, but not whose
+        word_guess, word_mixture    the same of the colours of those alone that one word names: knows the word's, but
+                    cannot tell instances apart
 
     colors: (B, N) int64, -1 where nothing is scored; palette: (P, 2) in CIE units; caption: (B, any number) int64, each
-    colour of the caption, of the ground too, -1 for none.
+    colour of the caption, of the ground too, -1 for none; words: (B, N) int64, that name the instances.
     """
     palette, count = palette.double(), (caption >= 0).sum(dim=1, keepdim=True)
     same = (caption[:, None] == colors[:, :, None]).sum(dim=2).double()  # (B, N)
-    rows = {"chance": torch.full_like(same, 1 / len(palette)), "guess": same / count.clamp(min=1)}
+    alike = (words[:, :, None] == words[:, None]) & (colors >= 0)[:, None]  # (B, N, N)
+    of_word = alike.double() / alike.sum(dim=2, keepdim=True).clamp(min=1)
+    rows = {
+        "chance": torch.full_like(same, 1 / len(palette)),
+        "guess": same / count.clamp(min=1),
+        "word_guess": (of_word * (colors[:, :, None] == colors[:, None])).sum(dim=2),
+    }
     commonest = colors[colors >= 0].bincount(minlength=len(palette)).argmax()
     mixture = (palette[caption.clamp(min=0)] * (caption >= 0)[..., None]).sum(dim=1, keepdim=True) / count[..., None]
-    for name, ab in (("gray", palette.new_zeros(2)), ("one_color", palette[commonest]), ("mixture", mixture)):
+    painted = {
+        "gray": palette.new_zeros(2),
+        "one_color": palette[commonest],
+        "mixture": mixture,
+        "word_mixture": of_word @ palette[colors.clamp(min=0)],
+    }
+    for name, ab in painted.items():
         rows[name] = (nearest_color(ab.expand(*colors.shape, 2), palette) == colors).double()
     return {name: row.where(colors >= 0, 0.0) for name, row in rows.items()}
 

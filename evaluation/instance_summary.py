@@ -9,7 +9,7 @@ from torch import Tensor
 
 from datasets.scenes import COLORS
 from evaluation.instance_metrics import reference_accuracy
-from evaluation.instances import CENTERS
+from evaluation.instances import CENTERS, NOUNS
 from evaluation.statistics import bootstrap_interval
 
 
@@ -42,8 +42,12 @@ def summarize_instances(rows: list[dict[str, Any]]) -> dict[str, Any]:
         summary["undescribed"] = _summarize_undescribed(rows)
     if not instances:
         return summary | {"references": {}}
-    wanted = _indices([[instance["color"] for instance in row["instances"]] for row in rows])
-    scores = reference_accuracy(wanted, CENTERS, _indices([row["caption_colors"] for row in rows]))
+    wanted, words = (
+        _indices([[instance[key] for instance in row["instances"]] for row in rows], names)
+        for key, names in (("color", COLORS), ("noun", NOUNS))
+    )
+    caption = _indices([row["caption_colors"] for row in rows], COLORS)
+    scores = reference_accuracy(wanted, CENTERS, caption, words)
     references = {name: (score.sum() / (wanted >= 0).sum()).item() for name, score in scores.items()}
     if "favorite" in instances[0]:
         references["favorite"] = sum(instance["favorite"] for instance in instances) / len(instances)
@@ -61,7 +65,7 @@ def _summarize_undescribed(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"instances": len(own)} | {n: _interval([instance[n] for _, instance in own], groups) for n in names}
 
 
-def _indices(names: Sequence[Sequence[str]]) -> Tensor:
-    """Colour names of every scene -> (B, most of them) index into COLORS, -1 where there is none."""
-    width = max(len(row) for row in names)
-    return torch.tensor([[COLORS.index(name) for name in row] + [-1] * (width - len(row)) for row in names])
+def _indices(held: Sequence[Sequence[str]], names: Sequence[str]) -> Tensor:
+    """Names of every scene -> (B, most of them) index into `names`, -1 where there is none."""
+    width = max(len(row) for row in held)
+    return torch.tensor([[names.index(name) for name in row] + [-1] * (width - len(row)) for row in held])

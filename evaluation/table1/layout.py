@@ -33,7 +33,8 @@ _OBEDIENCE = {  # figure -> heading, factor, digits
 _DIFFERENCES = {"psnr": ("PSNR, dB", 1.0, 3), "ssim": ("SSIM", 1.0, 5), "lpips": ("LPIPS", 1.0, 4)}
 _NOTES = """In brackets: the 95 % bootstrap interval, over whole scenes or over photographs. In lines of several seeds:
 their mean, and in brackets the lowest and the highest of them."""
-_SCENE_NOTES = """mixture: each instance in the mean of the caption's colours: knows which colours, but not whose.
+_SCENE_NOTES = """word guess: one of the colours that an instance's word has: knows whose word, but not which instance.
+mixture: each instance in the mean of the caption's colours: knows which colours, but not whose.
 chance: any colour."""
 
 
@@ -69,9 +70,9 @@ def _scene_tables(part: Part) -> str:
     ):
         keys = [((split, name), 100.0, 1) for split in TEST_SPLITS]
         rows = [("", list(TEST_SPLITS)), *_lines(part, part.figures, keys)]
-        for reference in ("mixture", "chance") if name == "accuracy" else ():
+        for reference in ("word_guess", "mixture", "chance") if name == "accuracy" else ():
             means = [part.figures[0].get((split, f"reference_{reference}")) for split in TEST_SPLITS]
-            rows.append((reference, [_cell(mean, 100.0, 1) for mean in means]))
+            rows.append((reference.replace("_", " "), [_cell(mean, 100.0, 1) for mean in means]))
         text += f"\n### {title}\n\n{markdown(rows)}"
         rows = [(f"{part.reference} less it", list(TEST_SPLITS)), *_lines(part, part.differences, keys)]
         text += f"\n{part.reference} less the row, paired, points:\n\n{markdown(rows)}"

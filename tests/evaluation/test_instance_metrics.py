@@ -182,18 +182,22 @@ def test_reference_rows_by_hand():
     # Three corners of a square, and a point near its middle.
     palette = torch.tensor([[40.0, 40.0], [-40.0, 40.0], [-40.0, -40.0], [9.0, 1.0]])
     colors = torch.tensor([[0, 2, -1], [3, 0, 0], [1, -1, -1]])
-    rows = metrics.reference_accuracy(colors, palette, colors)
+    words = torch.tensor([[6, 6, -1], [7, 8, 8], [6, -1, -1]])
+    rows = metrics.reference_accuracy(colors, palette, colors, words)
     assert rows["chance"].tolist() == [[0.25, 0.25, 0], [0.25, 0.25, 0.25], [0.25, 0, 0]]
     assert rows["gray"].tolist() == [[0, 0, 0], [1, 0, 0], [0, 0, 0]]
     assert rows["one_color"].tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 0]]  # 0 is wanted three times
     # means: (0, 0) -> 3; (89, 81) / 3 -> 0 at (10.3, 13), not 3 at (20.7, 26); one colour alone is known
     assert rows["mixture"].tolist() == [[0, 0, 0], [0, 1, 1], [1, 0, 0]]
     np.testing.assert_allclose(rows["guess"], [[1 / 2, 1 / 2, 0], [1 / 3, 2 / 3, 2 / 3], [1, 0, 0]])
+    # 6 is of colours 0 and 2 in the first scene, whose mean is (0, 0) again; elsewhere words have one colour each
+    assert rows["word_guess"].tolist() == [[1 / 2, 1 / 2, 0], [1, 1, 1], [1, 0, 0]]
+    assert rows["word_mixture"].tolist() == [[0, 0, 0], [1, 1, 1], [1, 0, 0]]
 
 
 def test_the_mixture_hears_colours_that_are_not_scored():
     colors, caption = torch.tensor([[RED, -1]]), torch.tensor([[RED, GREEN, BLUE]])
-    rows = metrics.reference_accuracy(colors, PALETTE, caption)
+    rows = metrics.reference_accuracy(colors, PALETTE, caption, torch.zeros_like(colors))
     mixture = PALETTE[:3].double().mean(dim=0)
     assert rows["mixture"].tolist() == [[float(metrics.nearest_color(mixture, PALETTE) == RED), 0]]
     assert rows["guess"][0].tolist() == pytest.approx([1 / 3, 0])
@@ -201,7 +205,8 @@ def test_the_mixture_hears_colours_that_are_not_scored():
 
 def test_reference_rows_are_what_their_pictures_score():
     lab, masks = scene(COLORS)
-    rows = metrics.reference_accuracy(COLORS, PALETTE, COLORS)
+    words = torch.arange(N).expand(B, N) // 2
+    rows = metrics.reference_accuracy(COLORS, PALETTE, COLORS, words)
     commonest = PALETTE[COLORS.flatten().mode().values].expand(B, N, 2)
     mixture = PALETTE[COLORS].mean(dim=1, keepdim=True).expand(B, N, 2)
     for name, ab in (("gray", torch.zeros(B, N, 2)), ("one_color", commonest), ("mixture", mixture)):

@@ -1,6 +1,7 @@
 """Does the evaluation on Scenes see who obeys the caption and who does not?"""
 
 import re
+from collections import Counter
 
 import pytest
 import torch
@@ -128,6 +129,16 @@ def test_references_count_the_ground_s_colour_among_the_caption_s(scenes):
     references = summarize_instances(rows)["references"]
     assert references["guess"] == pytest.approx(guess) and references["chance"] == pytest.approx(0.1)
     assert any(len(row["caption_colors"]) > len(row["instances"]) for row in rows)
+
+
+def test_references_count_a_word_s_instances():
+    scenes = Scenes("instances", SIDE, 24)
+    rows = rows_of(Painter(scenes), scenes)
+    nouns = [Counter(instance["noun"] for instance in row["instances"]) for row in rows]
+    expected = sum(len(counts) for counts in nouns) / sum(counts.total() for counts in nouns)
+    references = summarize_instances(rows)["references"]
+    assert references["word_guess"] == pytest.approx(expected) and expected < 0.7
+    assert references["mixture"] < references["word_mixture"] < references["word_guess"]
 
 
 def test_rows_do_not_depend_on_the_batch(scenes):
