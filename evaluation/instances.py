@@ -214,33 +214,30 @@ def shown_scenes(system: System, scenes: Scenes, device: torch.device, amp: str)
 
 @torch.no_grad()
 def recolor(system: System, scenes: Scenes, index: int, count: int, device: torch.device, amp: str) -> Recolored:
-    """One gray scene under `count` captions (`Scenes.recolored`), its own first, for the page."""
+    """One gray scene under `count` captions (`Scenes.recolored`), its own first, for the page. Where the level of
+    description leaves no colour in them, they are all one: then its colours under `count` seeds, if the system has any.
+    """
     system.eval()
     batch, variations = scenes.render([index]), scenes.recolored(index, count)
-    captions, colors = zip(*variations, strict=True)
-    gray = color.split(batch.rgb.float() / 255)[0].expand(count, -1, -1, -1)
-    whole = replace(
-        batch,
-        rgb=batch.rgb.expand(count, -1, -1, -1),
-        masks=batch.masks.expand(count, -1, -1, -1),
-        spans=torch.stack([scenes.spans(index, own) for own in colors]),
-    )
-    read = _read(system, whole, False, None)
-    ab, _, regions = colorings(system, whole.rgb, captions, batch.names * count, device, amp, read)
-    nothing, pictures = (_pictures(color.colorize(gray, chroma)) for chroma in (torch.zeros_like(ab), ab))
-    _, answers = _figures(gray, ab, batch.masks.expand(count, -1, -1, -1), torch.tensor(colors))
+    seeds: list[int | None] = [None] * count
+    if count > 1 and len({caption for caption, _ in variations}) == 1:
+        others = other_seeds(system, count)
+        seeds = [system.seed, *others] if others else [None]
+    gray = color.split(batch.rgb.float() / 255)[0]
+    nothing = _picture(gray, torch.zeros(1, 2, *gray.shape[2:]))
     scored = _scored(batch)[0].nonzero().flatten().tolist()
-    shown = [
-        UnderCaption(
-            caption,
-            pictures[i],
-            group_map(regions[i].numpy(), nothing[i]),
-            [(NOUNS[batch.shapes[0, k]], COLORS[colors[i][k]], COLORS[answers[i, k]]) for k in scored],
-        )
-        for i, caption in enumerate(captions)
-    ]
-    return Recolored(batch.names[0], nothing[0], shown)
+    shown = []
+    for (caption, colors), seed in zip(variations, seeds, strict=False):
+        own = replace(batch, spans=scenes.spans(index, colors)[None])
+        read = _read(system, own, False, seed)
+        ab, _, regions = colorings(system, batch.rgb, [caption], batch.names, device, amp, read)
+        _, answers = _figures(gray, ab, batch.masks, torch.tensor([colors]))
+        named = [(NOUNS[batch.shapes[0, k]], COLORS[colors[k]], COLORS[answers[0, k]]) for k in scored]
+        said = caption if seed is None else f"{caption} (seed {seed})"
+        shown.append(UnderCaption(said, _picture(gray, ab), group_map(regions[0].numpy(), nothing), named))
+    return Recolored(batch.names[0], nothing, shown)
 
 
-def _pictures(rgb: Tensor) -> NDArray:
-    return color.to_uint8(rgb, rounded=True).permute(0, 2, 3, 1).numpy()
+def _picture(gray: Tensor, ab: Tensor) -> NDArray:
+    """gray: (1, 1, H, W); ab: (1, 2, H, W), both in [-1, 1]. Returns (H, W, 3) uint8."""
+    return color.to_uint8(color.colorize(gray, ab), rounded=True)[0].permute(1, 2, 0).numpy()

@@ -175,6 +175,27 @@ def test_one_scene_under_four_captions(scenes):
         assert coloring.picture.shape == coloring.groups.shape == (SIDE, SIDE, 3)
 
 
+@pytest.mark.parametrize(("inputs", "count"), [({"seed"}, 4), ((), 1)])
+def test_a_caption_without_colours_is_shown_under_seeds(inputs, count):
+    scenes, given = Scenes("clear", SIDE, 24, level="scarce"), []
+
+    class Drawing(nn.Module):
+        seed, tokenizer = 7, None
+
+        def colorize(self, batch):
+            given.append(batch.seed)
+            return Coloring(torch.full((len(batch.captions), 2, SIDE, SIDE), 0.1 * len(given)))
+
+    system = Drawing()
+    system.inputs = frozenset(inputs)
+    shown = recolor(system, scenes, 3, 4, CPU, "none").colorings
+    caption = scenes.render([3]).captions[0]
+    seeds = [7, 8, 9, 10][:count] if inputs else [None]
+    assert given == seeds
+    assert [own.caption for own in shown] == [caption if seed is None else f"{caption} (seed {seed})" for seed in seeds]
+    assert len({own.picture.tobytes() for own in shown}) == count
+
+
 def test_captions_of_one_scene_give_every_instance_another_colour(scenes):
     for index in range(len(scenes)):
         batch, turned = scenes.render([index]), scenes.recolored(index, 4)
