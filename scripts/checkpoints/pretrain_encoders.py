@@ -19,6 +19,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from safetensors.torch import save_file
@@ -61,7 +62,11 @@ def main(arguments: list[str] | None = None) -> None:
             print(f"{path}: is there")
             continue
         torch.manual_seed(args.seed)
-        PARTS[name](path, args)
+        with TemporaryDirectory(dir=args.output_dir) as unfinished:  # what is interrupted is made again
+            written = Path(unfinished) / name
+            learnt = PARTS[name](written, args)
+            written.rename(path)
+        print(f"{path}: {learnt}")
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -85,33 +90,35 @@ def noun_and_place(features: Tensor) -> tuple[Tensor, ...]:
     return (features @ codes).split(KINDS, dim=-1)
 
 
-def pretrain_image_encoder(path: Path, args: argparse.Namespace) -> None:
+def pretrain_image_encoder(path: Path, args: argparse.Namespace) -> str:
     vit = create_model(SCENES_MODEL, drop_path=0.0).network.image_encoder.vit
 
     def scores(gray: Tensor) -> tuple[Tensor, ...]:
         return noun_and_place(vit.forward_features(gray.expand(-1, 3, -1, -1)).float())
 
-    pretrain_on_patches(vit, scores, ["pos_embed"], path, args)
+    learnt = pretrain_on_patches(vit, scores, ["pos_embed"], path, args)
     save(vit, path)
+    return learnt
 
 
-def pretrain_vgg(path: Path, args: argparse.Namespace) -> None:
-    pretrain_backbone(vgg16_features(LCODE.width), 8 * LCODE.width, "features.", path, args)
+def pretrain_vgg(path: Path, args: argparse.Namespace) -> str:
+    return pretrain_backbone(vgg16_features(LCODE.width), 8 * LCODE.width, "features.", path, args)
 
 
-def pretrain_resnet(path: Path, args: argparse.Namespace) -> None:
-    pretrain_backbone(backbone_of(ML2018.backbone), BACKBONES[ML2018.backbone], "", path, args)
+def pretrain_resnet(path: Path, args: argparse.Namespace) -> str:
+    return pretrain_backbone(backbone_of(ML2018.backbone), BACKBONES[ML2018.backbone], "", path, args)
 
 
-def pretrain_backbone(backbone: nn.Module, channels: int, prefix: str, path: Path, args: argparse.Namespace) -> None:
+def pretrain_backbone(backbone: nn.Module, channels: int, prefix: str, path: Path, args: argparse.Namespace) -> str:
     """backbone: (B, 3, S, S) -> (B, channels, S / 8, S / 8); prefix: of its tensors' names in the file."""
     model = nn.ModuleDict({"backbone": backbone, "head": nn.Conv2d(channels, sum(KINDS), 1)})
 
     def scores(gray: Tensor) -> tuple[Tensor, ...]:
         return model["head"](backbone(imagenet(gray))).float().flatten(2).transpose(1, 2).split(KINDS, dim=-1)
 
-    pretrain_on_patches(model, scores, ["head.*"], path, args)
+    learnt = pretrain_on_patches(model, scores, ["head.*"], path, args)
     save(backbone, path, prefix)
+    return learnt
 
 
 def save(module: nn.Module, path: Path, prefix: str = "") -> None:
@@ -124,11 +131,11 @@ def pretrain_on_patches(
     no_matrices: list[str],
     path: Path,
     args: argparse.Namespace,
-) -> None:
+) -> str:
     """The noun and the place of every patch's object, or the ground, from the augmented gray picture.
 
     scores_of: gray (B, 1, S, S) in [-1, 1] to scores of nouns and of places, (B, N_I, .) each. Whole objects have a
-    place: "at the top left" may begin left of the middle and end right of it.
+    place: "at the top left" may begin left of the middle and end right of it. Returns what was learnt, in words.
     """
     augment = LuminanceAugmentation()
     scenes = Scenes("train", SIDE, STREAM, args.seed)
@@ -147,10 +154,10 @@ def pretrain_on_patches(
         return loss, (right[0] & right[1])[owner < batch.shapes.shape[1]].float().mean()
 
     accuracy = fit(model, loss_and_accuracy, no_matrices, args, path.stem)
-    print(f"{path}: names object and place in {accuracy:.1%} of the objects' patches")
+    return f"names object and place in {accuracy:.1%} of the objects' patches"
 
 
-def pretrain_text_encoder(folder: Path, args: argparse.Namespace) -> None:
+def pretrain_text_encoder(folder: Path, args: argparse.Namespace) -> str:
     """[CLS] a description [SEP] another of the same scene [SEP], some words hidden: which word stands at every hidden
     place and at every colour's, and which noun and place has that colour."""
     encoder = create_model(SCENES_MODEL).network.text_encoder.encoder
@@ -183,7 +190,7 @@ def pretrain_text_encoder(folder: Path, args: argparse.Namespace) -> None:
     accuracy = fit(model, loss_and_accuracy, ["bert.embeddings.*", "head.*"], args, "text encoder")
     encoder.save_pretrained(folder)
     PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[PAD]").save_pretrained(folder)
-    print(f"{folder}: fills in {accuracy:.1%} of the hidden colours")
+    return f"fills in {accuracy:.1%} of the hidden colours"
 
 
 def fit(

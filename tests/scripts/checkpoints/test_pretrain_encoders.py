@@ -65,6 +65,23 @@ def test_a_backbone_learns_and_what_is_there_is_kept(starts, capsys):
     assert "is there" in capsys.readouterr().out and (starts / VGG).read_bytes() == before
 
 
+@pytest.mark.parametrize("part", ["text_encoder", VGG])
+def test_an_interrupted_part_is_made_again(part, tmp_path, monkeypatch):
+    kept = pretrain_encoders.PARTS[part]
+
+    def cut_off(path, args):
+        kept(path, args)
+        raise KeyboardInterrupt
+
+    words = ["--output_dir", str(tmp_path), "--steps", "2", "--batch_size", "2", "--parts", part]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setitem(pretrain_encoders.PARTS, part, cut_off)
+        pretrain_encoders.main(words)
+    assert not list(tmp_path.iterdir())
+    pretrain_encoders.main(words)
+    assert [path.name for path in tmp_path.iterdir()] == [part]
+
+
 def test_learning_rate_and_loss_fall(tmp_path, monkeypatch):
     """A linear map learns the sum of its input's numbers."""
     model, losses, rates = torch.nn.Linear(4, 1), [], []
