@@ -92,7 +92,8 @@ def test_what_cannot_be_compared_is_refused_by_name(tmp_path, capsys):
         (
             (ours, silent),
             (),
-            "e/per_instance.csv: has no column 'noun'; pass the per_instance.csv that --test writes, und",
+            "e/per_instance.csv: has no column 'noun'; pass the per_instance.csv that --test writes, under captions"
+            " that name colours (--level scarce names none)",
         ),
         ((ours, other), (), "b/per_instance.csv: tests of other scenes"),
         ((ours, photos), (), "c/per_image.csv: of scenes and of photographs; compare tests of one kind"),
