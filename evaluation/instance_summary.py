@@ -17,8 +17,8 @@ def summarize_instances(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The figures of one split. Each is {mean, low, high}: 95 % bootstrap interval, whole scenes drawn.
 
     accuracy, error (CIEDE2000) and the same under the counter caption; `counter_drop`, accuracy less counter_accuracy,
-    paired; `gray_error`, of ab = 0; ari, foreground_ari, None without groups; `references`: what answers that know
-    nothing of instances would score in accuracy (`evaluation.instance_metrics.reference_accuracy`), plain means. None,
+    paired; `gray_error`, of ab = 0; ari, foreground_ari, None without groups; `references`: what answers that cannot
+    tell instances apart would score in accuracy (`evaluation.instance_metrics.reference_accuracy`), plain means. None,
     and no references, where no instance is described. `luminance_psnr`, `spread` and `undescribed`, with the number of
     instances, their chroma and spread, where the rows have them.
     """

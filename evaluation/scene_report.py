@@ -138,7 +138,7 @@ def _tables(summaries: dict[str, dict[str, Any]]) -> str:
         scores = (summary["references"].get(name) for name in names)
         references.append((split, [tables.number(score and score * 100, 1) for score in scores]))
     more = more_rows(summaries)
-    between = "<p>What answers that know nothing of instances score in accuracy:</p>"
+    between = "<p>What answers that cannot tell instances apart score in accuracy:</p>"
     return f"{tables.markup(figures)}{between}{tables.markup(references)}{tables.markup(more) if more else ''}"
 
 
