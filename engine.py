@@ -102,7 +102,7 @@ def train(
             found = validate(state.evaluated)
             psnr = math.inf if found.summary["model"]["psnr"] is None else found.summary["model"]["psnr"]
             improved, state.best = psnr > state.best, max(state.best, psnr)
-            log.end_epoch(state.epoch, state.step, rate, *found)
+            log.end_epoch(state.epoch, state.step, run.update_images, rate, *found)
             save_as(*(BEST, LAST) if improved else (LAST,))
             distributed.on_main(partial(_keep, output_dir, state.epoch, run.keep_checkpoints))
 

@@ -158,6 +158,7 @@ def test_two_processes_equal_one_and_accumulation_equals_a_larger_batch(data, tm
     lines = ((tmp_path / d / "log.jsonl").read_text().splitlines()[-1] for d in ("one", "two"))
     first, second = map(json.loads, lines)
     assert second["train"] == pytest.approx(first["train"], rel=1e-3)
+    assert first["update_images"] == second["update_images"] == 4
     assert second["val"]["model"]["psnr"] == pytest.approx(first["val"]["model"]["psnr"], abs=1e-3)
 
     accumulated = [*common, "--output_dir", tmp_path / "accumulated", "--batch_size", 2, "--update_freq", 2]

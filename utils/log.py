@@ -186,16 +186,24 @@ class MetricLog:
         self.bar.update(images * distributed.world_size())
 
     def end_epoch(
-        self, epoch: int, step: int, rate: float, summary: dict[str, Any], table: str, draw: Callable[[], np.ndarray]
+        self,
+        epoch: int,
+        step: int,
+        update_images: int,
+        rate: float,
+        summary: dict[str, Any],
+        table: str,
+        draw: Callable[[], np.ndarray],
     ) -> None:
         """One line in log.jsonl, null for what is not finite; figures and pictures of the evaluation in TensorBoard.
 
-        The losses are means since the last line. rate: images per second; summary: the figures of val;
-        table: the same for people; draw: makes the picture (H, W, 3) uint8, on rank 0 alone.
+        The losses are means since the last line. update_images: of an update, all processes'; rate: images per second;
+        summary: the figures of val; table: the same for people; draw: makes the picture (H, W, 3) uint8, on rank 0
+        alone.
         """
         (means, wait), self.since_epoch = self.since_epoch.values(), _Means()
-        line = {"epoch": epoch, "step": step, "images_per_second": round(rate, 2), "wait": round(wait, 2)}
-        line |= {"train": means, "val": summary}
+        line = {"epoch": epoch, "step": step, "update_images": update_images, "images_per_second": round(rate, 2)}
+        line |= {"wait": round(wait, 2), "train": means, "val": summary}
         distributed.on_main(lambda: self._write(line, table, draw))
 
     def _write(self, line: dict[str, Any], table: str, draw: Callable[[], np.ndarray]) -> None:

@@ -70,17 +70,17 @@ def of_training(folders: Sequence[Path]) -> dict[str, Any]:
     flags = [read_yaml(folder / "args.yaml", "restore it") for folder in folders]
     logs = [[line for _, line in read_json_lines(folder / "log.jsonl", "restore it")] for folder in folders]
     updates = seconds = images = 0
-    for own, lines in zip(flags, logs, strict=True):
+    for lines in logs:
         step = 0
         for line in lines:
-            samples = (line["step"] - step) * own["batch_size"] * own["update_freq"]
+            samples = (line["step"] - step) * line["update_images"]
             seconds, images = seconds + samples / line["images_per_second"], images + samples
             step = line["step"]
         updates += step
     val = logs[-1][-1]["val"]["model"] if logs[-1] else {}
     return {
         "updates": updates,
-        "batch_size": flags[0]["batch_size"] * flags[0]["update_freq"],
+        "batch_size": logs[0][0]["update_images"] if logs[0] else None,
         "images_per_second": images / seconds if seconds else None,
         "hours": seconds / 3600,
         "start": start_of(flags[0]),

@@ -29,6 +29,7 @@ from evaluation.table1.plot import ticks_of
 from evaluation.table1.results import RowResult, differences, folders_of
 from models.text import CaptionTokenizer
 from scripts import correspondence, table1, user_study
+from scripts.tabling import cost
 from scripts.tabling import rows as table_rows
 from scripts.tabling import runs as table_runs
 from utils import options
@@ -418,6 +419,16 @@ def test_a_dry_run_tells_speed_and_hours(tmp_path, capsys, monkeypatch):
     _, rate, updates, hours = lines["scenes: L-CoDe"]
     assert updates == "6" and float(hours) == pytest.approx(6 * BATCH / float(rate) / 3600, abs=0.006)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_training_by_several_processes_is_counted_whole(tmp_path):
+    """Of which args.yaml has the pictures of one process. 8 updates of 16 at 4 a second, then 4 of 16 at 2."""
+    (tmp_path / "args.yaml").write_text("batch_size: 8\nupdate_freq: 1\n")
+    lines = [{"step": 8, "images_per_second": 4}, {"step": 12, "images_per_second": 2, "val": {"model": {"psnr": 20}}}]
+    (tmp_path / "log.jsonl").write_text("".join(f"{json.dumps(line | {'update_images': 16})}\n" for line in lines))
+    found = cost.of_training([tmp_path])
+    assert (found["updates"], found["batch_size"], found["val"]["psnr"]) == (12, 16, 20)
+    assert found["hours"] == pytest.approx(64 / 3600) and found["images_per_second"] == 3.0
 
 
 # ---- bad input

@@ -76,7 +76,7 @@ def test_the_share_is_printed_and_logged_and_kept_by_a_checkpoint(clock, tmp_pat
         clock.now += 20.0
         second.update(3, 4, 1e-3, 1.0, **loss)
         assert ("wait", 5.0, 3) in scalars
-        second.end_epoch(1, 3, 1.0, {"model": {}}, "", _picture)
+        second.end_epoch(1, 3, 8, 1.0, {"model": {}}, "", _picture)
     line = json.loads((tmp_path / "log.jsonl").read_text())
     assert line["wait"] == 15.0 and line["train"] == {"total": 0.5}  # 1 + 4 + 1 of 10 + 10 + 20 seconds
 
@@ -87,7 +87,7 @@ def test_a_line_is_json_whatever_a_loss_is(tmp_path, monkeypatch):
     with MetricLog(tmp_path, epochs=1, epoch_images=8, print_freq=1) as own:
         own.start_epoch(0, 0)
         own.update(1, 4, 1e-3, 0.0, total=torch.tensor(0.5), grad_norm=torch.tensor(torch.inf))
-        own.end_epoch(1, 1, 1.0, {"model": {"psnr": torch.inf}}, "", _picture)
+        own.end_epoch(1, 1, 8, 1.0, {"model": {"psnr": torch.inf}}, "", _picture)
     line = json.loads((tmp_path / "log.jsonl").read_text(), parse_constant=lambda _: 1 / 0)
     assert line["train"] == {"total": 0.5, "grad_norm": None} and line["val"] == {"model": {"psnr": None}}
 
