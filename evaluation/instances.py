@@ -227,7 +227,7 @@ def recolor(system: System, scenes: Scenes, index: int, count: int, device: torc
     nothing = _picture(gray, torch.zeros(1, 2, *gray.shape[2:]))
     scored = _scored(batch)[0].nonzero().flatten().tolist()
     shown = []
-    for (caption, colors), seed in zip(variations, seeds, strict=False):
+    for (caption, colors), seed in zip(variations[: len(seeds)], seeds, strict=True):
         own = replace(batch, spans=scenes.spans(index, colors)[None])
         read = _read(system, own, False, seed)
         ab, _, regions = colorings(system, batch.rgb, [caption], batch.names, device, amp, read)

@@ -24,6 +24,7 @@ from models.train_state import TrainState
 from scripts.benchmarking.timing import count_gflop, timed
 from scripts.tabling.runs import DATA_SETS, LAST, WEIGHTS, Run
 from utils import checkpoint, devices, options
+from utils.errors import InputError
 from utils.text_files import read_json_lines, read_yaml
 
 PICTURES, TURNS = 8, 3  # in a batch of colouring, batches on the clock
@@ -69,6 +70,12 @@ def of_training(folders: Sequence[Path]) -> dict[str, Any]:
         return {}
     flags = [read_yaml(folder / "args.yaml", "restore it") for folder in folders]
     logs = [[line for _, line in read_json_lines(folder / "log.jsonl", "restore it")] for folder in folders]
+    for folder, lines in zip(folders, logs, strict=True):
+        if not all("update_images" in line for line in lines):
+            raise InputError(
+                f"{folder / 'log.jsonl'}: a line without update_images, of an earlier version; pass the row's test"
+                " instead: --done ROW=FOLDER/test"
+            )
     updates = seconds = images = 0
     for lines in logs:
         step = 0

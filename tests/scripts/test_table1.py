@@ -429,6 +429,11 @@ def test_a_training_by_several_processes_is_counted_whole(tmp_path):
     found = cost.of_training([tmp_path])
     assert (found["updates"], found["batch_size"], found["val"]["psnr"]) == (12, 16, 20)
     assert found["hours"] == pytest.approx(64 / 3600) and found["images_per_second"] == 3.0
+    (tmp_path / "log.jsonl").write_text(json.dumps(lines[0]))
+    with pytest.raises(
+        table_runs.InputError, match=r"log\.jsonl: a line without update_images.*--done ROW=FOLDER/test"
+    ):
+        cost.of_training([tmp_path])
 
 
 # ---- bad input
