@@ -94,7 +94,7 @@ def about(checkpoint: str, colorizer: Colorizer) -> str:
     """The network, for the visitor."""
     name, side = Path(checkpoint).name, colorizer.system.img_size
     text = f"Your photograph keeps its size and luminance; {name} chooses colours from a copy of {side}×{side} pixels."
-    if name == "scenes.safetensors":
+    if name in ("scenes.safetensors", "lcad_scenes.safetensors"):
         text += " It was trained on generated scenes like the last two examples: expect little of photographs."
     if name == "photos.safetensors":
         text += " It was trained on photographs, so expect little of the last two examples, which are generated scenes."

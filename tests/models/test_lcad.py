@@ -1,16 +1,20 @@
 """L-CAD at tiny sizes: its stages, its sampler, what it starts from, public files, errors."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from parity import keys
+from PIL import Image
 from tiny_lcad import CAPTIONS, PUBLIC, TINY, batch_of, some_instances, tiny
+from torchvision.transforms.functional import to_tensor
 
 import models
 import run_colorization
 from datasets.batch import Batch
 from datasets.masks import Instances
+from inference import Colorizer
 from models.lcad import original, prior
 from models.lcad.autoencoder import decode
 from models.lcad.config import LEARNT, STAGES
@@ -20,7 +24,7 @@ from models.lcad.phrases import token_spans
 from models.lcad.sampler import Denoiser
 from models.restore import authors_of, restore
 from models.text import CaptionTokenizer
-from utils import checkpoint
+from utils import checkpoint, color
 from utils.errors import DivergedError, InputError
 
 
@@ -428,7 +432,7 @@ def test_the_small_one_takes_the_text_encoder_of_scenes(tmp_path):
         config = models.config_of("lcad_small", **{"stage": "autoencoder"} | given)
         return models.system_of("lcad_small").from_scratch("lcad_small", config)
 
-    scenes = str(run_colorization.Path(__file__).parents[2] / "checkpoints" / "scenes.safetensors")
+    scenes = str(Path(run_colorization.__file__).parent / "checkpoints" / "scenes.safetensors")
     system, content = first(text_encoder_weights=scenes), checkpoint.read(scenes)
     name = "embeddings.word_embeddings.weight"
     held = content["tensors"][f"network.text_encoder.encoder.{name}"]
@@ -457,3 +461,20 @@ def test_the_stages_follow_each_other_by_their_commands(tmp_path):
     run_colorization.main(
         ["--data_set", "scenes", "--eval_scenes", "2", "--output_dir", str(tmp_path), "--eval", *before]
     )
+
+
+def test_the_checkpoint_that_ships_gives_each_thing_the_colour_of_its_caption():
+    """Red and green have a* of opposite signs; what the caption leaves open differs between seeds."""
+    folder = Path(run_colorization.__file__).parent
+    colorizer = Colorizer.from_checkpoint(
+        folder / "checkpoints/lcad_scenes.safetensors", "cpu", "none", numbers={"steps": 6}
+    )
+    with Image.open(folder / "webapp/examples/scene_leaf_and_hat.png") as picture:
+        captions = ["a green leaf and a red hat", "a red leaf and a green hat"]
+        pictures = [*colorizer(picture, captions, seed=0), colorizer(picture, captions[0], seed=1)]
+    _, ab = color.split(torch.stack([to_tensor(colored) for colored in pictures]))
+    a, b = color.denormalize_ab(ab).unbind(dim=1)
+    leaf, hat = a[:, 160:220, 80:140].mean(dim=(1, 2)), a[:, 130:210, 225:315].mean(dim=(1, 2))
+    assert leaf[0] < -10 < 10 < hat[0] and hat[1] < -10 < 10 < leaf[1] and leaf[2] < -10 < 10 < hat[2]
+    wall = torch.stack([a, b], dim=1)[:, :, 320:, :]
+    assert (wall[0] - wall[2]).abs().mean() > 10
