@@ -171,15 +171,16 @@ def test_ablations_differ_from_the_paper_s_run_in_one_flag():
 
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS += [ROOT / "checkpoints" / "README.md", ROOT / "webapp" / "examples" / "README.md"]
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_paths_and_flags_in_the_documents_exist(path):
     text = path.read_text()
     tracked = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
     files = set(tracked.stdout.split())
     folders = {str(parent) for file in files for parent in Path(file).parents}
-    folder = r"(?:configs|datasets|docs|evaluation|inference|models|preparation|scripts|tests|utils|webapp)"
+    folder = r"(?:checkpoints|configs|datasets|docs|evaluation|inference|models|preparation|scripts|tests|utils|webapp)"
     pattern = rf"(?<![\w/.{{])({folder}/[\w./*-]*\w|\w+\.(?:py|md|txt|toml))(?![\w{{])"
     for name in re.findall(pattern, text):
         known = name in files or name in folders or any(Path(file).match(name) for file in files)

@@ -1,10 +1,10 @@
 """L-CAD at tiny sizes: its stages, its sampler, what it starts from, public files, errors."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
+from conftest import ROOT
 from parity import keys
 from PIL import Image
 from tiny_lcad import CAPTIONS, PUBLIC, TINY, batch_of, some_instances, tiny
@@ -24,6 +24,7 @@ from models.lcad.phrases import token_spans
 from models.lcad.sampler import Denoiser
 from models.restore import authors_of, restore
 from models.text import CaptionTokenizer
+from scripts import colorize
 from utils import checkpoint, color
 from utils.errors import DivergedError, InputError
 
@@ -432,7 +433,7 @@ def test_the_small_one_takes_the_text_encoder_of_scenes(tmp_path):
         config = models.config_of("lcad_small", **{"stage": "autoencoder"} | given)
         return models.system_of("lcad_small").from_scratch("lcad_small", config)
 
-    scenes = str(Path(run_colorization.__file__).parent / "checkpoints" / "scenes.safetensors")
+    scenes = str(ROOT / "checkpoints" / "scenes.safetensors")
     system, content = first(text_encoder_weights=scenes), checkpoint.read(scenes)
     name = "embeddings.word_embeddings.weight"
     held = content["tensors"][f"network.text_encoder.encoder.{name}"]
@@ -463,13 +464,14 @@ def test_the_stages_follow_each_other_by_their_commands(tmp_path):
     )
 
 
+SHIPS = ROOT / "checkpoints" / "lcad_scenes.safetensors"
+PICTURE = ROOT / "webapp" / "examples" / "scene_leaf_and_hat.png"
+
+
 def test_the_checkpoint_that_ships_gives_each_thing_the_colour_of_its_caption():
     """Red and green have a* of opposite signs; what the caption leaves open differs between seeds."""
-    folder = Path(run_colorization.__file__).parent
-    colorizer = Colorizer.from_checkpoint(
-        folder / "checkpoints/lcad_scenes.safetensors", "cpu", "none", numbers={"steps": 6}
-    )
-    with Image.open(folder / "webapp/examples/scene_leaf_and_hat.png") as picture:
+    colorizer = Colorizer.from_checkpoint(SHIPS, "cpu", "none", numbers={"steps": 6})
+    with Image.open(PICTURE) as picture:
         captions = ["a green leaf and a red hat", "a red leaf and a green hat"]
         pictures = [*colorizer(picture, captions, seed=0), colorizer(picture, captions[0], seed=1)]
     _, ab = color.split(torch.stack([to_tensor(colored) for colored in pictures]))
@@ -478,3 +480,15 @@ def test_the_checkpoint_that_ships_gives_each_thing_the_colour_of_its_caption():
     assert leaf[0] < -10 < 10 < hat[0] and hat[1] < -10 < 10 < leaf[1] and leaf[2] < -10 < 10 < hat[2]
     wall = torch.stack([a, b], dim=1)[:, :, 320:, :]
     assert (wall[0] - wall[2]).abs().mean() > 10
+
+
+def test_the_masks_beside_the_examples_are_read_by_the_command(tmp_path):
+    words = [str(PICTURE), "--checkpoint", str(SHIPS), "--caption", "a leaf and a red hat", "--device", "cpu"]
+    words += ["--amp", "none", "--masks", str(PICTURE.with_name("masks.json"))]
+    pictures = []
+    for weight in (0, 3):
+        output = tmp_path / str(weight)
+        assert not colorize.main([*words, "--output", str(output), "--set", "steps=2", f"instance_weight={weight}"])
+        with Image.open(next(output.glob("*.png"))) as picture:
+            pictures.append(to_tensor(picture))
+    assert (pictures[0] - pictures[1]).abs().mean() > 0.01

@@ -9,6 +9,7 @@ import gradio as gr
 import pytest
 
 from datasets.words.captions import LONGEST_CAPTION
+from scripts import app
 from utils.errors import InputError
 from webapp import page as pages
 from webapp.handling import FAULT
@@ -131,3 +132,13 @@ def test_what_a_visitor_wrote_is_shown_and_not_obeyed():
 def test_a_long_note_is_cut():
     assert len(pages.notes_list("a.jpg", ["x" * 10_000])) < 400
     assert "x" * 300 + "<" in pages.notes_list("a.jpg", ["x" * 300])
+
+
+def test_a_visitor_is_told_what_the_network_was_trained_on():
+    colorizer = SimpleNamespace(system=SimpleNamespace(img_size=64))
+    told = {
+        name: app.about(f"checkpoints/{name}.safetensors", colorizer) for name in ("scenes", "lcad_scenes", "photos")
+    }
+    assert all("64×64" in words for words in told.values())
+    assert all("on generated scenes" in told[name] for name in ("scenes", "lcad_scenes"))
+    assert "on photographs" in told["photos"] and "trained" not in app.about("mine.pth", colorizer)
