@@ -234,7 +234,8 @@ def recolor(system: System, scenes: Scenes, index: int, count: int, device: torc
         _, answers = _figures(gray, ab, batch.masks, torch.tensor([colors]))
         named = [(NOUNS[batch.shapes[0, k]], COLORS[colors[k]], COLORS[answers[0, k]]) for k in scored]
         said = caption if seed is None else f"{caption} (seed {seed})"
-        shown.append(UnderCaption(said, _picture(gray, ab), group_map(regions[0].numpy(), nothing), named))
+        groups = group_map(regions[0].numpy(), nothing) if regions.shape[1] else None
+        shown.append(UnderCaption(said, _picture(gray, ab), groups, named))
     return Recolored(batch.names[0], nothing, shown)
 
 

@@ -156,7 +156,7 @@ def save_tables(
     tables.write_csv(
         folder / "per_image.csv", [row | {"output": name} for row, name in zip(rows, names, strict=True)], columns
     )
-    title = f"L-CoIns: {summary['count']} image-caption pairs"
+    title = f"Test on {summary['count']} image-caption pairs"
     lines = [_summary_rows(summary), *([subset_rows(summary["subsets"])] if "subsets" in summary else []), *more]
     first, *others = map(tables.markup, lines)
     figures = "".join(_figure(row, name) for row, name in zip(rows, names, strict=True))

@@ -36,9 +36,9 @@ _SHORT = {  # columns of the table as text
 # Figures that some tests have: title, digits; of the scene, then of the instances that the caption gives no colour.
 _MORE = {"luminance_psnr": ("PSNR of L, dB", 2), "spread": ("std of ab among seeds", 2)}
 _UNDESCRIBED = {"chroma": ("chroma where nothing is said", 1), "spread": ("std there", 2)}
-_NOTE = """<p>Each row is one gray scene under four captions; below each colouring, the groups over the gray picture.
-The small line says what the caption wants and, in red, what the instance's mean colour is nearest to where that
-differs.</p>"""
+_NOTE = """<p>Each row is one gray scene under four captions; below each colouring, where the system has groups, they
+over the gray picture. The small line says what the caption wants and, in red, what the instance's mean colour is
+nearest to where that differs.</p>"""
 _STYLE = """body { max-width: 72rem }
 .scene { display: grid; grid-template-columns: repeat(5, 1fr); gap: .8rem; margin: 0 0 1.8rem }
 .scene img { image-rendering: pixelated; margin-bottom: .3rem }
@@ -52,7 +52,7 @@ class UnderCaption(NamedTuple):
 
     caption: str
     picture: np.ndarray
-    groups: np.ndarray  # the group map
+    groups: np.ndarray | None  # the group map; None: the system has none
     answers: list[tuple[str, str, str]]  # noun, wanted colour, answered colour of each named instance
 
 
@@ -151,7 +151,9 @@ def _scene(folder: Path, scene: Recolored) -> str:
 
     cells = f"<div>{image('gray', scene.gray)}<p>gray</p></div>"
     for number, coloring in enumerate(scene.colorings):
-        pictures = image(str(number), coloring.picture) + image(f"{number}_groups", coloring.groups)
+        pictures = image(str(number), coloring.picture)
+        if coloring.groups is not None:
+            pictures += image(f"{number}_groups", coloring.groups)
         cells += f"<div>{pictures}<p>{html.escape(coloring.caption)}<br><small>{_answers(coloring)}</small></p></div>"
     return f'<div class="scene">{cells}</div>\n'
 

@@ -1,8 +1,10 @@
 """scripts/compare.py and evaluation/comparison.py."""
 
+import contextlib
 import csv
 import json
 import math
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -44,7 +46,9 @@ def tested(tmp_path):
 
 
 def refusal(capsys, *words) -> str:
-    assert compare.main([str(word) for word in words]) == 2
+    """In an empty folder: the default output of an earlier call would be refused before what is asked about."""
+    with TemporaryDirectory() as empty, contextlib.chdir(empty):
+        assert compare.main([str(word) for word in words]) == 2
     return capsys.readouterr().err
 
 

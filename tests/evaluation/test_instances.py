@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from datasets.scenes import BACKGROUNDS, COLORS, PALETTE, SHAPES, Scenes
+from evaluation import scene_report
 from evaluation.instance_metrics import paint, patch_labels
 from evaluation.instance_summary import summarize_instances
 from evaluation.instances import evaluate_instances, recolor
@@ -173,6 +174,17 @@ def test_one_scene_under_four_captions(scenes):
         says = told(coloring.caption)
         assert [(noun, says[noun], says[noun]) for noun, _, _ in coloring.answers] == coloring.answers
         assert coloring.picture.shape == coloring.groups.shape == (SIDE, SIDE, 3)
+
+
+@pytest.mark.parametrize("groups", [GRID * GRID, 0])
+def test_the_page_shows_groups_where_the_system_has_some(scenes, groups, tmp_path):
+    (tmp_path / scene_report.STRIPS).mkdir()
+    shown = recolor(Painter(scenes, groups=groups), scenes, 3, 1, CPU, "none")
+    assert (shown.colorings[0].groups is None) == (groups == 0)
+    page = scene_report._scene(tmp_path, shown)
+    files = {path.name for path in (tmp_path / scene_report.STRIPS).iterdir()}
+    assert page.count("<img") == len(files) == (3 if groups else 2)
+    assert any("groups" in name for name in files) == (groups > 0)
 
 
 @pytest.mark.parametrize(("inputs", "count"), [({"seed"}, 4), ((), 1)])
