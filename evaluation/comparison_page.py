@@ -13,7 +13,7 @@ import numpy as np
 from datasets.image_files import read_image
 from evaluation import tables
 from evaluation.comparison import PREFIX, Difference, Row
-from evaluation.report import PANELS, STRIPS, strip_panels
+from evaluation.report import STRIPS, strip_panels
 from utils.errors import InputError
 
 LETTERS = "abcdefhijklmnopqrsuvwxyz"  # of the tests, in names of pictures; g is the gray picture, t the truth
@@ -74,7 +74,7 @@ def _from_strips(tests: Sequence[tuple[Path, Row]]) -> tuple[np.ndarray, np.ndar
     """Gray and truth, of the first test that has its strip."""
     for folder, row in tests:
         try:
-            panels = dict(zip(PANELS, strip_panels(folder, row["output"]), strict=True))
+            panels = strip_panels(folder, row["output"])
             return panels["gray"], panels["truth"]
         except FileNotFoundError:
             continue

@@ -75,7 +75,7 @@ class Sheet:
     def add(self, colorized: Colorized) -> None:
         room = self.limit - len(self.rows)
         for panels, caption in list(zip(_panels(colorized), colorized.captions, strict=True))[:room]:
-            words = (caption if name == "result" else name for name in PANELS)
+            words = (caption if name == "result" else name for name in PANELS[: len(panels)])
             self.rows.append(list(zip(panels, words, strict=True)))
 
     def draw(self) -> np.ndarray:
@@ -115,27 +115,31 @@ class PictureSaver:
 
 
 def _panels(colorized: Colorized) -> Iterator[tuple[np.ndarray, ...]]:
-    """Per image: gray, result, truth, groups, each (H, W, 3) uint8."""
+    """Per image: those of PANELS, each (H, W, 3) uint8; no groups where the system has none."""
     images = (colorized.gray, colorized.predicted, colorized.truth)
     stacks = [image.permute(0, 2, 3, 1).cpu().numpy() for image in images]
     for gray, result, truth, regions in zip(*stacks, colorized.regions.float().cpu().numpy(), strict=True):
-        yield gray, result, truth, group_map(regions, gray)
+        yield gray, result, truth, *([group_map(regions, gray)] if len(regions) else [])
 
 
-def save_pictures(folder: Path, name: str, gray: np.ndarray, result: np.ndarray, truth: np.ndarray, groups: np.ndarray):
-    """The result as `folder/name`, and the page's strip of all four."""
+def save_pictures(folder: Path, name: str, *panels: np.ndarray) -> None:
+    """The result as `folder/name`, and the page's strip of all. panels: those of PANELS, or without the last."""
     path, side_by_side = folder / name, _strip_path(folder, name)
     for parent in (path.parent, side_by_side.parent):
         parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(result).save(path)
-    Image.fromarray(strip([gray, result, truth, groups])).save(side_by_side, quality=90)
+    Image.fromarray(panels[PANELS.index("result")]).save(path)
+    Image.fromarray(strip(panels)).save(side_by_side, quality=90)
 
 
-def strip_panels(folder: Path, name: str) -> list[np.ndarray]:
-    """The pictures of PANELS that `save_pictures` put side by side."""
+def strip_panels(folder: Path, name: str) -> dict[str, np.ndarray]:
+    """The pictures that `save_pictures` put side by side, by their names of PANELS."""
     joined = np.asarray(Image.open(_strip_path(folder, name)))
-    width = (joined.shape[1] + GAP) // len(PANELS)
-    return [joined[:, i * width : (i + 1) * width - GAP] for i in range(len(PANELS))]
+    with Image.open(folder / name) as result:
+        width = result.width
+    return {
+        panel: joined[:, left : left + width]
+        for panel, left in zip(PANELS, range(0, joined.shape[1], width + GAP), strict=False)  # may have no groups
+    }
 
 
 def _strip_path(folder: Path, name: str) -> Path:
@@ -149,8 +153,8 @@ def save_tables(
     summary: dict[str, Any],
     more: Sequence[list[tables.Row]] = (),
 ) -> None:
-    """metrics.json, per_image.csv and index.html. `rows` and `names` are in file order, one per pair; more: tables for
-    the page, below its own."""
+    """metrics.json, per_image.csv and index.html. `rows` and `names` are in file order, one per pair, their pictures
+    saved; more: tables for the page, below its own."""
     files.write_json(folder / "metrics.json", summary)
     columns = dict.fromkeys(["index", "name", "output", "caption", *itertools.chain.from_iterable(rows)])
     tables.write_csv(
@@ -160,10 +164,9 @@ def save_tables(
     lines = [_summary_rows(summary), *([subset_rows(summary["subsets"])] if "subsets" in summary else []), *more]
     first, *others = map(tables.markup, lines)
     figures = "".join(_figure(row, name) for row, name in zip(rows, names, strict=True))
+    heads = tables.strip_heads(list(strip_panels(folder, names[0])))
     body = f"<h1>{title}</h1>{first}<p>{html.escape(fid.note(summary))}</p>{''.join(others)}"
-    (folder / "index.html").write_text(
-        tables.page(title, f"{body}{tables.strip_heads(PANELS)}{figures}"), encoding="utf-8"
-    )
+    (folder / "index.html").write_text(tables.page(title, f"{body}{heads}{figures}"), encoding="utf-8")
 
 
 def table(summary: dict[str, Any]) -> str:

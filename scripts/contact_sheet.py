@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from datasets.pictures.drawing import captioned_grid, strip
 from evaluation.comparison import Row, read_rows
-from evaluation.report import PANELS, strip_panels
+from evaluation.report import strip_panels
 from utils.errors import InputError
 
 
@@ -45,8 +45,8 @@ def main() -> int:
         if args.spread is None:
             pictures = [np.asarray(Image.open(args.folder / row["output"])) for row in rows]
         else:
-            pictures = [strip(of_one[: PANELS.index("groups")]) for of_one in panels]
-        gray = [(panels[0][PANELS.index("gray")], "input")] if args.spread is None else []
+            pictures = [strip([of_one[name] for name in ("gray", "result", "truth")]) for of_one in panels]
+        gray = [(panels[0]["gray"], "input")] if args.spread is None else []
         grid.append([*gray, *zip(pictures, (row["caption"] for row in rows), strict=True)])
     Image.fromarray(captioned_grid(grid, args.scale)).save(args.output)
     print(args.output)

@@ -15,12 +15,11 @@ _ORANGE = (255, 140, 0)
 
 
 def group_map(assignment: np.ndarray, gray: np.ndarray) -> np.ndarray:
-    """The hard assignment as colours over the gray picture, (H, W, 3); the gray picture itself where N_G = 0.
+    """The hard assignment as colours over the gray picture, (H, W, 3).
 
-    assignment: (N_G, N_I) of a square grid; gray: (H, W, 3). A group keeps its colour from picture to picture.
+    assignment: (N_G, N_I) of a square grid, of one group at least; gray: (H, W, 3). A group keeps its colour from
+    picture to picture.
     """
-    if assignment.shape[0] == 0:
-        return gray
     side = math.isqrt(assignment.shape[1])
     labels = assignment.argmax(axis=0).reshape(side, side).astype(np.uint8)
     height, width = gray.shape[:2]

@@ -64,7 +64,9 @@ def main(arguments: list[str] | None = None) -> None:
         torch.manual_seed(args.seed)
         with TemporaryDirectory(dir=args.output_dir) as unfinished:  # what is interrupted is made again
             written = Path(unfinished) / name
-            learnt = PARTS[name](written, args)
+            pretrain, steps = PARTS[name]
+            steps = steps if args.steps is None else args.steps
+            learnt = pretrain(written, argparse.Namespace(**vars(args) | {"steps": steps}))
             written.rename(path)
         print(f"{path}: {learnt}")
 
@@ -73,7 +75,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output_dir", type=Path, required=True, help="folder for both encoders")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="these alone (default: all)")
-    parser.add_argument("--steps", type=int, default=9000, help="updates of each (default: 9000)")
+    parser.add_argument("--steps", type=int, help="updates of each (default: 9000; convolutional ones learn in 3000)")
     parser.add_argument("--batch_size", type=int, default=32, help="scenes per update (default: 32)")
     parser.add_argument("--lr", type=float, default=1e-3, help="highest learning rate (default: 0.001)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, scenes and noise (default: 0)")
@@ -230,11 +232,11 @@ def fit(
     return torch.stack(last).nanmean().item()
 
 
-PARTS = {
-    "image_encoder.safetensors": pretrain_image_encoder,
-    "text_encoder": pretrain_text_encoder,
-    "vgg16_bn_small.safetensors": pretrain_vgg,
-    "resnet18.safetensors": pretrain_resnet,
+PARTS = {  # how, and by how many updates
+    "image_encoder.safetensors": (pretrain_image_encoder, 9000),
+    "text_encoder": (pretrain_text_encoder, 9000),
+    "vgg16_bn_small.safetensors": (pretrain_vgg, 3000),
+    "resnet18.safetensors": (pretrain_resnet, 3000),
 }
 
 

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ from PIL import Image
 
 from datasets.pictures.drawing import group_map, strip
 from evaluation.protocol import Colorized
-from evaluation.report import PictureSaver, output_names
+from evaluation.report import PictureSaver, Sheet, output_names, save_tables, strip_panels
 
 
 def pairs(*names: str) -> list[tuple[str, str]]:
@@ -46,7 +48,6 @@ def test_group_map_shows_each_patch_in_its_group_s_colour():
     assert len({tuple(color) for color in columns}) == 3
     for column, color in enumerate(columns):
         assert (drawn[:, 2 * column : 2 * column + 2] == color).all()
-    assert (group_map(np.zeros((0, 9)), gray) == gray).all()
 
 
 def test_strip_is_side_by_side_on_white():
@@ -55,10 +56,10 @@ def test_strip_is_side_by_side_on_white():
     assert (drawn[:, :5] == 0).all() and (drawn[:, 5:11] == 255).all() and (drawn[:, 11:] == 9).all()
 
 
-def evaluated(indices):
+def evaluated(indices, groups=0):
     images = torch.stack([torch.full((3, 8, 8), index + 1, dtype=torch.uint8) for index in indices])
     words = [f"{index}.jpg" for index in indices], ["a red ball"] * len(indices)
-    return Colorized(indices, *words, images, images, images, images, torch.zeros(len(indices), 0, 4))
+    return Colorized(indices, *words, images, images, images, images, torch.zeros(len(indices), groups, 4))
 
 
 def test_all_pictures_are_there_at_the_end_each_under_its_own_name(tmp_path):
@@ -69,6 +70,24 @@ def test_all_pictures_are_there_at_the_end_each_under_its_own_name(tmp_path):
     for index in (0, 7, 19):
         assert np.asarray(Image.open(tmp_path / f"{index}.png"))[0, 0].tolist() == [index + 1] * 3
     assert len(list(tmp_path.glob("*.png"))) == len(list((tmp_path / "index_files").iterdir())) == 200
+
+
+@pytest.mark.parametrize("groups", [0, 3])
+def test_pages_and_sheets_show_groups_where_the_system_has_some(tmp_path, groups):
+    colorized, sheet = evaluated([0], groups), Sheet()
+    with PictureSaver(tmp_path, ["0.png"]) as save:
+        save(colorized)
+    sheet.add(colorized)
+    shown = ["gray", "result", "truth", *(["groups"] if groups else [])]
+    panels = strip_panels(tmp_path, "0.png")
+    assert list(panels) == shown and all(panel.shape == (8, 8, 3) for panel in panels.values())
+    assert [caption for _, caption in sheet.rows[0]] == ["gray", "a red ball", *shown[2:]]
+    row = {"index": 0, "name": "0.jpg", "caption": "a red ball", "model_psnr": 20.0, "model_ssim": 0.9}
+    summary = {"count": 1, "model": {}}
+    save_tables(tmp_path, [row], ["0.png"], summary)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "<title>Test on 1 image-caption pairs</title>" in page
+    assert re.findall("<span>(.*?)</span>", page) == shown
 
 
 def test_a_picture_that_cannot_be_written_is_an_error(tmp_path):

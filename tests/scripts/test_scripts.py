@@ -74,7 +74,7 @@ def tested(samples, tmp_path_factory):
 def test_contact_sheet_shows_gray_and_results_in_rows(tested, tmp_path, monkeypatch):
     call(monkeypatch, contact_sheet, tested / "test", "--columns", 4, "--scale", 2, "--output", tmp_path / "sheet.png")
     sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
-    gray = strip_panels(tested / "test", "astronaut_orange.png")[0]
+    gray = strip_panels(tested / "test", "astronaut_orange.png")["gray"]
     cell = captioned_grid([[(gray, "input")]], 2)
     assert sheet.shape == (3 * cell.shape[0], 5 * 64 + 4 * 6, 3)
     assert np.array_equal(sheet[:64, :64], cell[:64, :64])
@@ -86,5 +86,6 @@ def test_contact_sheet_spreads_over_the_photographs(samples, tested, tmp_path, m
     call(monkeypatch, contact_sheet, tested / "test", "--spread", 2, "--columns", 1, "--output", tmp_path / "sheet.png")
     sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
     chosen = read_pairs(samples, "test")[::6]  # of twelve photographs
-    cells = [(strip(strip_panels(tested / "test", name)[:3]), caption) for name, caption in chosen]
+    drawn = [list(strip_panels(tested / "test", name).values()) for name, _ in chosen]
+    cells = [(strip(panels[:3]), caption) for panels, (_, caption) in zip(drawn, chosen, strict=True)]
     assert len(cells) == 2 and np.array_equal(sheet, captioned_grid([[cell] for cell in cells], 2))

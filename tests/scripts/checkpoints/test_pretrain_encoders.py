@@ -67,7 +67,7 @@ def test_a_backbone_learns_and_what_is_there_is_kept(starts, capsys):
 
 @pytest.mark.parametrize("part", ["text_encoder", VGG])
 def test_an_interrupted_part_is_made_again(part, tmp_path, monkeypatch):
-    kept = pretrain_encoders.PARTS[part]
+    kept, steps = pretrain_encoders.PARTS[part]
 
     def cut_off(path, args):
         kept(path, args)
@@ -75,11 +75,26 @@ def test_an_interrupted_part_is_made_again(part, tmp_path, monkeypatch):
 
     words = ["--output_dir", str(tmp_path), "--steps", "2", "--batch_size", "2", "--parts", part]
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setitem(pretrain_encoders.PARTS, part, cut_off)
+        patch.setitem(pretrain_encoders.PARTS, part, (cut_off, steps))
         pretrain_encoders.main(words)
     assert not list(tmp_path.iterdir())
     pretrain_encoders.main(words)
     assert [path.name for path in tmp_path.iterdir()] == [part]
+
+
+@pytest.mark.parametrize(("words", "each"), [((), {VGG: 3000, "text_encoder": 9000}), (("--steps", "7"), None)])
+def test_every_part_has_its_own_number_of_updates(words, each, tmp_path, monkeypatch):
+    asked = {}
+
+    def noted(path, args):
+        path.write_text("made")
+        asked[path.name] = args.steps
+
+    for part, (_, steps) in pretrain_encoders.PARTS.items():
+        monkeypatch.setitem(pretrain_encoders.PARTS, part, (noted, steps))
+    pretrain_encoders.main(["--output_dir", str(tmp_path), *words])
+    assert asked.keys() == pretrain_encoders.PARTS.keys()
+    assert {*asked.values()} == {7} if each is None else asked.items() >= each.items()
 
 
 def test_learning_rate_and_loss_fall(tmp_path, monkeypatch):
