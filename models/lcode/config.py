@@ -21,6 +21,7 @@ class LCoDeConfig:
     vocabulary_size: int = number(2)  # of the tokenizer; a new training counts it
     word_dropout: float = setting(0.33, "share of the word vectors' values that training drops", low=0, high=1)
     occm_weight: float = setting(0.1, "weight of the correspondence loss, above 0", low=0)
+    occm_detached: bool = setting(True, "--no-occm_detached: the pairs of words teach the text encoder too")
     backbone_weights: str | None = setting(
         None, "VGG-16 (with BatchNorm) to start from: a file, vgg16_bn to fetch it, or 'random'", resume="free"
     )

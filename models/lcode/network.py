@@ -27,20 +27,23 @@ class Description(NamedTuple):
 class TextEncoder(nn.Module):
     """Words -> object and colour embeddings, and their correspondence matrix (OCCM)."""
 
-    def __init__(self, vocabulary: int, word_width: int, channels: int, limit: int, drop: float) -> None:
+    def __init__(
+        self, vocabulary: int, word_width: int, channels: int, limit: int, drop: float, occm_detached: bool
+    ) -> None:
         super().__init__()
-        self.limit = limit
+        self.limit, self.occm_detached = limit, occm_detached
         self.words = WordEncoder(vocabulary, word_width, channels // 2, drop)
         self.mlp_arc_object, self.mlp_arc_color = _linear(channels), _linear(channels)
         self.arc_biaffine = Biaffine(channels)
 
     def forward(self, words: Words) -> Description:
-        """words: at most `limit` in a caption. The matrix learns from the pairs alone: its inputs are detached."""
+        """words: at most `limit` in a caption. Of a detached matrix neither loss reaches the words through it."""
         words = words.padded(self.limit)
         states = self.words(words)[0].relu()  # (B, N, C)
         objects = self.mlp_arc_object.linear(states).relu()
         colors = self.mlp_arc_color.linear(states).relu()
-        matrix = self.arc_biaffine(colors.detach(), objects.detach())
+        pair = (colors.detach(), objects.detach()) if self.occm_detached else (colors, objects)
+        matrix = self.arc_biaffine(*pair)
         return Description(objects.transpose(1, 2), colors.transpose(1, 2), matrix, words.mask)
 
 

@@ -38,7 +38,7 @@ class LCoDe(WordSystem):
     def __init__(self, name: str, config: LCoDeConfig, tokenizer: CaptionTokenizer | None = None) -> None:
         super().__init__(name, config, tokenizer)
         sizes = config.vocabulary_size, config.word_width, 8 * config.width, config.limit
-        self.text = TextEncoder(*sizes, config.word_dropout)
+        self.text = TextEncoder(*sizes, config.word_dropout, config.occm_detached)
         self.generator = Generator(config.width, config.limit, config.backbone_norm)
 
     @property

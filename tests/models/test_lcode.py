@@ -80,6 +80,15 @@ def test_a_step_moves_every_parameter():
         tiny(occm_weight=0.0)
 
 
+@pytest.mark.parametrize("detached", [True, False])
+def test_the_pairs_teach_the_words_where_they_may(detached):
+    system = tiny(occm_detached=detached)
+    torch.nn.init.normal_(system.text.arc_biaffine.linear.weight)  # of zeros nothing would flow back
+    system(batch_of(system, 16, ["a red car and a blue bus", "green car"]))["occm"].backward()
+    taught = {name for name, tensor in system.text.named_parameters() if tensor.grad is not None}
+    assert "arc_biaffine.linear.weight" in taught and ("words.embedding.weight" in taught) == (not detached)
+
+
 def test_the_matrix_is_object_by_color():
     torch.manual_seed(0)
     biaffine = Biaffine(3)
