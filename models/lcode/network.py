@@ -92,8 +92,6 @@ class Generator(nn.Module):
         for name, part in self.named_children():
             if name != "features":
                 part.apply(_orthogonal)
-        with torch.no_grad():  # scores are sums of C products: of size one at the start no pixel's choice is saturated
-            self.attn1.conv_context_obj.weight.div_(c**0.5)
 
     def forward(self, gray: Tensor, text: Description) -> Tensor:
         """gray: (B, 1, H, W) in [-1, 1]. Returns ab (B, 2, H, W) in [-1, 1], on the scale of 8-bit Lab."""
