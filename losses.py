@@ -97,9 +97,7 @@ class ColorizationLoss(nn.Module):
         A batch without counter captions (w/o CL) has L_ctr = 0. Recoloured samples have their own target; the mean of
         L_word is over all samples of the batch, those that are not recoloured counting 0.
         """
-        if batch.recolored is not None:
-            target = target.index_copy(0, batch.recolored_at, batch.recolored[:, 0].to(target.dtype))
-        chroma = chroma_loss(output.ab, target)
+        chroma = chroma_loss(output.ab, batch.asked(target))
         counter = chroma.new_zeros(()) if batch.counter_words is None else self._counter_color(output, batch)
         losses = {"chroma": chroma, "counter_color": counter}
         total = self.alpha * chroma + self.beta * counter

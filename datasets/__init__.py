@@ -102,8 +102,10 @@ def build_train_loader(
     window = epoch_length = 0
     if isinstance(options, CaptionedOptions):
         window, epoch_length = options.shuffle_window, options.epoch_pairs
-        if options.recolor > 0 and "counter" not in inputs:
-            logger.warning("--recolor without counter captions (w/o CL): L_word compares the two, and is left out")
+        if options.recolor > 0 and tokenizer is None:
+            logger.warning("--recolor %g: captions are not read, so nothing is recoloured", options.recolor)
+        elif options.recolor > 0 and "counter" not in inputs:
+            logger.warning("--recolor without counter captions: L_word (L-CoIns), which compares the two, is left out")
         broken = _unreadable(dataset, options.skip_unreadable, f", --skip_unreadable allows {options.skip_unreadable}")
         if broken:
             logger.warning("left out as unreadable (%d): %s", len(broken), ", ".join(broken))

@@ -11,6 +11,7 @@ from torch import Tensor
 from datasets.boxes import Box, Boxes
 from datasets.masks import Instance, Instances
 from datasets.words.correspondence import Pairs, matrices
+from utils import color
 
 IGNORED = 255  # label of a pixel of no class
 
@@ -70,6 +71,20 @@ class Batch:
     def color_counter(self) -> bool:
         """Whether it is known what some of the counter captions ask for, so that the network is to say it."""
         return self.recolored is not None and len(self.recolored) > 0 and self.counter_words is not None
+
+    def asked(self, ab: Tensor) -> Tensor:
+        """ab: of the pictures, (B, 2, H, W) in [-1, 1]. Returns what the captions ask for, which is what a system
+        learns: the same, but for recoloured samples."""
+        if self.recolored is None or self.recolored_at is None:
+            return ab
+        return ab.index_copy(0, self.recolored_at, self.recolored[:, 0].to(ab.dtype))
+
+    def asked_rgb(self) -> Tensor:
+        """The pictures that the captions ask for, (B, 3, H, W) in [0, 1], cut to what sRGB has. After `to`."""
+        if self.recolored is None:
+            return self.rgb
+        gray, ab = color.split(self.rgb)
+        return color.colorize(gray, self.asked(ab)).clamp(0, 1)
 
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> "Batch":
         """On `device`, RGB of `dtype` in [0, 1]: bytes cross the bus, not floats."""

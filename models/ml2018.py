@@ -132,7 +132,7 @@ class ML2018(WordSystem):
         gray, ab = split(batch.rgb)
         logits = self._logits(gray, batch.words)
         with full_precision(batch.rgb.device):
-            bins = self.bins.loss(logits, color.denormalize_ab(ab)[:, :, ::STRIDE, ::STRIDE])
+            bins = self.bins.loss(logits, color.denormalize_ab(batch.asked(ab))[:, :, ::STRIDE, ::STRIDE])
         return {"bins": bins, "total": bins}
 
     def colorize(self, batch: Batch) -> Coloring:

@@ -47,6 +47,7 @@ class LBIE(WordSystem):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         gray, ab = split(batch.rgb)
+        ab = batch.asked(ab)
         words = batch.words.gathered()
         states, _ = self.networks.words(words)
         steps = self.networks.generator(gray, states, words.mask)

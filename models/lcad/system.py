@@ -107,7 +107,7 @@ class LCAD(System):
         return list(batches)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        picture = batch.rgb * 2 - 1
+        picture = batch.asked_rgb() * 2 - 1
         if self.config.stage == "autoencoder":
             return self._autoencoder_losses(picture)
         if self.config.stage == "compression":

@@ -55,7 +55,7 @@ class LCoDe(WordSystem):
         text = self.text(words)
         predicted = self.generator(gray, text)
         with full_precision(batch.rgb.device):
-            chroma = smooth_l1_loss(predicted.float(), to_bytes(ab))
+            chroma = smooth_l1_loss(predicted.float(), to_bytes(batch.asked(ab)))
             occm = correspondence_loss(text.matrix, correspondence, POSITIVE)
         return {"chroma": chroma, "occm": occm, "total": chroma + self.config.occm_weight * occm}
 

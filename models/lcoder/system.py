@@ -60,7 +60,7 @@ class LCoDer(WordSystem):
         gray, ab = split(batch.rgb)
         output = self.network(gray, batch.words)
         with full_precision(batch.rgb.device):
-            chroma = chroma_loss(output.ab, ab)
+            chroma = chroma_loss(output.ab, batch.asked(ab))
             if not self.config.learns_matrix:
                 return {"chroma": chroma, "total": chroma}
             occm = correspondence_loss(output.matrix, batch.correspondence, POSITIVE)

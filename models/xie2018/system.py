@@ -94,7 +94,7 @@ class Xie2018(WordSystem):
         output = self.network(imagenet(self._jittered(gray) if self.training else gray), batch.words)
         segmentation = self.network.segnet(output.features)
         with full_precision(batch.rgb.device):
-            ab = color.denormalize_ab(ab)[:, :, ::STRIDE, ::STRIDE]
+            ab = color.denormalize_ab(batch.asked(ab))[:, :, ::STRIDE, ::STRIDE]
             bins = self.bins.loss(output.logits, ab, NEAREST)
             if batch.labels is None:
                 labels = segmentation.float().sum() * 0  # every parameter gets a gradient

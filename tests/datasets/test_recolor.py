@@ -1,12 +1,14 @@
 """Recolouring: the named region and the word change, in two ways, and the rest stays."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from conftest import write_data
 
+from datasets import build_train_loader
 from datasets.batch import Collate
 from datasets.captioned_images import CaptionedImages
 from datasets.captioned_options import CaptionedOptions
@@ -114,6 +116,18 @@ def test_a_data_set_recolours_as_often_as_asked_and_never_an_unnamed_colour(tmp_
     dropped = CaptionedImages(data, "train", 16, dropping, inputs=COUNTER)
     asked.clear()
     assert [dropped[i].name for i in range(4)] and asked == [""] * 4
+
+
+@pytest.mark.parametrize(
+    ("reads", "told"), [(True, "L_word (L-CoIns), which compares"), (False, "captions are not read, so nothing is")]
+)
+def test_who_cannot_use_it_whole_is_told(reads, told, tmp_path, caplog):
+    data, tokenizer = write_data(tmp_path / "data", {"train": 4}), CaptionTokenizer.from_vocabulary() if reads else None
+    reader = SimpleNamespace(img_size=16, inputs=frozenset(), tokenizer=tokenizer, training_tokenizer=tokenizer)
+    loader = build_train_loader(CaptionedOptions(recolor=1.0), str(data), reader, 4, 0, 0, False)
+    assert [told in record.message for record in caplog.records] == [True]
+    (batch,) = loader
+    assert reads or len(batch.recolored) == 0
 
 
 def test_a_batch_knows_which_of_its_samples_are_recoloured(tmp_path):

@@ -1,10 +1,12 @@
 """Word-level systems by the command line: trained on scenes and photographs, resumed, tested, used, exported."""
 
+import dataclasses
 import json
 import logging
 
 import numpy as np
 import pytest
+import tiny_lcad
 import torch
 from conftest import write_data
 from PIL import Image
@@ -13,11 +15,15 @@ import models
 import run_colorization
 from datasets import CaptionedOptions, SceneOptions, build_dataset
 from datasets.batch import Batch
+from datasets.words.color_phrases import propose
+from datasets.words.correspondence import matrices
 from inference import Colorizer
 from inference.photo import from_image
+from models.lcad.config import STAGES
 from models.text import CaptionTokenizer
 from models.vocabulary import from_captions, read_vectors, read_vocabulary
 from scripts import correspondence, export
+from utils import color
 from utils.errors import InputError
 
 WORDS = ["--vocabulary", "{list}"]
@@ -107,24 +113,55 @@ def test_unknown_words_and_empty_captions_have_a_token():
     assert public(["red zeppelin"]).ids.tolist() == [[1, 0]]
 
 
+def small(name, **numbers):
+    """At 32 pixels, from nothing, in use."""
+    flags = dict(zip(SYSTEMS[name][::2], SYSTEMS[name][1::2], strict=True))
+    given = {flag.removeprefix("--"): "scenes" if flag == "--vocabulary" else word for flag, word in flags.items()}
+    torch.manual_seed(0)
+    config = models.config_of(name, **given, img_size=32, **numbers)
+    return models.system_of(name).from_scratch(name, config).eval()
+
+
+@pytest.mark.parametrize("name", [*SYSTEMS, *(f"lcad_small {stage}" for stage in STAGES)])
+def test_a_recoloured_photograph_teaches_as_the_one_that_its_caption_asks_for(name):
+    name, _, stage = name.partition(" ")
+    system = tiny_lcad.tiny(stage) if stage else small(name)
+    shape, captions = (3, 1, system.img_size, system.img_size), ["a red car", "a blue bus", "a green car"]
+    gray, own, asked = torch.rand(shape) * 0.4 - 0.2, torch.zeros(3, 2, *shape[2:]), torch.full((2, 2), 0.1)
+    asked = torch.stack([asked, -asked], dim=1)[:, :, :, None, None].expand(2, 2, 2, *shape[2:])  # within sRGB
+    pairs = [propose(caption) for caption in captions]
+    encodings = system.tokenizer.tokenizer.encode_batch(captions)
+    correspondence = matrices(captions, pairs, [encoding.offsets for encoding in encodings])
+    batch = Batch.plain(color.colorize(gray, own), captions, system.tokenizer(captions))
+    batch = dataclasses.replace(batch, correspondence=correspondence)
+    shown = color.colorize(gray, torch.stack([asked[0, 0], own[1], asked[1, 0]]))
+    batches = batch, dataclasses.replace(batch, recolored=asked, recolored_at=torch.tensor([0, 2]))
+    found = []
+    for given in (*batches, dataclasses.replace(batch, rgb=shown)):
+        torch.manual_seed(1)
+        with torch.no_grad():
+            found.append(system(given))
+    plain, recolored, expected = found
+    close = {"rtol": 2e-5, "atol": 1e-6}
+    torch.testing.assert_close(recolored, expected, **close)
+    with pytest.raises(AssertionError):
+        torch.testing.assert_close(plain, expected, **close)
+
+
 LIMITS = {"lbie": 77, "lcoder": 20, "lcode": 15, "ml2018": 80, "xie2018": 20}  # words, as published
 
 
 @pytest.mark.parametrize("name", LIMITS)
 def test_captions_beyond_the_limit_are_cut_and_said_once(name, caplog):
     assert models.config_of(name).limit == LIMITS[name]
-    given = dict(zip((w.removeprefix("--") for w in SYSTEMS[f"{name}_small"][::2]), SYSTEMS[f"{name}_small"][1::2],
-                     strict=True)) | {"limit": 4, "img_size": 32}  # fmt: skip
-    given |= {"vocabulary": "scenes"} if "vocabulary" in given else {}
-    torch.manual_seed(0)
-    system = models.system_of(f"{name}_small").from_scratch(name, models.config_of(f"{name}_small", **given)).eval()
+    system = small(f"{name}_small", limit=4)
     rgb, captions = torch.rand(3, 32, 32).expand(2, -1, -1, -1), ["a red car beside a blue bus", "a red car beside"]
     assert system.tokenizer(captions).mask.sum(dim=1).tolist() == [4, 4]
     with caplog.at_level(logging.WARNING), torch.no_grad():
         for _ in range(2):
             ab = system.colorize(Batch.plain(rgb, captions, system.tokenizer(captions))).ab
     assert [record.message for record in caplog.records] == [
-        f"captions of more than 4 words are cut: {name} reads no more"
+        f"captions of more than 4 words are cut: {name}_small reads no more"
     ]
     torch.testing.assert_close(ab[0], ab[1])  # nothing behind the cut is read
 
