@@ -11,7 +11,7 @@ on photographs rows without words see each picture once, not once for each capti
 test. Rows are by name, of configs/*/scenes.yaml and configs/*/photos64.yaml, or NAME=CONFIG; those of several stages
 divide the updates among them. Flags after `--` go to every run whose system or data knows them.
 
-    OUTPUT/table1.md, table1.csv, table1.svg    the table, every figure, a plot
+    OUTPUT/table1.md, table1.csv, table1.svg    the table, every figure, a plot with the curves of training
     OUTPUT/index.html                           the same pictures coloured by every row (the paper's Fig. 4)
     OUTPUT/<data>/<row>/seed<k>/                a training, test/ in it its test
 

@@ -40,7 +40,7 @@ class RowResult:
     title: str
     seed: int
     test: Path  # the folder that --test wrote
-    training: dict[str, Any] = field(default_factory=dict)  # updates, batch_size, images_per_second, hours, start, val
+    training: dict[str, Any] = field(default_factory=dict)  # as scripts.tabling.cost.of_training has it
     cost: dict[str, Any] = field(default_factory=dict)  # parameters, gflop, images_per_second, of colouring
     no_groups: bool = False  # its groups mean nothing: no adjusted Rand index
     replaced: Path | None = None  # the folder of a test under captions of other colours

@@ -77,12 +77,14 @@ def of_training(folders: Sequence[Path]) -> dict[str, Any]:
                 " instead: --done ROW=FOLDER/test"
             )
     updates = seconds = images = 0
+    curve: list[tuple[int, float]] = []  # of the last stage
     for lines in logs:
-        step = 0
+        step, curve = 0, []
         for line in lines:
             samples = (line["step"] - step) * line["update_images"]
             seconds, images = seconds + samples / line["images_per_second"], images + samples
             step = line["step"]
+            curve.append((updates + step, _on_val(line.get("val", {}))))
         updates += step
     val = logs[-1][-1]["val"]["model"] if logs[-1] else {}
     return {
@@ -92,7 +94,13 @@ def of_training(folders: Sequence[Path]) -> dict[str, Any]:
         "hours": seconds / 3600,
         "start": start_of(flags[0]),
         "val": {name: val.get(name) for name in ("psnr", "ssim", "lpips")},
+        "curve": [(step, value) for step, value in curve if value is not None],
     }
+
+
+def _on_val(val: dict[str, Any]) -> float | None:
+    """What the curve is of: instance accuracy on scenes, PSNR on photographs."""
+    return val["instances"]["accuracy"]["mean"] if "instances" in val else val.get("model", {}).get("psnr")
 
 
 def start_of(flags: dict[str, Any]) -> str:

@@ -25,7 +25,7 @@ from datasets.scenes import TEST_SPLITS
 from evaluation import comparison
 from evaluation.statistics import bootstrap_interval
 from evaluation.table1.layout import PAPER
-from evaluation.table1.plot import ticks_of
+from evaluation.table1.plot import apart, ticks_of
 from evaluation.table1.results import RowResult, differences, folders_of
 from models.text import CaptionTokenizer
 from scripts import correspondence, table1, user_study
@@ -194,6 +194,12 @@ def test_the_plot_has_a_point_for_each_figure(scenes, photos):
         assert len(circles) == (3 * panels if folder == scenes else 3 * 2 + 2 * 2)
         width = float(picture.get("width"))
         assert all(0 < float(circle.get("cx")) < width for circle in circles)
+        curves = [e for e in picture.iter() if e.tag.endswith("polyline")]
+        assert [len(curve.get("points").split()) for curve in curves] == [EPOCHS] * (2 if folder == scenes else 3)
+    log = [json.loads(line) for line in (photos / "photos" / "lcode" / "seed0" / "log.jsonl").read_text().splitlines()]
+    (held,) = [row for row in json.loads((photos / "table1.json").read_text())["photos"] if row["row"] == "lcode"]
+    assert held["training"]["curve"] == [[line["step"], line["val"]["model"]["psnr"]] for line in log]
+    assert apart([5.0, 1.0, 5.5], 2.0, 10.0) == [5.0, 1.0, 7.0] and apart([9.0, 9.5], 2.0, 10.0) == [8.0, 10.0]
     assert ticks_of(0.0, 20.0) == [0, 10, 20] and ticks_of(24.1, 24.9) == [24.0, 24.5, 25.0]
     assert ticks_of(5.0, 5.0) == [4, 6] and ticks_of(0.0, 0.0) == [0, 0.5] and ticks_of(-1.0, 1.0) == [-1, 0, 1]
 
