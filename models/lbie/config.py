@@ -17,6 +17,9 @@ class LBIEConfig:
     width: int = number(32)  # channels of the encoder's first stage
     discriminator_width: int = number(64)
     word_width: int = number(300)
+    instance_norm: bool = number(
+        True, "--no-instance_norm: the generator's BatchNorm has the statistics of many pictures"
+    )
     limit: int = number(77)  # longest caption, words
     vocabulary_size: int = number(2)  # of the tokenizer; a new training counts it
     steps: int = number(4, "steps of the merger, with termination gates; 1: the released form, without a gate")
@@ -35,5 +38,5 @@ class LBIEConfig:
 
 PAPER = LBIEConfig()
 SMALL = LBIEConfig(
-    img_size=64, width=16, discriminator_width=16, word_width=64, steps=2, learn_words=True
+    img_size=64, width=16, discriminator_width=16, word_width=64, steps=2, learn_words=True, instance_norm=False
 )  # for Scenes and two CPU cores

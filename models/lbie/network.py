@@ -58,11 +58,11 @@ class Merger(nn.Module):
 
 
 class Generator(nn.Module):
-    """InstanceNorm is the public code's BatchNorm with the statistics of a batch of one, in training as in use."""
+    """instance_norm: the public code's BatchNorm, with the statistics of a batch of one, in training as in use."""
 
-    def __init__(self, width: int, words: int, steps: int) -> None:
+    def __init__(self, width: int, words: int, steps: int, instance_norm: bool = True) -> None:
         super().__init__()
-        self.steps = steps
+        self.steps, norm = steps, batch_of_one if instance_norm else nn.BatchNorm2d
         c1, c2, c4 = width, 2 * width, 4 * width
         inputs = 1
         for stage, (count, dilation) in _STAGES.items():
@@ -71,11 +71,11 @@ class Generator(nn.Module):
                 conv = nn.Conv2d(inputs, outputs, 3, padding=dilation, dilation=dilation)
                 self.add_module(f"conv{stage}_{place}", _halving(conv) if stage <= 2 and place == 2 else conv)
                 inputs = outputs
-            self.add_module(f"bn{stage}", batch_of_one(outputs))
+            self.add_module(f"bn{stage}", norm(outputs))
         self.merger = Merger(c4, words, recurrent=steps > 1)
         self.conv8_1, self.conv8_2, self.conv8_3 = _double(c4, c2), _conv(c2), _conv(c2)
         self.conv9_1, self.conv9_2, self.conv9_3 = _double(c2, c1), _conv(c1), _conv(c1)
-        self.bn8, self.bn9 = batch_of_one(c2), batch_of_one(c1)
+        self.bn8, self.bn9 = norm(c2), norm(c1)
         self.conv9_color = nn.Conv2d(c1, 2 if steps == 1 else 3, 3, padding=1)  # ab, and the termination gate
 
     def encode(self, gray: Tensor) -> Tensor:

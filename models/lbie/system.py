@@ -30,7 +30,7 @@ class Networks(nn.Module):
         states = 4 * config.width  # K
         self.words = WordEncoder(config.vocabulary_size, config.word_width, states // 2, drop=0.0)
         self.words.embedding.requires_grad_(config.learn_words)
-        self.generator = Generator(config.width, states, config.steps)
+        self.generator = Generator(config.width, states, config.steps, config.instance_norm)
         self.discriminator = Discriminator(config.discriminator_width, states)
 
 

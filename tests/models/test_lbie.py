@@ -9,7 +9,7 @@ from parity import fixture, keys
 from words import VOCABULARY, batch_of, moved, vocabulary_file
 
 import models
-from models.lbie.network import Merger, stick_breaking
+from models.lbie.network import Generator, Merger, stick_breaking
 from models.restore import authors_of, restore
 from models.text import CaptionTokenizer, Words
 from utils.errors import InputError
@@ -66,6 +66,18 @@ def test_it_is_the_original(public):
     target = held["ab_target"].permute(0, 3, 1, 2).contiguous()
     judged = networks.discriminator(gray, target, states, words.mask).sigmoid().permute(0, 2, 3, 1)
     torch.testing.assert_close(judged, held["discriminator"], atol=1e-4, rtol=0)
+
+
+def test_instance_norm_forgets_what_is_the_same_all_over_a_picture():
+    image, apart = torch.rand(2, 16, 4, 4) + 1, []
+    for instance_norm in (True, False):
+        torch.manual_seed(0)
+        generator = Generator(4, 16, 2, instance_norm).eval()
+        with torch.no_grad():
+            apart.append((generator.decode(image + 0.5)[0] - generator.decode(image)[0]).abs().max())
+    assert 100 * apart[0] < apart[1] > 1e-3
+    published, small = models.config_of("lbie"), models.config_of("lbie_small")
+    assert published.instance_norm and not small.instance_norm
 
 
 def test_the_public_file_is_whole_or_refused(public):
