@@ -11,7 +11,7 @@ from datasets.scenes import TEST_SPLITS
 from evaluation.table1.layout import TITLES, Part
 from evaluation.table1.results import SCENES, Figure
 
-LINE, PANEL, GAP, LABEL, HEAD, FOOT = 22, 170, 28, 190, 44, 30  # heights and widths
+LINE, PANEL, GAP, LABEL, HEAD, FOOT = 22, 170, 44, 190, 44, 30  # heights and widths
 TICKS = 3
 CURVES, APART = 200, 14  # height of the curves, of their names
 _COLOR = "#1f5f8b"
@@ -124,7 +124,7 @@ def _curves(part: Part, labels: Sequence[str]) -> tuple[str, float, float]:
     for tick in y_ticks:
         lines.append(f'<path d="M{left} {y(tick):.1f}H{right}" stroke="#ddd"/>')
         lines.append(f'<text x="{left - 6}" y="{y(tick) + 4:.1f}" text-anchor="end" fill="#666">{tick:.6g}</text>')
-    names = apart([y(curve[-1][1]) for _, curve in shown], APART, bottom)
+    names = apart([y(curve[-1][1]) for _, curve in shown], APART, bottom - APART / 2)
     for place, ((label, curve), at) in enumerate(zip(shown, names, strict=True)):
         color, points = _COLORS[place % len(_COLORS)], " ".join(f"{x(s):.1f},{y(v):.1f}" for s, v in curve)
         lines.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.5"/>')
