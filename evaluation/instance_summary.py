@@ -17,10 +17,11 @@ def summarize_instances(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The figures of one split. Each is {mean, low, high}: 95 % bootstrap interval, whole scenes drawn.
 
     accuracy, error (CIEDE2000) and the same under the counter caption; `counter_drop`, accuracy less counter_accuracy,
-    paired; `gray_error`, of ab = 0; ari, foreground_ari, None without groups; `references`: what answers that cannot
-    tell instances apart would score in accuracy (`evaluation.instance_metrics.reference_accuracy`), plain means. None,
-    and no references, where no instance is described. `luminance_psnr`, `spread` and `undescribed`, with the number of
-    instances, their chroma and spread, where the rows have them.
+    paired; `gray_error`, of ab = 0; `references`: what answers that cannot tell instances apart would score in accuracy
+    (`evaluation.instance_metrics.reference_accuracy`), plain means. None, and no references, where no instance is
+    described. `ground_accuracy`, of the grounds that captions give a colour, None where none does; ari, foreground_ari,
+    None without groups. `luminance_psnr`, `spread` and `undescribed`, with the number of instances, their chroma and
+    spread, where the rows have them.
     """
     instances = [instance for row in rows for instance in row["instances"]]
     groups = torch.tensor([scene for scene, row in enumerate(rows) for _ in row["instances"]])
@@ -33,8 +34,9 @@ def summarize_instances(rows: list[dict[str, Any]]) -> dict[str, Any]:
     summary: dict[str, Any] = {"scenes": len(rows), "instances": len(instances)}
     for key, of_instances in values.items():
         summary[key] = _interval(of_instances, groups)
-    for key in ("ari", "foreground_ari"):
-        summary[key] = _interval([row[key] for row in rows if row[key] is not None])
+    of_scenes = {"ground_accuracy": "ground_correct", "ari": "ari", "foreground_ari": "foreground_ari"}
+    for key, column in of_scenes.items():
+        summary[key] = _interval([row[column] for row in rows if row[column] is not None])
     for key in ("luminance_psnr", "spread"):
         if key in rows[0]:
             summary[key] = _interval([row[key] for row in rows if math.isfinite(row[key])])

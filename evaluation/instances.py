@@ -53,14 +53,14 @@ def evaluate_instances(
 ) -> list[dict[str, Any]]:
     """One row a scene, all ranks', in order, on every rank.
 
-    index, name, caption, counter_caption; `caption_colors`, all colours the caption names, the ground's too; `ari`,
-    `foreground_ari` (off the ground), None without groups or without a pair of patches; `instances`, those that the
-    caption gives a colour and that can be seen, each with noun, color, answer, correct, error, gray_error (of ab = 0),
-    counter_color, counter_answer, counter_correct, counter_error. Answers are the palette colours nearest to the mean
-    predicted ab in the mask, errors the mean CIEDE2000 from the palette's centre there. Of a system that paints its own
-    luminance, `luminance_psnr`. At lower levels of description, or with several seeds, `undescribed`: the others that
-    can be seen, each with noun, `chroma`, the mean predicted one in its mask, and, with several seeds, `spread`, the
-    mean standard deviation of ab there; and the scene's own `spread`.
+    index, name, caption, counter_caption; `caption_colors`, all colours the caption names, the ground's too;
+    `ground_correct`, None where the caption gives it no colour; `ari`, `foreground_ari` (off the ground), None without
+    groups or a pair of patches; `instances`, those that the caption gives a colour and that can be seen, each with
+    noun, color, answer, correct, error, gray_error (of ab = 0), counter_color, counter_answer, counter_correct,
+    counter_error. Answers are the palette colours nearest to the mean predicted ab in the mask, errors the mean
+    CIEDE2000 from the palette's centre there. Of a system that paints its own luminance, `luminance_psnr`. At lower
+    levels, or with several seeds, `undescribed`: the others that can be seen, each with noun, `chroma`, the mean one in
+    its mask, and, with several seeds, `spread`, the mean standard deviation of ab there; and the scene's own `spread`.
 
     shared: rank r takes the scenes r, r + W, ...; else rank 0 takes all. Raises DivergedError where ab is not finite.
     """
@@ -141,6 +141,7 @@ def _rows(
     ari, foreground_ari = _grouping(batch.masks, regions)
     ground = torch.where(batch.background_named, batch.background_color, -1)
     named = torch.cat([torch.where(batch.named, batch.colors, -1), ground[:, None]], dim=1)  # (B, N + 1)
+    ground_answer = _answers(color.join(gray, ab), batch.background_mask[:, None])[:, 0]
 
     def judged(b: int, k: int) -> dict[str, Any]:
         wanted, answer, counter, other = (
@@ -160,6 +161,7 @@ def _rows(
             "caption": batch.captions[b],
             "counter_caption": batch.counter_captions[b],
             "caption_colors": [COLORS[c] for c in named[b].tolist() if c >= 0],
+            "ground_correct": None if ground[b] < 0 else (ground_answer[b] == ground[b]).item(),
             "ari": ari[b],
             "foreground_ari": foreground_ari[b],
             "instances": [judged(b, k) for k in scored[b].nonzero().flatten().tolist()],
@@ -194,7 +196,11 @@ def _figures(gray: Tensor, ab: Tensor, masks: Tensor, colors: Tensor) -> tuple[T
     """CIEDE2000 from the wanted centre, and the palette colour nearest to the mean ab, of each instance: (B, N)."""
     lab = color.join(gray, ab)
     wanted = paint(masks, CENTERS[colors.clamp(min=0)])
-    return instance_color_error(lab, masks, wanted), nearest_color(instance_means(lab, masks)[..., 1:], CENTERS)
+    return instance_color_error(lab, masks, wanted), _answers(lab, masks)
+
+
+def _answers(lab: Tensor, masks: Tensor) -> Tensor:
+    return nearest_color(instance_means(lab, masks)[..., 1:], CENTERS)
 
 
 def _grouping(masks: Tensor, assignment: Tensor) -> tuple[list[float | None], list[float | None]]:

@@ -22,6 +22,7 @@ FIGURES = {
     "error": ("CIEDE2000", 1.0, 1),
     "counter_error": ("counter caption", 1.0, 1),
     "gray_error": ("of ab = 0", 1.0, 1),
+    "ground_accuracy": ("ground, %", 100.0, 1),
     "ari": ("ARI", 1.0, 2),
     "foreground_ari": ("foreground ARI", 1.0, 2),
 }
@@ -30,6 +31,7 @@ _SHORT = {  # columns of the table as text
     "counter_accuracy": "counter",
     "error": "dE2000",
     "counter_error": "counter",
+    "ground_accuracy": "ground",
     "ari": "ARI",
     "foreground_ari": "fg ARI",
 }

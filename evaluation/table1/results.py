@@ -113,7 +113,7 @@ def scene_figures(tested: RowResult) -> Figures:
     summaries = json.loads((tested.test / "metrics.json").read_text(encoding="utf-8"))
     empty = ("ari", "foreground_ari") if tested.no_groups else ()
     found: Figures = {
-        (split, key): None if key in empty else summary[key]
+        (split, key): None if key in empty else summary.get(key)
         for split, summary in summaries.items()
         for key in SCENE_FIGURES
     }

@@ -123,6 +123,37 @@ def test_who_paints_nothing_scores_as_gray_and_who_groups_nothing_has_no_ari(sce
     assert summary["ari"] is None and summary["foreground_ari"] is None
 
 
+@pytest.mark.parametrize("hears", [True, False])
+def test_who_gives_the_ground_its_colour_is_seen(scenes, hears):
+    class Grounded(Painter):
+        def colorize(self, batch):
+            rows, coloring = [self.place[caption] for caption in batch.captions], super().colorize(batch)
+            truth = self.truth
+            for i, row in enumerate(rows):
+                wanted = truth.background_color[row] if hears or row % 3 else (truth.background_color[row] + 1) % 10
+                coloring.ab[i, :, truth.background_mask[row]] = CENTERS[wanted][:, None] / AB_SCALE
+            return coloring
+
+    painter = Grounded(scenes)
+    named = [row for row in range(len(scenes)) if painter.truth.background_named[row]]
+    assert 0 < len(named) < len(scenes)
+    right = sum(1 for row in named if hears or row % 3) / len(named)
+    rows = rows_of(painter, scenes)
+    assert [row["index"] for row in rows if row["ground_correct"] is not None] == named
+    summary = summarize_instances(rows)
+    assert summary["ground_accuracy"]["mean"] == pytest.approx(right) and (right < 1) == (not hears)
+    assert summary["accuracy"]["mean"] == 1.0
+
+
+def test_a_ground_without_a_described_colour_is_not_judged():
+    scenes = Scenes("clear", SIDE, 6, level="scarce")
+    gray = Coloring(torch.zeros(6, 2, SIDE, SIDE))
+    silent = nn.Module()
+    silent.tokenizer, silent.inputs, silent.colorize = None, frozenset(), lambda batch: gray
+    summary = summarize_instances(evaluate_instances(silent, scenes, CPU, "none", batch_size=6))
+    assert summary["ground_accuracy"] is None and summary["scenes"] == 6
+
+
 def test_references_count_the_ground_s_colour_among_the_caption_s(scenes):
     rows = rows_of(Painter(scenes), scenes)
     guess = sum(len(row["instances"]) / len(row["caption_colors"]) for row in rows)

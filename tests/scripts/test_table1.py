@@ -126,7 +126,7 @@ def log_of(folder: Path) -> dict:
 
 def test_scenes_show_the_figures_of_the_tests(scenes):
     lines = read_csv(scenes / "table1.csv")
-    accuracy, _, counter, _, printed, costs = tables_of((scenes / "table1.md").read_text())
+    accuracy, _, counter, _, ground, printed, costs = tables_of((scenes / "table1.md").read_text())
     for row in SCENE_ROWS:
         title = table_rows.row_of(row, "scenes").title
         metrics = json.loads((scenes / "scenes" / row / "seed0" / "test" / "metrics.json").read_text())
@@ -137,6 +137,7 @@ def test_scenes_show_the_figures_of_the_tests(scenes):
             mean, low, high = (100 * metrics[split]["accuracy"][part] for part in ("mean", "low", "high"))
             assert accuracy[title][split] == f"{mean:.1f} [{low:.1f}, {high:.1f}]"
             assert counter[title][split].split()[0] == f"{100 * metrics[split]['counter_accuracy']['mean']:.1f}"
+            assert ground[title][split].split()[0] == f"{100 * metrics[split]['ground_accuracy']['mean']:.1f}"
             assert accuracy["mixture"][split] == f"{100 * metrics[split]['references']['mixture']:.1f}"
         run = scenes / "scenes" / row / "seed0"
         val = log_of(run / "stage3" if (run / "stage3").is_dir() else run)["val"]
@@ -150,7 +151,7 @@ def test_scenes_show_the_figures_of_the_tests(scenes):
 
 
 def test_costs_are_those_of_the_checkpoint(scenes):
-    _, _, _, _, _, costs = tables_of((scenes / "table1.md").read_text())
+    *_, costs = tables_of((scenes / "table1.md").read_text())
     held = torch.load(scenes / "scenes" / "lcoins" / "seed0" / "checkpoint-last.pth", weights_only=True)["tensors"]
     system = models.create_model(models.SCENES_MODEL)
     assert costs["L-CoIns"]["parameters"] == f"{models.parameter_count(system):,}"
