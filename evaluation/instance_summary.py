@@ -1,6 +1,7 @@
 """The figures of one split of Scenes, of the rows of `evaluation.instances.evaluate_instances`."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,9 +20,11 @@ def summarize_instances(rows: list[dict[str, Any]]) -> dict[str, Any]:
     accuracy, error (CIEDE2000) and the same under the counter caption; `counter_drop`, accuracy less counter_accuracy,
     paired; `gray_error`, of ab = 0; `references`: what answers that cannot tell instances apart would score in accuracy
     (`evaluation.instance_metrics.reference_accuracy`), plain means. None, and no references, where no instance is
-    described. `ground_accuracy`, of the grounds that captions give a colour, None where none does; ari, foreground_ari,
-    None without groups. `luminance_psnr`, `spread` and `undescribed`, with the number of instances, their chroma and
-    spread, where the rows have them.
+    described. `accuracy_by_sharing`, {n: the accuracy of the instances whose word names n described ones of their
+    scene}: a system that cannot tell instances of one word apart has 1 / n of what it has for n = 1. `ground_accuracy`,
+    of the grounds that captions give a colour, None where none does; ari, foreground_ari, None without groups.
+    `luminance_psnr`, `spread` and `undescribed`, with the number of instances, their chroma and spread, where the rows
+    have them.
     """
     instances = [instance for row in rows for instance in row["instances"]]
     groups = torch.tensor([scene for scene, row in enumerate(rows) for _ in row["instances"]])
@@ -34,6 +37,7 @@ def summarize_instances(rows: list[dict[str, Any]]) -> dict[str, Any]:
     summary: dict[str, Any] = {"scenes": len(rows), "instances": len(instances)}
     for key, of_instances in values.items():
         summary[key] = _interval(of_instances, groups)
+    summary["accuracy_by_sharing"] = _by_sharing(rows)
     of_scenes = {"ground_accuracy": "ground_correct", "ari": "ari", "foreground_ari": "foreground_ari"}
     for key, column in of_scenes.items():
         summary[key] = _interval([row[column] for row in rows if row[column] is not None])
@@ -58,6 +62,18 @@ def summarize_instances(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _interval(values: Sequence[float], groups: Tensor | None = None) -> dict[str, float] | None:
     return bootstrap_interval(torch.tensor(values, dtype=torch.float64), groups)._asdict() if values else None
+
+
+def _by_sharing(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    held: dict[int, list[tuple[int, bool]]] = {}
+    for scene, row in enumerate(rows):
+        counts = Counter(instance["noun"] for instance in row["instances"])
+        for instance in row["instances"]:
+            held.setdefault(counts[instance["noun"]], []).append((scene, instance["correct"]))
+    return {
+        str(n): _interval([correct for _, correct in held[n]], torch.tensor([scene for scene, _ in held[n]]))
+        for n in sorted(held)
+    }
 
 
 def _summarize_undescribed(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -74,14 +74,27 @@ def table(summaries: dict[str, dict[str, Any]]) -> str:
         cells = [tables.number(value and value["mean"] * factor, digits) for value, factor, digits in means]
         references = ", ".join(f"{name} {value * 100:.1f}" for name, value in summary["references"].items())
         lines.append((split, [*cells, references]))
-    more = more_rows(summaries)
-    return "\n".join(tables.text(rows, title_width=12, width=10) for rows in (lines, more) if rows)
+    parts = (lines, sharing_rows(summaries), more_rows(summaries))
+    return "\n".join(tables.text(rows, title_width=12, width=10) for rows in parts if rows)
 
 
 def level_table(summaries: dict[str, dict[str, dict[str, Any]]]) -> str:
     """The same of several levels of description: one line a split and level. summaries: by level, then by split."""
     splits = next(iter(summaries.values()))
     return table({f"{split}, {level}": summaries[level][split] for split in splits for level in summaries})
+
+
+def sharing_rows(summaries: dict[str, dict[str, Any]]) -> list[tables.Row]:
+    """Accuracy by how many described instances of a scene an instance's word names; nothing where all have their own.
+    summaries: by split."""
+    every = {split: summary["accuracy_by_sharing"] for split, summary in summaries.items()}
+    held = {split: own for split, own in every.items() if len(own) > 1}
+    if not held:
+        return []
+    counts = sorted({n for own in held.values() for n in own}, key=int)
+    heads = ["one of its word" if n == "1" else f"{n} of its word" for n in counts]
+    lines = [(split, [tables.interval(own.get(n), 100.0, 1) for n in counts]) for split, own in held.items()]
+    return [("accuracy, %", heads), *lines]
 
 
 def more_rows(summaries: dict[str, dict[str, Any]]) -> list[tables.Row]:
@@ -139,9 +152,9 @@ def _tables(summaries: dict[str, dict[str, Any]]) -> str:
         figures.append((split, [tables.interval(summary[key], *look) for key, (_, *look) in FIGURES.items()]))
         scores = (summary["references"].get(name) for name in names)
         references.append((split, [tables.number(score and score * 100, 1) for score in scores]))
-    more = more_rows(summaries)
+    more = [rows for rows in (sharing_rows(summaries), more_rows(summaries)) if rows]
     between = "<p>What answers that cannot tell instances apart score in accuracy:</p>"
-    return f"{tables.markup(figures)}{between}{tables.markup(references)}{tables.markup(more) if more else ''}"
+    return f"{tables.markup(figures)}{between}{tables.markup(references)}{''.join(map(tables.markup, more))}"
 
 
 def _scene(folder: Path, scene: Recolored) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from datasets.scenes import TEST_SPLITS
-from evaluation.table1.results import PAIRED, PHOTOS, SCENES, Figure, Figures, RowResult
+from evaluation.table1.results import PAIRED, PHOTOS, SCENES, SHARING, Figure, Figures, RowResult
 from evaluation.tables import Row, interval, markdown, number
 
 DATA_SETS = ("extended COCO-Stuff", "multi-instance")  # of the paper's Table 1
@@ -21,6 +21,7 @@ PAPER = {
     "wo_la": ((25.475, 0.91965, 0.161), (24.382, 0.91435, 0.167)),
     "wo_cl": ((25.361, 0.91866, 0.158), (24.475, 0.91401, 0.163)),
 }
+INSTANCES = "instances"  # the split of scenes where one word names several
 TITLES = {SCENES: "Generated scenes", PHOTOS: "Captioned photographs"}
 _PRINTED = {"psnr": ("PSNR, dB", 3), "ssim": ("SSIM", 5), "lpips": ("LPIPS", 4)}
 _OBEDIENCE = {  # figure -> heading, factor, digits
@@ -78,7 +79,18 @@ def _scene_tables(part: Part) -> str:
         if name in PAIRED[SCENES]:
             rows = [(f"{part.reference} less it", list(TEST_SPLITS)), *_lines(part, part.differences, keys)]
             text += f"\n{part.reference} less the row, paired, points:\n\n{markdown(rows)}"
+    if rows := sharing_rows(part):
+        text += f"\n### Accuracy on `{INSTANCES}` by the instances that a word names, %\n\n{markdown(rows)}"
     return f"\n{_SCENE_NOTES}\n{text}\n### As the paper prints it\n\n{markdown(printed_rows(part))}"
+
+
+def sharing_rows(part: Part) -> list[Row]:
+    """Can a row tell instances of one word apart? Nothing where no test tells."""
+    names = {name for figures in part.figures for split, name in figures if split == INSTANCES}
+    counts = sorted(int(name.removeprefix(SHARING)) for name in names if name.startswith(SHARING))
+    keys = [((INSTANCES, f"{SHARING}{n}"), 100.0, 1) for n in counts]
+    guess = ("word guess", [number(100 / n, 1) for n in counts])
+    return [("", [str(n) for n in counts]), *_lines(part, part.figures, keys), guess] if counts else []
 
 
 def _photo_tables(part: Part) -> str:

@@ -25,6 +25,7 @@ from utils.text_files import read_json
 LISTING = "table1.json"
 SCENES, PHOTOS = "scenes", "photos"  # kinds of data
 PAIRED = {SCENES: ("accuracy", "counter_accuracy"), PHOTOS: ("psnr", "ssim", "lpips", "chroma_error")}
+SHARING = "accuracy_by_sharing_"  # of scenes: figures of this name and how many instances a word names
 _MEASURED = ("psnr", "ssim", "lpips", "ciede2000", "chroma_error", "colorfulness")
 _GAINS = ("empty", "other", "counter")  # descriptions that the own caption is compared with (evaluation/obedience.py)
 
@@ -118,6 +119,7 @@ def scene_figures(tested: RowResult) -> Figures:
         for key in SCENE_FIGURES
     }
     for split, summary in summaries.items():
+        found |= {(split, f"{SHARING}{n}"): figure for n, figure in summary.get("accuracy_by_sharing", {}).items()}
         found |= {(split, f"reference_{name}"): {"mean": value} for name, value in summary["references"].items()}
     return found
 

@@ -126,7 +126,7 @@ def log_of(folder: Path) -> dict:
 
 def test_scenes_show_the_figures_of_the_tests(scenes):
     lines = read_csv(scenes / "table1.csv")
-    accuracy, _, counter, _, ground, printed, costs = tables_of((scenes / "table1.md").read_text())
+    accuracy, _, counter, _, ground, sharing, printed, costs = tables_of((scenes / "table1.md").read_text())
     for row in SCENE_ROWS:
         title = table_rows.row_of(row, "scenes").title
         metrics = json.loads((scenes / "scenes" / row / "seed0" / "test" / "metrics.json").read_text())
@@ -139,6 +139,10 @@ def test_scenes_show_the_figures_of_the_tests(scenes):
             assert counter[title][split].split()[0] == f"{100 * metrics[split]['counter_accuracy']['mean']:.1f}"
             assert ground[title][split].split()[0] == f"{100 * metrics[split]['ground_accuracy']['mean']:.1f}"
             assert accuracy["mixture"][split] == f"{100 * metrics[split]['references']['mixture']:.1f}"
+        shared = metrics["instances"]["accuracy_by_sharing"]
+        assert {n: float(cell.split()[0]) for n, cell in sharing[title].items() if cell != "-"} == {
+            n: round(100 * figure["mean"], 1) for n, figure in shared.items()
+        }
         run = scenes / "scenes" / row / "seed0"
         val = log_of(run / "stage3" if (run / "stage3").is_dir() else run)["val"]
         assert printed[title]["PSNR, dB (val)"] == f"{val['model']['psnr']:.3f}"
