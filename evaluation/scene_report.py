@@ -92,9 +92,9 @@ def sharing_rows(summaries: dict[str, dict[str, Any]]) -> list[tables.Row]:
     if not held:
         return []
     counts = sorted({n for own in held.values() for n in own}, key=int)
-    heads = ["one of its word" if n == "1" else f"{n} of its word" for n in counts]
+    heads = [f"{n} instance{'s' * (n != '1')}" for n in counts]
     lines = [(split, [tables.interval(own.get(n), 100.0, 1) for n in counts]) for split, own in held.items()]
-    return [("accuracy, %", heads), *lines]
+    return [("%, where the word names", heads), *lines]
 
 
 def more_rows(summaries: dict[str, dict[str, Any]]) -> list[tables.Row]:

@@ -180,9 +180,9 @@ def test_who_gives_a_word_one_colour_is_right_once_among_those_that_share_it():
     assert len(shares) > 1 and shares == {n: pytest.approx(1 / n) for n in shares}
     shown = {"clear": summary_of(Painter(Scenes("clear", SIDE, 4)), Scenes("clear", SIDE, 4)), "instances": summary}
     head, row = scene_report.sharing_rows(shown)  # on `clear` every word names one
-    assert head[1] == ["one of its word", *(f"{n} of its word" for n in sorted(shares) if n > 1)]
+    assert head[1] == ["1 instance", *(f"{n} instances" for n in sorted(shares) if n > 1)]
     assert [row[0], row[1][0].split()[0]] == ["instances", "100.0"]
-    assert "2 of its word" in scene_report.table(shown) and "2 of its word" in scene_report._tables(shown)
+    assert "2 instances" in scene_report.table(shown) and "2 instances" in scene_report._tables(shown)
     assert scene_report.sharing_rows({"clear": shown["clear"]}) == []
 
 
