@@ -9,9 +9,10 @@
                             on which each is ahead of the best of the others by most
 
 A test is a per_image.csv, a folder that --test wrote, or the output of table1.py, which stands for its rows on
-photographs. Each is compared with the first, or with --reference. The pictures are those that --test left beside each
-CSV. An image with several captions counts once. It wins for A where its mean difference says so, and is a tie within
-1e-6. Tests of scenes, a per_instance.csv or its folder, are compared split by split, over the instances that all have.
+photographs, or on scenes where it has no others (OUTPUT/scenes: those in any case). Each is compared with --reference,
+else with table1.py's L-CoIns, else with the first. The pictures are those that --test left beside each CSV. An image
+with several captions counts once. It wins for A where its mean difference says so, and is a tie within 1e-6. Tests of
+scenes, a per_instance.csv or its folder, are compared split by split, over the instances that all have.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from evaluation.comparison import PREFIX, Difference, Row
 from evaluation.comparison_page import LETTERS, Shown
 from evaluation.report import STRIPS
 from evaluation.scene_comparison_page import SHOWN as SHOWN_SCENES
-from evaluation.table1.results import folders_of
+from evaluation.table1.results import PHOTOS, REFERENCE, SCENES, rows_of_output
 from utils import files
 from utils.errors import InputError, exit_status
 from utils.log import progress
@@ -52,21 +53,18 @@ class Measured(NamedTuple):
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add(
-        "tests", type=Path, nargs="+", metavar="TEST", help="two or more of the same list: per_image.csv, or its folder"
-    )
+    add("tests", type=Path, nargs="+", metavar="TEST", help="two or more of one list: per_image.csv, or its folder")
     add("--output", type=Path, default=Path("output/compare"), help="folder (default: output/compare)")
     add("--names", nargs="+", metavar="NAME", help="what to call them (default: A B C ...)")
-    add("--reference", metavar="NAME", help="the test that the others are compared with (default: the first)")
+    add(
+        "--reference",
+        metavar="NAME",
+        help="what the others are compared with (default: table1.py's L-CoIns, else the first)",
+    )
     add("--metrics", nargs="+", metavar="METRIC", help="these alone, such as psnr ssim (default: all)")
     add("--rank_by", metavar="METRIC", help="what orders the images (default: the first metric)")
-    add(
-        "--show",
-        type=int,
-        metavar="N",
-        help=f"images on the page, of each test where there are more than two (default: {SHOWN_OF_TWO},"
-        f" {SHOWN_OF_EACH} of each)",
-    )
+    shown = f"images on the page (default: {SHOWN_OF_TWO}; of more than two tests {SHOWN_OF_EACH} of each)"
+    add("--show", type=int, metavar="N", help=shown)
     add("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
     add("--overwrite", action="store_true", help="write over an earlier comparison")
     return parser.parse_args(arguments)
@@ -105,14 +103,11 @@ def main(arguments: list[str] | None = None) -> None:
 def read_tests(options: argparse.Namespace) -> tuple[list[str], list[Path]]:
     """Names and files of the tests, the reference first."""
     named: list[tuple[str | None, Path]] = []
+    usual = 0
     for test in options.tests:
-        found = folders_of(test)
-        if found is not None:
-            named += [(name, folder / "per_image.csv") for name, folder in found]
-        else:
-            kinds = (scene_comparison.PER_INSTANCE, "per_image.csv")
-            own = next((kind for kind in kinds if (test / kind).is_file()), kinds[-1])
-            named.append((None, test / own if test.is_dir() else test))
+        rows = rows_of_output(test, (PHOTOS, SCENES))
+        usual = next((len(named) + place for place, own in enumerate(rows or ()) if own.row == REFERENCE), usual)
+        named += [(None, test)] if rows is None else [(own.title, own.test) for own in rows]
     if not 2 <= len(named) <= len(LETTERS):
         raise InputError(f"{len(named)} tests: pass two or more, {len(LETTERS)} at most")
     names = options.names or [name or LETTERS[place].upper() for place, (name, _) in enumerate(named)]
@@ -120,9 +115,16 @@ def read_tests(options: argparse.Namespace) -> tuple[list[str], list[Path]]:
         raise InputError(f"--names {' '.join(names)}: give each of the {len(named)} tests a name of its own")
     if options.reference is not None and options.reference not in names:
         raise InputError(f"--reference {options.reference}: none of the tests; pass one of {', '.join(names)}")
-    first = 0 if options.reference is None else names.index(options.reference)
+    first = usual if options.reference is None else names.index(options.reference)
     order = [first, *(place for place in range(len(named)) if place != first)]
-    return [names[place] for place in order], [named[place][1] for place in order]
+    return [names[place] for place in order], [_table_of(named[place][1]) for place in order]
+
+
+def _table_of(test: Path) -> Path:
+    """A test's CSV, of scenes or of photographs; where a folder has neither, the latter's name."""
+    kinds = (scene_comparison.PER_INSTANCE, "per_image.csv")
+    own = next((kind for kind in kinds if (test / kind).is_file()), kinds[-1])
+    return test / own if test.is_dir() else test
 
 
 def compare_scenes(names: list[str], sources: list[Path], options: argparse.Namespace) -> None:

@@ -33,9 +33,19 @@ from datasets.pair_list import list_path
 from evaluation import tables
 from evaluation.table1 import layout, page, plot
 from evaluation.table1.layout import Part
-from evaluation.table1.results import LISTING, PHOTOS, SCENES, RowResult, differences, figures, kind_of, listing
+from evaluation.table1.results import (
+    LISTING,
+    PHOTOS,
+    REFERENCE,
+    SCENES,
+    RowResult,
+    differences,
+    figures,
+    kind_of,
+    listing,
+)
 from scripts.tabling import cost
-from scripts.tabling.rows import NAMES, REFERENCE, row_of
+from scripts.tabling.rows import NAMES, row_of
 from scripts.tabling.runs import (
     LAST,
     REPLACED,

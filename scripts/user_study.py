@@ -33,7 +33,7 @@ from datasets.image_files import image_size
 from datasets.pair_list import read_pairs
 from datasets.words import color_words
 from evaluation import comparison, tables
-from evaluation.table1.results import folders_of
+from evaluation.table1.results import PHOTOS, rows_of_output
 from evaluation.user_study import page as user_study
 from evaluation.user_study import votes as user_votes
 from evaluation.user_study.page import EXPERIMENTS, PICTURES, TRUTH, Question
@@ -158,11 +158,15 @@ def read_systems(experiment: str, words: Sequence[str], only: Sequence[str] | No
     """NAME=FOLDER words, or outputs of table1.py, of which `only` these rows, to systems on the same pairs."""
     named: list[tuple[str, Path]] = []
     for word in words:
-        found = folders_of(Path(word), only, replaced=experiment == "correspondence")
+        replaced = experiment == "correspondence"
+        found = rows_of_output(Path(word), (PHOTOS,), only, replaced)
         name, separator, folder = word.partition("=")
         if found is None and not (name.strip() and separator and folder):
             raise InputError(f"--{experiment} {word}: write NAME=FOLDER, the folder that --test wrote")
-        named += [(name.strip(), Path(folder))] if found is None else found
+        if found is None:
+            named.append((name.strip(), Path(folder)))
+        else:
+            named += [(own.title, own.replaced if replaced and own.replaced else own.test) for own in found]
     systems: list[System] = []
     for name, folder in named:
         file = folder / "per_image.csv"

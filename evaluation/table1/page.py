@@ -14,7 +14,7 @@ from evaluation import comparison, comparison_page, scene_comparison_page, table
 from evaluation.report import STRIPS
 from evaluation.scene_comparison import PER_INSTANCE
 from evaluation.table1.layout import TITLES, Part
-from evaluation.table1.results import PHOTOS, RowResult
+from evaluation.table1.results import PHOTOS, RowResult, first_of_each
 
 SHOWN = 12  # photographs
 
@@ -29,14 +29,6 @@ def write(output: Path, parts: Sequence[Part], drawing: str, shown: int = SHOWN)
             body += f"<h2>{TITLES[part.kind]}</h2>\n"
             body += _photographs(output, first, shown) if part.kind == PHOTOS else _scenes(output, first)
     (output / "index.html").write_text(tables.page("Table 1", body, scene_comparison_page.STYLE), encoding="utf-8")
-
-
-def first_of_each(tested: Sequence[RowResult]) -> list[RowResult]:
-    """Of each row its first run."""
-    found: dict[str, RowResult] = {}
-    for own in tested:
-        found.setdefault(own.row, own)
-    return list(found.values())
 
 
 def _photographs(output: Path, tested: Sequence[RowResult], shown: int) -> str:

@@ -23,7 +23,9 @@ from utils.errors import InputError
 from utils.text_files import read_json
 
 LISTING = "table1.json"
+REFERENCE = "lcoins"  # the row that the others are compared with
 SCENES, PHOTOS = "scenes", "photos"  # kinds of data
+_FLAGS = {SCENES: "--data scenes", PHOTOS: "--data_path DATA"}  # of scripts/table1.py
 PAIRED = {SCENES: ("accuracy", "counter_accuracy"), PHOTOS: ("psnr", "ssim", "lpips", "chroma_error")}
 SHARING = "accuracy_by_sharing_"  # of scenes: figures of this name and how many instances a word names
 _MEASURED = ("psnr", "ssim", "lpips", "ciede2000", "chroma_error", "colorfulness")
@@ -77,25 +79,36 @@ def _placed(row: dict[str, Any], place: Callable[[Any], Any]) -> dict[str, Any]:
     return {part: place(row[part]) for part in ("test", "replaced") if row.get(part) is not None}
 
 
-def folders_of(
-    folder: Path, rows: Sequence[str] | None = None, replaced: bool = False
-) -> list[tuple[str, Path]] | None:
-    """(title, test folder) of the rows on photographs of scripts/table1.py's output, each with its first seed; None for
-    another folder or a file. rows: these alone, by name; replaced: of the tests under captions of other colours. Raises
-    InputError."""
+def rows_of_output(
+    folder: Path, kinds: Sequence[str], rows: Sequence[str] | None = None, replaced: bool = False
+) -> list[RowResult] | None:
+    """The rows of scripts/table1.py's output, each with its first seed, of the first of these kinds of data that has
+    any; of OUTPUT/scenes or OUTPUT/photos that kind's. None for another folder or a file. rows: these alone, by name;
+    replaced: those have to be tested under captions of other colours too. Raises InputError."""
+    if folder.name in kinds and (folder.parent / LISTING).is_file():
+        folder, kinds = folder.parent, (folder.name,)
     if not (folder / LISTING).is_file():
         return None
-    found: dict[str, RowResult] = {}
-    for tested in read_listing(folder)[PHOTOS]:
-        found.setdefault(tested.row, tested)
-    if not found:
-        raise InputError(f"{folder}: has no row on photographs; run scripts/table1.py with --data_path")
+    held = read_listing(folder)
+    kind = next((kind for kind in kinds if held[kind]), None)
+    if kind is None:
+        flags = " or ".join(_FLAGS[kind] for kind in kinds)
+        raise InputError(f"{folder}: has no row on {' or '.join(kinds)}; run scripts/table1.py with {flags}")
+    found = {own.row: own for own in first_of_each(held[kind])}
     if unknown := [row for row in rows or () if row not in found]:
         raise InputError(f"--rows {unknown[0]}: {folder} has no test of it; pass some of {' '.join(found)}")
     chosen = [found[row] for row in rows or found]
     if replaced and (without := [of.row for of in chosen if of.replaced is None]):
         raise InputError(f"{folder}: {without[0]} was not tested there; run scripts/table1.py with --replaced FOLDER")
-    return [(of.title, of.replaced if replaced else of.test) for of in chosen]
+    return chosen
+
+
+def first_of_each(tested: Sequence[RowResult]) -> list[RowResult]:
+    """Of each row its first run."""
+    found: dict[str, RowResult] = {}
+    for own in tested:
+        found.setdefault(own.row, own)
+    return list(found.values())
 
 
 def kind_of(folder: Path) -> str | None:

@@ -8,7 +8,6 @@ from evaluation.table1.results import PHOTOS, SCENES
 from utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-REFERENCE = "lcoins"
 CONFIGS = {SCENES: "scenes", PHOTOS: "photos64"}  # names of a system's configs for either
 _FUSION = ("", "_instance", "_fusion")
 _LCAD = ("_autoencoder", "_prior", "_compression", "_latent")

@@ -80,8 +80,14 @@ def test_the_output_of_table1_stands_for_its_rows(tested, tmp_path, capsys):
     ]  # a second seed is left out
     (tmp_path / LISTING).write_text(json.dumps({"scenes": [], "photos": rows}))
     assert run([tmp_path], tmp_path / "out")["reference"] == "the first"
-    (tmp_path / LISTING).write_text(json.dumps({"scenes": rows, "photos": []}))
-    assert "has no row on photographs" in refusal(capsys, tmp_path, tested[0])
+    rows[-1]["row"] = rows[-2]["row"] = "lcoins"  # what stands for L-CoIns is the reference
+    (tmp_path / LISTING).write_text(json.dumps({"scenes": [], "photos": rows}))
+    assert run([tmp_path], tmp_path / "own")["reference"] == "the third"
+    assert run([tested[0], tmp_path], tmp_path / "more")["reference"] == "the third"
+    assert run([tmp_path], tmp_path / "other", "--reference", "the second")["reference"] == "the second"
+    (tmp_path / LISTING).write_text(json.dumps({"scenes": [], "photos": []}))
+    message = "has no row on photos or scenes; run scripts/table1.py with --data_path DATA or --data scenes"
+    assert message in refusal(capsys, tmp_path, tested[0])
     (tmp_path / LISTING).write_text(json.dumps({"scenes": rows}))
     assert f"{tmp_path / LISTING}: is no list of rows" in refusal(capsys, tmp_path, tested[0])
 

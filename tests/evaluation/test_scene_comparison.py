@@ -12,6 +12,7 @@ from PIL import Image
 from evaluation import scene_comparison
 from evaluation.report import STRIPS
 from evaluation.statistics import bootstrap_interval
+from evaluation.table1.results import LISTING
 from scripts import compare
 
 HEAD = "split,index,name,noun,color,answer,correct,error,gray_error,counter_correct,counter_error"
@@ -60,6 +61,24 @@ def test_two_tests_of_scenes_are_compared_split_by_split(tmp_path, capsys):
     page = (tmp_path / "out" / "index.html").read_text()
     assert "ours and theirs on scenes" in page and "cup blue <b>(painted brown)</b>" in page
     assert len(list((tmp_path / "out" / STRIPS).iterdir())) == 2 * 3 * 3  # splits, scenes, gray and two tests
+
+
+def test_the_output_of_table1_stands_for_its_rows_on_scenes(tmp_path):
+    def reference(of, *words):
+        call = [of, *words, "--output", tmp_path / "out", "--overwrite"]
+        assert compare.main(list(map(str, call))) == 0
+        return json.loads((tmp_path / "out" / "compare.json").read_text())
+
+    rows = [{"row": name, "title": name.upper(), "seed": 0, "test": name} for name in ("lcode", "lcoins", "wo_ge")]
+    for row, right in zip(rows, ("110111", "101100", "111111"), strict=True):
+        write_test(tmp_path / row["test"], right)
+    (tmp_path / LISTING).write_text(json.dumps({"scenes": rows, "photos": []}))
+    found = reference(tmp_path)
+    assert found["reference"] == "LCOINS" and list(found["tests"]) == ["LCOINS", "LCODE", "WO_GE"]
+    assert found["splits"]["clear"]["metrics"]["accuracy"]["WO_GE"]["difference"]["mean"] == pytest.approx(-0.5)
+    photos = [{"row": "lcode", "title": "photographs'", "seed": 0, "test": "none"}]
+    (tmp_path / LISTING).write_text(json.dumps({"scenes": rows, "photos": photos}))
+    assert reference(tmp_path / "scenes", "--reference", "LCODE")["reference"] == "LCODE"
 
 
 def test_only_instances_that_all_tests_have_count(tmp_path):

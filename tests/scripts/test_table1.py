@@ -26,7 +26,7 @@ from evaluation import comparison
 from evaluation.statistics import bootstrap_interval
 from evaluation.table1.layout import PAPER
 from evaluation.table1.plot import apart, ticks_of
-from evaluation.table1.results import RowResult, differences, folders_of
+from evaluation.table1.results import PHOTOS, RowResult, differences, rows_of_output
 from models.text import CaptionTokenizer
 from scripts import correspondence, table1, user_study
 from scripts.tabling import cost
@@ -412,12 +412,13 @@ def test_rows_are_tested_under_captions_of_other_colours_too(photos, data, tmp_p
     (copy / "photos").mkdir(parents=True)
     shutil.copytree(photos / "photos" / "lcoins", copy / "photos" / "lcoins")
     call(copy, "--data_path", data, "--replaced", tmp_path / "replaced", rows=rows)
-    (found,) = folders_of(copy, replaced=True)
-    assert found == ("L-CoIns", copy / "photos" / "lcoins" / "seed0" / "replaced")
-    captions = [row["caption"] for row in comparison.read_rows(found[1] / "per_image.csv")]
+    (found,) = rows_of_output(copy, (PHOTOS,), replaced=True)
+    run = copy / "photos" / "lcoins" / "seed0"
+    assert (found.title, found.test, found.replaced) == ("L-CoIns", run / "test", run / "replaced")
+    captions = [row["caption"] for row in comparison.read_rows(found.replaced / "per_image.csv")]
     assert captions == [caption for _, caption in read_pairs(tmp_path / "replaced", "test")]
-    assert folders_of(copy) == [("L-CoIns", copy / "photos" / "lcoins" / "seed0" / "test")]
-    assert folders_of(tmp_path) is None
+    assert rows_of_output(copy, (PHOTOS,)) == rows_of_output(copy / "photos", (PHOTOS,)) == [found]
+    assert rows_of_output(tmp_path, (PHOTOS,)) is None
 
 
 def test_a_dry_run_tells_speed_and_hours(tmp_path, capsys, monkeypatch):
