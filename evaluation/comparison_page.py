@@ -84,6 +84,11 @@ def _from_strips(tests: Sequence[tuple[Path, Row]]) -> tuple[np.ndarray, np.ndar
     raise InputError(f"{folder / STRIPS}: has no picture of {row['name']}; test again, or restore {STRIPS}")
 
 
+def title_of(names: Sequence[str]) -> str:
+    """names: of the tests, the reference first."""
+    return " and ".join(names) if len(names) == 2 else f"{names[0]} and {len(names) - 1} more"
+
+
 def page(
     names: Sequence[str],
     files: Sequence[str],
@@ -93,7 +98,7 @@ def page(
 ) -> str:
     """names, files, rows: of the tests, the reference first; differences: to each of the others; parts: what is shown,
     its pictures numbered through, under `picture_name`."""
-    title = " and ".join(names) if len(names) == 2 else f"{names[0]} and {len(names) - 1} more"
+    title = title_of(names)
     images, pairs = len({row["name"] for row in rows[0]}), len(rows[0])
     sources = "<br>".join(html.escape(f"{name}: {file}") for name, file in zip(names, files, strict=True))
     body = f"""<h1>{html.escape(title)}</h1>

@@ -37,7 +37,7 @@ def table_rows(compared: Compared) -> dict[str, list[list[tables.Row]]]:
 
 def page(output: Path, compared: Compared, shown: int = SHOWN) -> str:
     """Writes its pictures to OUTPUT."""
-    title = f"{' and '.join(compared.names)} on scenes"
+    title = f"{comparison_page.title_of(compared.names)} on scenes"
     sources = "<br>".join(
         html.escape(f"{name}: {file}") for name, file in zip(compared.names, compared.files, strict=True)
     )

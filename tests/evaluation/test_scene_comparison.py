@@ -74,6 +74,7 @@ def test_the_output_of_table1_stands_for_its_rows_on_scenes(tmp_path):
         write_test(tmp_path / row["test"], right)
     (tmp_path / LISTING).write_text(json.dumps({"scenes": rows, "photos": []}))
     found = reference(tmp_path)
+    assert "<h1>LCOINS and 2 more on scenes</h1>" in (tmp_path / "out" / "index.html").read_text()
     assert found["reference"] == "LCOINS" and list(found["tests"]) == ["LCOINS", "LCODE", "WO_GE"]
     assert found["splits"]["clear"]["metrics"]["accuracy"]["WO_GE"]["difference"]["mean"] == pytest.approx(-0.5)
     photos = [{"row": "lcode", "title": "photographs'", "seed": 0, "test": "none"}]
