@@ -166,7 +166,7 @@ def read_systems(experiment: str, words: Sequence[str], only: Sequence[str] | No
         if found is None:
             named.append((name.strip(), Path(folder)))
         else:
-            named += [(own.title, own.replaced if replaced and own.replaced else own.test) for own in found]
+            named += [(own.title, own.replaced if replaced else own.test) for own in found]
     systems: list[System] = []
     for name, folder in named:
         file = folder / "per_image.csv"
