@@ -1,5 +1,6 @@
 """Batches of a data set: who gets which pairs, in which order."""
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -57,8 +58,16 @@ def build_loader(
         collate_fn=Collate(tokenize, getattr(dataset, "counter", False), recolors, encode),
         drop_last=train,
         pin_memory=pin_memory,
+        worker_init_fn=_leave_signals,
         generator=torch.Generator(),  # of the workers' seeds: the process's own generator stays as it is
     )
+
+
+def _leave_signals(_: int) -> None:
+    """In a loader process. What asks a training to end goes to all of its processes under torchrun and on clusters; the
+    one that trains ends the others itself, after its step."""
+    for number in distributed.SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def set_epoch(loader: DataLoader, epoch: int, seen: int = 0) -> None:

@@ -3,6 +3,7 @@
 import gc
 import json
 import math
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -84,6 +85,28 @@ def test_a_signal_ends_the_run_after_its_step_and_the_rest_is_the_same(
         assert [line[part] for line in lines[0]] == [line[part] for line in lines[1]]
 
 
+def test_a_signal_to_every_process_and_more_than_once_ends_the_run_as_well(data, tmp_path, monkeypatch, capsys):
+    """As of torchrun, timeout and clusters, which send it to a group of processes."""
+    update = MetricLog.update
+
+    def struck(self, at, *args, **values):
+        update(self, at, *args, **values)
+        if at == 2:
+            loaders = [child.pid for child in multiprocessing.active_children()]
+            assert len(loaders) == 2
+            for number in signal.SIGINT, signal.SIGTERM:  # not from here: PyTorch takes its parent's otherwise
+                subprocess.run(["kill", f"-{number}", *map(str, loaders)], check=True)
+            time.sleep(0.2)
+            assert len(multiprocessing.active_children()) == 2
+            for _ in range(3):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(MetricLog, "update", struck)
+    assert run("--data_path", data, "--output_dir", tmp_path, "--num_workers", 2) == 75
+    assert "saved at step 2, as asked" in capsys.readouterr().err
+    assert multiprocessing.active_children() == []
+
+
 @pytest.fixture
 def sigint_raises():
     """As in a terminal; a shell's background jobs start with SIGINT ignored."""
@@ -92,9 +115,10 @@ def sigint_raises():
     signal.signal(signal.SIGINT, former)
 
 
-def test_a_second_signal_is_not_held_back(sigint_raises):
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_is_not_held_back_twice(sigint_raises, first):
     with pytest.raises(KeyboardInterrupt), Interruption() as interruption:
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(first)
         assert interruption.asked()
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

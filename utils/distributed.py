@@ -210,9 +210,10 @@ def _is_sharded(optimizer: Optimizer) -> bool:
 
 
 class Interruption:
-    """SIGTERM and SIGINT ask a training to end after its step; clusters send the first before they take a machine away.
+    """SIGTERM and SIGINT ask a training to end after its step; clusters send the first before they take a machine away,
+    some of them more than once.
 
-    Within `with`, the first such signal is noted; a second one does what it would do without this class."""
+    Within `with`, they are noted; after the first one a SIGINT does what it would do without this class."""
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
@@ -224,7 +225,8 @@ class Interruption:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._give_back()
+        for number in list(self._former):
+            self._give_back(number)
 
     def asked(self) -> bool:
         """Whether any rank was asked to end; the same answer on every rank, so that all stop after the same step."""
@@ -232,9 +234,8 @@ class Interruption:
 
     def _note(self, number: int, _: FrameType | None) -> None:
         self.received = signal.Signals(number)
-        self._give_back()
+        self._give_back(signal.SIGINT)
 
-    def _give_back(self) -> None:
-        while self._former:
-            number, handler = self._former.popitem()
-            signal.signal(number, handler)
+    def _give_back(self, number: int) -> None:
+        if number in self._former:
+            signal.signal(number, self._former.pop(number))
