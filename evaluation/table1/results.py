@@ -124,6 +124,7 @@ def figures(kind: str, tested: RowResult) -> Figures:
 
 
 def scene_figures(tested: RowResult) -> Figures:
+    """None for what a test, such as one of an earlier version, does not tell."""
     summaries = json.loads((tested.test / "metrics.json").read_text(encoding="utf-8"))
     empty = ("ari", "foreground_ari") if tested.no_groups else ()
     found: Figures = {
